@@ -1,0 +1,47 @@
+/**
+ * Every trace event: name and the names of its (at most four) numeric arguments. QEMU's and Linux's names where they
+ * have the event; the Q and K steps are the ones of the vfio-ccw document. The row's position is the event's number.
+ */
+export const TRACE_EVENTS = {
+  // vfio-ccw: the steps of one I/O, merged design (Documentation/arch/s390/vfio-ccw.rst, "The vfio-ccw I/O process")
+  vfio_ccw_Q1: ['schid', 'offset', 'size'],
+  vfio_ccw_Q2: ['schid', 'eventfd'],
+  vfio_ccw_Q3: ['schid', 'orb'],
+  vfio_ccw_Q4: ['schid', 'cpa'],
+  vfio_ccw_K1: ['schid', 'cpa', 'ccws'],
+  vfio_ccw_K2: ['schid', 'cpa', 'pages'],
+  vfio_ccw_K3: ['schid', 'cpa'],
+  vfio_ccw_K4: ['schid', 'errno'],
+  vfio_ccw_Q5: ['schid', 'cc'],
+  vfio_ccw_K5: ['schid', 'stctl', 'dstat', 'cstat'],
+  vfio_ccw_K6: ['schid'],
+  vfio_ccw_Q6: ['schid', 'stctl'],
+  vfio_ccw_Q7: ['schid', 'intparm', 'isc'],
+  vfio_ccw_fsm: ['schid', 'state', 'event', 'next'],
+  vfio_ccw_async: ['schid', 'command', 'ret'],
+  // channel subsystem (QEMU hw/s390x/trace-events names where they exist)
+  css_io_interrupt: ['cssid_ssid', 'schid', 'intparm', 'isc'],
+  css_crw: ['rsc', 'erc', 'rsid'],
+  s390_ioinst: ['opcode', 'schid', 'cc', 'operand'],
+  ccw_execute: ['schid', 'command', 'flags', 'count'],
+  iop_start: ['schid', 'cpa'],
+  iop_status: ['schid', 'stctl', 'dstat', 'cstat'],
+  // hypercalls and TCE
+  hypercall: ['token', 'arg1', 'arg2', 'arg3'],
+  hypercall_ret: ['token', 'ret', 'tier'],
+  spapr_iommu_put: ['liobn', 'ioba', 'tce', 'ret'],
+  vfio_spapr_create_window: ['shift', 'size', 'start'],
+  tce_kill: ['pe', 'entry', 'count'],
+  pe_freeze: ['pe', 'address', 'reason'],
+  // system calls, memory and processors
+  syscall: ['nr', 'arg0', 'arg1', 'arg2'],
+  syscall_ret: ['nr', 'ret'],
+  vfio_listener_region_add: ['gpa', 'size', 'hva'],
+  mm_migrate: ['hva', 'from', 'to'],
+  mm_pin: ['hva', 'pages'],
+  mm_unpin: ['hva', 'pages'],
+  kvm_exit: ['cpu', 'reason', 'text'],
+  kvm_interrupt: ['cpu', 'type', 'code', 'parameter'],
+} as const;
+
+export type TraceEvent = keyof typeof TRACE_EVENTS;

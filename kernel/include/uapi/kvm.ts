@@ -1,0 +1,77 @@
+/** KVM structures and constants (include/uapi/linux/kvm.h; arch s390 and powerpc parts); host byte order. */
+import { bytes, s32, struct, u32, u64, u64n } from '../../lib/struct.ts';
+
+/** KVM_GET_API_VERSION's answer. */
+export const KVM_API_VERSION = 12;
+/** KVM_CHECK_EXTENSION and KVM_ENABLE_CAP numbers. */
+export const KVM_CAP = {
+  SPAPR_TCE: 63,
+  SPAPR_MULTITCE: 94,
+  PPC_ENABLE_HCALL: 104,
+  SPAPR_TCE_64: 125,
+  SPAPR_TCE_VFIO: 142,
+  MAX_VCPUS: 66,
+  PPC_MMU_RADIX: 134,
+} as const;
+
+export const kvm_userspace_memory_region = struct(
+  'kvm_userspace_memory_region',
+  'le',
+  { slot: u32, flags: u32, guest_phys_addr: u64n, memory_size: u64n, userspace_addr: u64n },
+  { size: 32 },
+);
+/** Interrupt types of kvm_s390_interrupt; I/O types carry ssid, cssid and schid (`KVM_S390_INT_IO`). */
+export const KVM_S390 = {
+  SIGP_STOP: 0xfffe0000,
+  PROGRAM_INT: 0xfffe0001,
+  SIGP_SET_PREFIX: 0xfffe0002,
+  RESTART: 0xfffe0003,
+  MCHK: 0xfffe1000,
+  INT_SERVICE: 0xffff2401,
+  INT_EMERGENCY: 0xffff1201,
+  INT_EXTERNAL_CALL: 0xffff1202,
+  INT_IO_MAX: 0xfffdffff,
+} as const;
+/** Type of an I/O interruption for a subchannel (`KVM_S390_INT_IO(ai, cssid, ssid, schid)`). */
+export function kvmS390IntIo(adapter: number, cssid: number, ssid: number, schid: number): number {
+  return ((adapter << 26) | (cssid << 18) | (ssid << 16) | schid) >>> 0;
+}
+export const kvm_s390_interrupt = struct(
+  'kvm_s390_interrupt',
+  'le',
+  { type: u32, parm: u32, parm64: u64 },
+  { size: 16 },
+);
+export const kvm_enable_cap = struct(
+  'kvm_enable_cap',
+  'le',
+  { cap: u32, flags: u32, arg0: u64n, arg1: u64n, arg2: u64n, arg3: u64n, pad: bytes(64) },
+  { size: 104 },
+);
+export const kvm_create_spapr_tce = struct(
+  'kvm_create_spapr_tce',
+  'le',
+  { liobn: u64n, window_size: u32, pad: u32 },
+  { size: 16 },
+);
+export const kvm_create_spapr_tce_64 = struct(
+  'kvm_create_spapr_tce_64',
+  'le',
+  { liobn: u64n, page_shift: u32, flags: u32, offset: u64n, size: u64n },
+  { size: 32 },
+);
+export const kvm_create_device = struct('kvm_create_device', 'le', { type: u32, fd: u32, flags: u32 }, { size: 12 });
+/** Device types. */
+export const KVM_DEV_TYPE_VFIO = 4;
+export const kvm_device_attr = struct(
+  'kvm_device_attr',
+  'le',
+  { flags: u32, group: u32, attr: u64n, addr: u64n },
+  { size: 24 },
+);
+/** kvm-vfio attribute group and attributes. */
+export const KVM_DEV_VFIO_GROUP = 1;
+export const KVM_DEV_VFIO_GROUP_ADD = 1;
+export const KVM_DEV_VFIO_GROUP_DEL = 2;
+export const KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE = 3;
+export const kvm_vfio_spapr_tce = struct('kvm_vfio_spapr_tce', 'le', { groupfd: s32, tablefd: s32 }, { size: 8 });

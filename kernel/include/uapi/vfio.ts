@@ -1,0 +1,178 @@
+/** VFIO structures and constants (include/uapi/linux/vfio.h, vfio_ccw.h); host byte order, little-endian here. */
+import { bytes, s32, struct, u16, u32, u64n } from '../../lib/struct.ts';
+
+/** VFIO_GET_API_VERSION's answer. */
+export const VFIO_API_VERSION = 0;
+/** IOMMU types and extensions of VFIO_CHECK_EXTENSION and VFIO_SET_IOMMU. */
+export const VFIO_TYPE1_IOMMU = 1;
+export const VFIO_SPAPR_TCE_IOMMU = 2;
+export const VFIO_TYPE1v2_IOMMU = 3;
+export const VFIO_DMA_CC_IOMMU = 4;
+export const VFIO_EEH = 5;
+export const VFIO_SPAPR_TCE_v2_IOMMU = 7;
+export const VFIO_NOIOMMU_IOMMU = 8;
+export const VFIO_UNMAP_ALL = 9;
+
+export const VFIO_GROUP_FLAGS_VIABLE = 1;
+export const VFIO_GROUP_FLAGS_CONTAINER_SET = 2;
+export const vfio_group_status = struct('vfio_group_status', 'le', { argsz: u32, flags: u32 }, { size: 8 });
+
+/** vfio_device_info.flags. */
+export const VFIO_DEVICE_FLAGS = {
+  RESET: 1,
+  PCI: 2,
+  PLATFORM: 4,
+  AMBA: 8,
+  CCW: 16,
+  AP: 32,
+  FSL_MC: 64,
+  CAPS: 128,
+} as const;
+export const vfio_device_info = struct(
+  'vfio_device_info',
+  'le',
+  { argsz: u32, flags: u32, num_regions: u32, num_irqs: u32, cap_offset: u32, pad: u32 },
+  { size: 24 },
+);
+
+/** vfio_region_info.flags. */
+export const VFIO_REGION_INFO_FLAG = { READ: 1, WRITE: 2, MMAP: 4, CAPS: 8 } as const;
+export const vfio_region_info = struct(
+  'vfio_region_info',
+  'le',
+  { argsz: u32, flags: u32, index: u32, cap_offset: u32, size: u64n, offset: u64n },
+  { size: 32 },
+);
+export const vfio_info_cap_header = struct(
+  'vfio_info_cap_header',
+  'le',
+  { id: u16, version: u16, next: u32 },
+  { size: 8 },
+);
+/** Capability ids of region information. */
+export const VFIO_REGION_INFO_CAP_SPARSE_MMAP = 1;
+export const VFIO_REGION_INFO_CAP_TYPE = 2;
+export const vfio_region_info_cap_type = struct(
+  'vfio_region_info_cap_type',
+  'le',
+  { id: u16, version: u16, next: u32, type: u32, subtype: u32 },
+  { size: 16 },
+);
+
+/** vfio_irq_info.flags. */
+export const VFIO_IRQ_INFO = { EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 } as const;
+export const vfio_irq_info = struct(
+  'vfio_irq_info',
+  'le',
+  { argsz: u32, flags: u32, index: u32, count: u32 },
+  { size: 16 },
+);
+/** vfio_irq_set.flags. */
+export const VFIO_IRQ_SET = {
+  DATA_NONE: 1,
+  DATA_BOOL: 2,
+  DATA_EVENTFD: 4,
+  ACTION_MASK: 8,
+  ACTION_UNMASK: 16,
+  ACTION_TRIGGER: 32,
+} as const;
+export const vfio_irq_set = struct(
+  'vfio_irq_set',
+  'le',
+  { argsz: u32, flags: u32, index: u32, start: u32, count: u32 },
+  { size: 20 },
+);
+
+/** vfio-pci regions and interrupts. */
+export const VFIO_PCI = {
+  BAR0_REGION_INDEX: 0,
+  ROM_REGION_INDEX: 6,
+  CONFIG_REGION_INDEX: 7,
+  VGA_REGION_INDEX: 8,
+  NUM_REGIONS: 9,
+  NUM_IRQS: 5,
+} as const;
+/** A vfio-pci region's file offset is its index shifted left by this (drivers/vfio/pci). */
+export const VFIO_PCI_OFFSET_SHIFT = 40;
+
+/** vfio-ccw regions and interrupts. */
+export const VFIO_CCW_CONFIG_REGION_INDEX = 0;
+export const VFIO_CCW_IRQ = { IO: 0, CRW: 1, REQ: 2, NUM: 3 } as const;
+/** A vfio-ccw region's file offset is its index shifted left by this (drivers/s390/cio/vfio_ccw_private.h). */
+export const VFIO_CCW_OFFSET_SHIFT = 10;
+/** Type of the vfio-ccw optional regions, and their subtypes. */
+export const VFIO_REGION_TYPE_CCW = 2;
+export const VFIO_REGION_SUBTYPE_CCW = { ASYNC_CMD: 1, SCHIB: 2, CRW: 3 } as const;
+/** I/O region: ORB, SCSW and IRB are the guest's big-endian bytes, ret_code is the host's. */
+export const ccw_io_region = struct(
+  'ccw_io_region',
+  'le',
+  { orb_area: bytes(12), scsw_area: bytes(12), irb_area: bytes(96), ret_code: u32 },
+  { size: 124, offsets: { scsw_area: 12, irb_area: 24, ret_code: 120 } },
+);
+/** Commands of the asynchronous region. */
+export const VFIO_CCW_ASYNC_CMD = { HSCH: 1, CSCH: 2 } as const;
+export const ccw_cmd_region = struct('ccw_cmd_region', 'le', { command: u32, ret_code: u32 }, { size: 8 });
+export const ccw_schib_region = struct('ccw_schib_region', 'le', { schib_area: bytes(52) }, { size: 52 });
+export const ccw_crw_region = struct('ccw_crw_region', 'le', { crw: bytes(4), pad: u32 }, { size: 8 });
+
+/** vfio_iommu_type1_info.flags. */
+export const VFIO_IOMMU_INFO = { PGSIZES: 1, CAPS: 2 } as const;
+export const vfio_iommu_type1_info = struct(
+  'vfio_iommu_type1_info',
+  'le',
+  { argsz: u32, flags: u32, iova_pgsizes: u64n, cap_offset: u32, pad: u32 },
+  { size: 24 },
+);
+export const VFIO_DMA_MAP_FLAG = { READ: 1, WRITE: 2, VADDR: 4 } as const;
+export const vfio_iommu_type1_dma_map = struct(
+  'vfio_iommu_type1_dma_map',
+  'le',
+  { argsz: u32, flags: u32, vaddr: u64n, iova: u64n, size: u64n },
+  { size: 32 },
+);
+export const VFIO_DMA_UNMAP_FLAG = { GET_DIRTY_BITMAP: 1, ALL: 2, VADDR: 4 } as const;
+export const vfio_iommu_type1_dma_unmap = struct(
+  'vfio_iommu_type1_dma_unmap',
+  'le',
+  { argsz: u32, flags: u32, iova: u64n, size: u64n },
+  { size: 24 },
+);
+
+export const vfio_iommu_spapr_tce_info = struct(
+  'vfio_iommu_spapr_tce_info',
+  'le',
+  {
+    argsz: u32,
+    flags: u32,
+    dma32_window_start: u32,
+    dma32_window_size: u32,
+    ddw_pgsizes: u64n,
+    ddw_max_dynamic_windows_supported: u32,
+    ddw_levels: u32,
+  },
+  { size: 32 },
+);
+/** vfio_iommu_spapr_tce_info.flags: dynamic windows are supported. */
+export const VFIO_IOMMU_SPAPR_INFO_DDW = 1;
+export const vfio_iommu_spapr_register_memory = struct(
+  'vfio_iommu_spapr_register_memory',
+  'le',
+  { argsz: u32, flags: u32, vaddr: u64n, size: u64n },
+  { size: 24 },
+);
+export const vfio_iommu_spapr_tce_create = struct(
+  'vfio_iommu_spapr_tce_create',
+  'le',
+  { argsz: u32, flags: u32, page_shift: u32, resv1: u32, window_size: u64n, levels: u32, resv2: u32, start_addr: u64n },
+  { size: 40 },
+);
+export const vfio_iommu_spapr_tce_remove = struct(
+  'vfio_iommu_spapr_tce_remove',
+  'le',
+  { argsz: u32, flags: u32, start_addr: u64n },
+  { size: 16 },
+);
+
+/** The argument of VFIO_GROUP_SET_CONTAINER and of the kvm-vfio group attributes: a descriptor. */
+export const fd_argument = struct('fd', 'le', { fd: s32 }, { size: 4 });

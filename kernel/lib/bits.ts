@@ -1,0 +1,58 @@
+/**
+ * Bit fields as data: a word's fields are declared once with the manual's names and bit numbers, and reading,
+ * writing and printing follow from the declaration.
+ *
+ * Bit 0 is the most significant bit, as in the Principles of Operation and PAPR.
+ */
+
+/** `[first bit, width]`, bit 0 being the most significant bit of the word. */
+export type BitRange = readonly [bit: number, width: number];
+
+/** A declared word of at most 32 bits. */
+export interface BitField<F extends Record<string, BitRange>> {
+  readonly name: string;
+  readonly width: 8 | 16 | 32;
+  /** Mask of each field, in place. */
+  readonly mask: { readonly [K in keyof F]: number };
+  /** Value of one field, right-aligned. */
+  get(word: number, field: keyof F): number;
+  /** `word` with one field replaced; the value is cut to the field's width. */
+  set(word: number, field: keyof F, value: number): number;
+  /** Names and values of the non-zero fields, for people: `key=3 F P`. */
+  print(word: number): string;
+}
+
+/**
+ * Declares a bit field.
+ * @throws Error when two fields overlap or one leaves the word: a mistake in the table, found at load.
+ */
+export function bitfield<const F extends Record<string, BitRange>>(
+  name: string,
+  width: 8 | 16 | 32,
+  fields: F,
+): BitField<F> {
+  const shift: Record<string, number> = {};
+  const mask: Record<string, number> = {};
+  let seen = 0;
+  for (const [field, [bit, bits]] of Object.entries(fields)) {
+    if (bit < 0 || bits < 1 || bit + bits > width) throw new Error(`${name}.${field}: bits outside the word`);
+    shift[field] = width - bit - bits;
+    mask[field] = ((2 ** bits - 1) * 2 ** shift[field]) >>> 0;
+    if ((seen & mask[field]) !== 0) throw new Error(`${name}.${field}: overlaps another field`);
+    seen |= mask[field];
+  }
+  const get = (word: number, field: keyof F) => ((word & mask[field as string]) >>> 0) >>> shift[field as string];
+  return {
+    name,
+    width,
+    mask: mask as { [K in keyof F]: number },
+    get,
+    set: (word, field, value) =>
+      ((word & ~mask[field as string]) | ((value << shift[field as string]) & mask[field as string])) >>> 0,
+    print: (word) =>
+      Object.entries(fields)
+        .filter(([field]) => get(word, field) !== 0)
+        .map(([field, [, bits]]) => (bits === 1 ? field : `${field}=${get(word, field).toString(16)}`))
+        .join(' '),
+  };
+}

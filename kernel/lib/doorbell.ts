@@ -1,0 +1,46 @@
+/**
+ * The doorbell of one actor: a sequence number that others advance and the actor sleeps on. Layout of its 128-byte
+ * line (two cache lines, so that neighbours do not share one): word 0 sequence (written by every waker), word 1
+ * sleeping (written by the owner only). The ordering argument stands in `wait_strategy.ts`.
+ */
+import type { HostMemory } from './host_memory.ts';
+
+/** Bytes of one doorbell. */
+export const DOORBELL_SIZE = 128;
+
+export class Doorbell {
+  readonly #i32: Int32Array;
+  readonly #sequence: number;
+  readonly #sleeping: number;
+
+  constructor(memory: HostMemory, hpa: number) {
+    this.#i32 = memory.i32;
+    this.#sequence = hpa >>> 2;
+    this.#sleeping = this.#sequence + 1;
+  }
+
+  /** Tells the owner that something it may wait for has changed. Called after the change was stored. */
+  ring(): void {
+    Atomics.add(this.#i32, this.#sequence, 1);
+    if (Atomics.load(this.#i32, this.#sleeping) !== 0) Atomics.notify(this.#i32, this.#sequence);
+  }
+
+  /** The sequence number; read before testing waits, and given to {@link park}. */
+  sequence(): number {
+    return Atomics.load(this.#i32, this.#sequence);
+  }
+
+  /**
+   * Waits until the sequence differs from `seen`: at first by loading it up to `spins` times, as long as `spinWhile`
+   * holds, then asleep, at most `timeoutMs` milliseconds (Infinity: for ever).
+   */
+  park(seen: number, spins: number, timeoutMs: number, spinWhile?: () => boolean): void {
+    for (let i = 0; i < spins; i++) {
+      if (Atomics.load(this.#i32, this.#sequence) !== seen) return;
+      if (spinWhile !== undefined && !spinWhile()) break;
+    }
+    Atomics.store(this.#i32, this.#sleeping, 1);
+    Atomics.wait(this.#i32, this.#sequence, seen, timeoutMs);
+    Atomics.store(this.#i32, this.#sleeping, 0);
+  }
+}

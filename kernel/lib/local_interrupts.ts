@@ -1,0 +1,81 @@
+/**
+ * Interrupts and orders for one vCPU (KVM's struct kvm_s390_local_interrupt), in its run page. Others add with atomic
+ * operations and then set a request bit; the vCPU takes. Words: pending, emergency-signal senders (a bit per CPU
+ * address), external-call sender, prefix to be set, address for store status.
+ */
+import type { HostMemory } from './host_memory.ts';
+
+/** Bits of the pending word. */
+export const LOCAL = {
+  EMERGENCY: 1,
+  EXTERNAL_CALL: 2,
+  RESTART: 4,
+  STOP: 8,
+  SET_PREFIX: 0x10,
+  STORE_STATUS: 0x20,
+  INITIAL_RESET: 0x40,
+  CPU_RESET: 0x80,
+  START: 0x100,
+} as const;
+
+const WORD = { pending: 0, emergency: 4, externalCall: 8, prefix: 12, statusAddress: 16 } as const;
+
+export class LocalInterrupts {
+  readonly #memory: HostMemory;
+  readonly #base: number;
+  constructor(memory: HostMemory, base: number) {
+    this.#memory = memory;
+    this.#base = base;
+  }
+  /** What is pending. */
+  pending(): number {
+    return this.#memory.load(this.#base);
+  }
+  /** Adds an order without operand. */
+  add(bit: number): void {
+    this.#memory.or(this.#base + WORD.pending, bit);
+  }
+  addEmergency(sender: number): void {
+    this.#memory.or(this.#base + WORD.emergency, 1 << sender);
+    this.add(LOCAL.EMERGENCY);
+  }
+  /** False when an external call is pending already (SIGP status bit 56). */
+  addExternalCall(sender: number): boolean {
+    if ((this.pending() & LOCAL.EXTERNAL_CALL) !== 0) return false;
+    this.#memory.store(this.#base + WORD.externalCall, sender);
+    this.add(LOCAL.EXTERNAL_CALL);
+    return true;
+  }
+  addPrefix(prefix: number): void {
+    this.#memory.store(this.#base + WORD.prefix, prefix);
+    this.add(LOCAL.SET_PREFIX);
+  }
+  addStoreStatus(address: number): void {
+    this.#memory.store(this.#base + WORD.statusAddress, address);
+    this.add(LOCAL.STORE_STATUS);
+  }
+  /** Takes one order; false when it was not pending. */
+  take(bit: number): boolean {
+    return (this.#memory.and(this.#base + WORD.pending, ~bit) & bit) !== 0;
+  }
+  /** Takes the emergency signal of the lowest CPU address. */
+  takeEmergency(): number | undefined {
+    const senders = this.#memory.load(this.#base + WORD.emergency);
+    if (senders === 0) return undefined;
+    const sender = 31 - Math.clz32(senders & -senders);
+    // Clear "pending" before looking whether more senders are left: a sender that comes meanwhile sets both again.
+    this.take(LOCAL.EMERGENCY);
+    if ((this.#memory.and(this.#base + WORD.emergency, ~(1 << sender)) & ~(1 << sender)) !== 0)
+      this.add(LOCAL.EMERGENCY);
+    return sender;
+  }
+  takeExternalCall(): number | undefined {
+    return this.take(LOCAL.EXTERNAL_CALL) ? this.#memory.load(this.#base + WORD.externalCall) : undefined;
+  }
+  get prefix(): number {
+    return this.#memory.load(this.#base + WORD.prefix) >>> 0;
+  }
+  get statusAddress(): number {
+    return this.#memory.load(this.#base + WORD.statusAddress) >>> 0;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Where everything shared lies in host memory, who writes it and who waits for it. Made once by the thread that
+ * switches the machine on, and handed to every other as a plain object of numbers.
+ *
+ * | words | written by | read or waited for by |
+ * |---|---|---|
+ * | control.stop | whoever ends the run (main, VMM, a dying thread) | every scheduler loop and every vCPU block |
+ * | doorbells | any waker (sequence), the owner (sleeping) | the owner; argument in `wait_strategy.ts` |
+ * | syscall slots | VMM: number and arguments, then state POSTED; kernel: result, then state DONE | kernel waits for POSTED, VMM for DONE: the state word carries the data by its atomic store |
+ * | vCPU run page | vCPU: exit, then owner VMM; VMM: answer, then owner VCPU | each waits for its own name in the owner word |
+ * | vCPU hcall page | vCPU: arguments, then POSTED; kernel: result, then DONE | as for system calls |
+ * | vCPU state block | the vCPU while it owns itself; the VMM between an exit and its answer | handed over by the run page's owner word |
+ * | vCPU mode, requests | mode: the vCPU; requests: kernel and VMM (atomic or) | the vCPU tests requests after it set mode, the kernel tests mode after it set requests: one of the two sees the other (as in KVM's vcpu->mode protocol) |
+ * | floating interrupts | kernel adds, vCPU takes; under the area's lock | vCPU, woken by its doorbell |
+ * | frames, page table | kernel; transient references by anyone (atomic add, then test of the entry) | everyone: see `kernel/mm` |
+ * | hw | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | |
+ * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
+ */
+import { DOORBELL_SIZE } from './doorbell.ts';
+import { PAGE_SIZE } from './host_memory.ts';
+import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
+
+/** What the map depends on. */
+export interface SharedMapConfig {
+  /** Bytes of guest RAM; a multiple of the page size. */
+  readonly guestMemory: number;
+  readonly vcpus: number;
+  /** Hardware threads: channel I/O processors, then DMA engines. */
+  readonly hardware: readonly string[];
+}
+
+/** The shared areas of one vCPU (byte addresses). */
+export interface VcpuAreas {
+  /** kvm_run's role: see `kernel/include/uapi/kvm_run.ts`. */
+  readonly run: number;
+  /** CPU state block: see `guest/cpu/state.ts`. */
+  readonly state: number;
+  readonly tlb: number;
+  readonly pcCache: number;
+}
+
+export interface SharedMap {
+  readonly size: number;
+  readonly control: { readonly stop: number };
+  readonly actors: readonly { readonly name: string; readonly doorbell: number; readonly trace: number }[];
+  readonly traceEnable: number;
+  readonly syscalls: number;
+  readonly vcpus: readonly VcpuAreas[];
+  /** Floating interrupts of the virtual machine. */
+  readonly floating: number;
+  readonly memslots: number;
+  /** Registers and queues of the physical machine, laid out by `devices/physical`. */
+  readonly hw: number;
+  /** What the real-mode handlers read, laid out by `kernel/kvm`. */
+  readonly kvm: number;
+  /** One descriptor per page frame of the memory: see `kernel/mm/page.ts`. */
+  readonly frames: number;
+  /** The VMM process's page table: see `kernel/mm/address_space.ts`. */
+  readonly pageTable: number;
+  /** Virtual pages the page table covers. */
+  readonly pageTableEntries: number;
+  /** First page frame that may be allocated. */
+  readonly firstFrame: number;
+}
+
+/** Sizes of the fixed areas, in bytes. */
+export const AREA = {
+  syscalls: 64 * 128,
+  run: PAGE_SIZE,
+  state: PAGE_SIZE,
+  tlb: 0x10000,
+  pcCache: 0x10000,
+  floating: 4 * PAGE_SIZE,
+  memslots: PAGE_SIZE,
+  hw: 0x40000,
+  kvm: 0x40000,
+  /** Bytes of a frame descriptor. */
+  frame: 16,
+} as const;
+
+/** Memory the host keeps beside the guest's RAM: kernel structures, TCE tables, the VMM's own memory. */
+const HOST_RESERVE = 48 * 1024 * 1024;
+/** Virtual address space of the VMM beyond guest RAM: heap and mapped tables. */
+const VMM_RESERVE = 64 * 1024 * 1024;
+
+/** Lays everything out. @throws RangeError when it does not fit 32-bit WebAssembly memory (4 GiB). */
+export function sharedMap(config: SharedMapConfig): SharedMap {
+  let next = PAGE_SIZE; // address 0 stays unused, so that 0 can mean "none"
+  const take = (size: number, align = 64) => {
+    const at = Math.ceil(next / align) * align;
+    next = at + size;
+    return at;
+  };
+  const names = ['vmm', 'kernel', ...Array.from({ length: config.vcpus }, (_, i) => `vcpu${i}`), ...config.hardware];
+  const stop = take(64);
+  const actors = names.map((name) => ({
+    name,
+    doorbell: take(DOORBELL_SIZE, DOORBELL_SIZE),
+    trace: take(TRACE_RING_SIZE),
+  }));
+  const traceEnable = take(TRACE_ENABLE_SIZE);
+  const syscalls = take(AREA.syscalls, PAGE_SIZE);
+  const vcpus = Array.from({ length: config.vcpus }, () => ({
+    run: take(AREA.run, PAGE_SIZE),
+    state: take(AREA.state, PAGE_SIZE),
+    tlb: take(AREA.tlb, PAGE_SIZE),
+    pcCache: take(AREA.pcCache, PAGE_SIZE),
+  }));
+  const floating = take(AREA.floating, PAGE_SIZE);
+  const memslots = take(AREA.memslots, PAGE_SIZE);
+  const hw = take(AREA.hw, PAGE_SIZE);
+  const kvm = take(AREA.kvm, PAGE_SIZE);
+  const pageTableEntries = (config.guestMemory + VMM_RESERVE) / PAGE_SIZE;
+  const pageTable = take(pageTableEntries * 4, PAGE_SIZE);
+  const framesWanted = (config.guestMemory + HOST_RESERVE) / PAGE_SIZE;
+  // Descriptors are indexed by frame number, so those of the areas above are counted too.
+  const frames = take((framesWanted + Math.ceil(next / PAGE_SIZE) + 4096) * AREA.frame, PAGE_SIZE);
+  const firstFrame = take(0, 0x10000);
+  const size = firstFrame + framesWanted * PAGE_SIZE;
+  if (size > 0xffff_0000)
+    throw new RangeError(`guest memory of ${config.guestMemory} bytes: at most 3.5 GiB fit the host`);
+  return {
+    size,
+    control: { stop },
+    actors,
+    traceEnable,
+    syscalls,
+    vcpus,
+    floating,
+    memslots,
+    hw,
+    kvm,
+    frames,
+    pageTable,
+    pageTableEntries,
+    firstFrame,
+  };
+}
+
+/** The doorbell or trace ring of a named actor. @throws Error for a name the map does not have. */
+export function actorAreas(map: SharedMap, name: string) {
+  const areas = map.actors.find((actor) => actor.name === name);
+  if (areas === undefined) throw new Error(`no actor named ${name}`);
+  return areas;
+}

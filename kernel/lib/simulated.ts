@@ -1,0 +1,120 @@
+/**
+ * The simulated scheduler: every actor on one thread, virtual time, and a seeded choice of who goes next. The same
+ * seed gives the same run, so a race is a number that replays it.
+ */
+import { Random } from './random.ts';
+import type { Actor, Task, Wait } from './task.ts';
+import { TaskFailure } from './threaded.ts';
+
+/** No task can run and no timer is set: names every wait. */
+export class Deadlock extends Error {
+  constructor(waits: string[]) {
+    super(`nothing can run; waiting: ${waits.join('; ')}`);
+    this.name = 'Deadlock';
+  }
+}
+
+interface Entry {
+  readonly actor: SimulatedActor;
+  readonly name: string;
+  readonly task: Task;
+  wait: Wait | undefined;
+}
+
+/** Least and most virtual nanoseconds that one step of a task takes: around what a step takes on a real thread. */
+const STEP_NS = { least: 50, spread: 400 } as const;
+
+export class Simulation {
+  readonly #random: Random;
+  readonly #entries: Entry[] = [];
+  #now = 0;
+  #steps = 0;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+  }
+
+  /** Virtual nanoseconds since the start. */
+  get now(): number {
+    return this.#now;
+  }
+  /** Task steps made so far. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Adds an actor. */
+  actor(name: string): SimulatedActor {
+    return new SimulatedActor(name, this);
+  }
+
+  /** @internal */
+  add(actor: SimulatedActor, name: string, task: Task): void {
+    this.#entries.push({ actor, name, task, wait: undefined });
+  }
+  /** @internal */
+  choose(below: number): number {
+    return this.#random.below(below);
+  }
+  /** @internal */
+  consume(ns: number): void {
+    this.#now += ns;
+  }
+
+  /**
+   * Runs until `stopped()` holds or no task is left.
+   * @param maxSteps guard against a run that never ends. @throws Deadlock, TaskFailure; Error past `maxSteps`.
+   */
+  run(stopped: () => boolean, maxSteps = Number.POSITIVE_INFINITY): void {
+    const ready: number[] = [];
+    while (this.#entries.length > 0 && !stopped()) {
+      ready.length = 0;
+      let deadline = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < this.#entries.length; i++) {
+        const wait = this.#entries[i].wait;
+        if (wait === undefined || wait.ready() || (wait.deadline ?? Number.POSITIVE_INFINITY) <= this.#now)
+          ready.push(i);
+        else if (wait.deadline !== undefined && wait.deadline < deadline) deadline = wait.deadline;
+      }
+      if (ready.length > 0) this.#step(ready[ready.length === 1 ? 0 : this.#random.below(ready.length)]);
+      else if (deadline !== Number.POSITIVE_INFINITY) this.#now = deadline;
+      else throw new Deadlock(this.#entries.map((e) => `${e.actor.name}/${e.name}: ${e.wait?.what}`));
+      if (this.#steps > maxSteps) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
+    }
+  }
+
+  #step(index: number): void {
+    const entry = this.#entries[index];
+    this.#steps++;
+    this.#now += STEP_NS.least + this.#random.below(STEP_NS.spread);
+    try {
+      const result = entry.task.next();
+      if (result.done) this.#entries.splice(index, 1);
+      else entry.wait = result.value;
+    } catch (cause) {
+      throw new TaskFailure(entry.actor.name, entry.name, cause);
+    }
+  }
+}
+
+export class SimulatedActor implements Actor {
+  readonly name: string;
+  readonly simulated = true;
+  readonly #simulation: Simulation;
+  constructor(name: string, simulation: Simulation) {
+    this.name = name;
+    this.#simulation = simulation;
+  }
+  now(): number {
+    return this.#simulation.now;
+  }
+  spawn(name: string, task: Task): void {
+    this.#simulation.add(this, name, task);
+  }
+  choose(below: number): number {
+    return this.#simulation.choose(below);
+  }
+  consume(ns: number): void {
+    this.#simulation.consume(ns);
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * ABI structures as data: declared once, with size and offsets asserted at load, explicit byte order, views that do
+ * not copy, and printing.
+ *
+ * ```ts
+ * const vfio_irq_info = struct('vfio_irq_info', 'le', { argsz: u32, flags: u32, index: u32, count: u32 }, { size: 16 });
+ * const info = vfio_irq_info.at(memory.dv, address);
+ * info.count = 1;
+ * ```
+ */
+import type { BitField } from './bits.ts';
+
+export type Endian = 'le' | 'be';
+
+/** One kind of field: its size in bytes and how it is read and written through a DataView. */
+export interface FieldType<T> {
+  readonly size: number;
+  readonly get: (dv: DataView, at: number, le: boolean) => T;
+  readonly set: (dv: DataView, at: number, value: T, le: boolean) => void;
+  readonly print: (value: T) => string;
+}
+
+const hex = (value: number | bigint) => `0x${value.toString(16)}`;
+
+/** Unsigned byte. */
+export const u8: FieldType<number> = {
+  size: 1,
+  get: (dv, at) => dv.getUint8(at),
+  set: (dv, at, value) => dv.setUint8(at, value),
+  print: hex,
+};
+/** Unsigned 16 bits. */
+export const u16: FieldType<number> = {
+  size: 2,
+  get: (dv, at, le) => dv.getUint16(at, le),
+  set: (dv, at, value, le) => dv.setUint16(at, value, le),
+  print: hex,
+};
+/** Unsigned 32 bits. */
+export const u32: FieldType<number> = {
+  size: 4,
+  get: (dv, at, le) => dv.getUint32(at, le),
+  set: (dv, at, value, le) => dv.setUint32(at, value, le),
+  print: hex,
+};
+/** Signed 32 bits. */
+export const s32: FieldType<number> = {
+  size: 4,
+  get: (dv, at, le) => dv.getInt32(at, le),
+  set: (dv, at, value, le) => dv.setInt32(at, value, le),
+  print: (value) => `${value}`,
+};
+/** Unsigned 64 bits as a bigint: exact, not for hot loops. */
+export const u64: FieldType<bigint> = {
+  size: 8,
+  get: (dv, at, le) => dv.getBigUint64(at, le),
+  set: (dv, at, value, le) => dv.setBigUint64(at, value, le),
+  print: hex,
+};
+/** 64 bits that hold an address or a size below 2^53, as a number; larger stored values read back rounded. */
+export const u64n: FieldType<number> = {
+  size: 8,
+  get: (dv, at, le) => dv.getUint32(at + (le ? 4 : 0), le) * 0x1_0000_0000 + dv.getUint32(at + (le ? 0 : 4), le),
+  set: (dv, at, value, le) => {
+    dv.setUint32(at + (le ? 4 : 0), Math.floor(value / 0x1_0000_0000), le);
+    dv.setUint32(at + (le ? 0 : 4), value >>> 0, le);
+  },
+  print: hex,
+};
+
+/** `count` bytes, seen in place as a Uint8Array; assigning copies at most `count` bytes. */
+export function bytes(count: number): FieldType<Uint8Array> {
+  const view = (dv: DataView, at: number) => new Uint8Array(dv.buffer, dv.byteOffset + at, count);
+  return {
+    size: count,
+    get: view,
+    set: (dv, at, value) => view(dv, at).set(value.length > count ? value.subarray(0, count) : value),
+    print: (value) => Buffer.from(value).toString('hex'),
+  };
+}
+
+/** An integer whose bits have names: same storage, printed by field. */
+export function named(type: FieldType<number>, bits: BitField<never> | { print(word: number): string }) {
+  return { ...type, print: (value: number) => `${hex(value)}(${bits.print(value)})` } satisfies FieldType<number>;
+}
+
+/** A structure inside a structure; reading it gives a view of the inner one. */
+export function nested<F extends Fields>(inner: Struct<F>): FieldType<View<F>> {
+  return {
+    size: inner.size,
+    get: (dv, at) => inner.at(dv, at),
+    set: (dv, at, value) =>
+      new Uint8Array(dv.buffer, dv.byteOffset + at, inner.size).set(
+        new Uint8Array(value.dv.buffer, value.dv.byteOffset + value.address, inner.size),
+      ),
+    print: (value) => inner.print(value),
+  };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a field list mixes number, bigint and view fields
+export type Fields = Record<string, FieldType<any>>;
+
+/** A live view of one structure in memory: property reads and writes go straight to the bytes. */
+export type View<F extends Fields> = { -readonly [K in keyof F]: F[K] extends FieldType<infer T> ? T : never } & {
+  dv: DataView;
+  /** Byte offset of the structure inside `dv`; may be changed to look at another instance. */
+  address: number;
+};
+
+export interface Struct<F extends Fields> {
+  readonly name: string;
+  readonly size: number;
+  readonly endian: Endian;
+  readonly fields: F;
+  /** Byte offset of each field. */
+  readonly offset: { readonly [K in keyof F]: number };
+  /** A view of the instance at `address` (0 when omitted). */
+  at(dv: DataView, address?: number): View<F>;
+  /** A zeroed instance in memory of its own. */
+  make(values?: Partial<{ [K in keyof View<F>]: View<F>[K] }>): View<F>;
+  /** The raw bytes of a view, in place. */
+  bytes(view: View<F>): Uint8Array;
+  /** `name{field=value ...}` for people and traces. */
+  print(view: View<F>): string;
+}
+
+/**
+ * Declares a structure: fields follow each other without padding, as all ABIs here name their padding.
+ * @param layout `size` is asserted; `offsets` asserts the fields a reader would check first.
+ * @throws Error at load when the declaration does not have the asserted size or offsets.
+ */
+export function struct<F extends Fields>(
+  name: string,
+  endian: Endian,
+  fields: F,
+  layout: { readonly size: number; readonly offsets?: { readonly [K in keyof F]?: number } },
+): Struct<F> {
+  const le = endian === 'le';
+  const offset: Record<string, number> = {};
+  let size = 0;
+  class StructView {
+    dv: DataView;
+    address: number;
+    constructor(dv: DataView, address: number) {
+      this.dv = dv;
+      this.address = address;
+    }
+  }
+  for (const [field, type] of Object.entries(fields)) {
+    const at = size;
+    offset[field] = at;
+    Object.defineProperty(StructView.prototype, field, {
+      enumerable: true,
+      get(this: StructView) {
+        return type.get(this.dv, this.address + at, le);
+      },
+      set(this: StructView, value) {
+        type.set(this.dv, this.address + at, value, le);
+      },
+    });
+    size += type.size;
+  }
+  if (size !== layout.size) throw new Error(`struct ${name}: declared ${layout.size} bytes, fields make ${size}`);
+  for (const [field, at] of Object.entries(layout.offsets ?? {})) {
+    if (offset[field] !== at) throw new Error(`struct ${name}.${field}: declared at ${at}, is at ${offset[field]}`);
+  }
+  const at = (dv: DataView, address = 0) => new StructView(dv, address) as unknown as View<F>;
+  return {
+    name,
+    size,
+    endian,
+    fields,
+    offset: offset as { [K in keyof F]: number },
+    at,
+    make: (values) => Object.assign(at(new DataView(new ArrayBuffer(size))), values),
+    bytes: (view) => new Uint8Array(view.dv.buffer, view.dv.byteOffset + view.address, size),
+    print: (view) =>
+      `${name}{${Object.entries(fields)
+        .map(([field, type]) => `${field}=${type.print((view as Record<string, unknown>)[field])}`)
+        .join(' ')}}`,
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * Trace points: a record of time and four numbers in a ring of the calling actor, in shared memory. Off costs one
+ * byte load. Ring layout: word 0 count of records ever written, records from offset 64; the oldest are overwritten.
+ */
+import { TRACE_EVENTS, type TraceEvent } from '../include/trace_events.ts';
+import type { HostMemory } from './host_memory.ts';
+
+/** Records each actor's ring keeps. */
+export const TRACE_RECORDS = 4096;
+/** Bytes of a record: time f64, event u32, sequence u32, four f64. */
+const RECORD = 48;
+const HEADER = 64;
+/** Bytes of one actor's ring. */
+export const TRACE_RING_SIZE = HEADER + TRACE_RECORDS * RECORD;
+/** Bytes of the table that says which events are on, one each. */
+export const TRACE_ENABLE_SIZE = 256;
+
+const NAMES = Object.keys(TRACE_EVENTS) as TraceEvent[];
+const NUMBER = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Record<TraceEvent, number>;
+if (NAMES.length > TRACE_ENABLE_SIZE) throw new Error('more trace events than the enable table has bytes');
+
+/** One record, read back. */
+export interface TraceRecord {
+  /** Nanoseconds since the machine was switched on. */
+  readonly time: number;
+  readonly actor: string;
+  readonly event: TraceEvent;
+  readonly args: readonly number[];
+}
+
+export class Tracer {
+  readonly #memory: HostMemory;
+  readonly #enable: number;
+  readonly #ring: number;
+  readonly #now: () => number;
+
+  /** @param enable HPA of the enable table. @param ring HPA of this actor's ring. */
+  constructor(memory: HostMemory, enable: number, ring: number, now: () => number) {
+    this.#memory = memory;
+    this.#enable = enable;
+    this.#ring = ring;
+    this.#now = now;
+  }
+
+  /** Records `event` if it is on. */
+  point(event: TraceEvent, a = 0, b = 0, c = 0, d = 0): void {
+    const number = NUMBER[event];
+    if (this.#memory.u8[this.#enable + number] === 0) return;
+    const { dv } = this.#memory;
+    const count = dv.getUint32(this.#ring, true);
+    const at = this.#ring + HEADER + (count % TRACE_RECORDS) * RECORD;
+    dv.setFloat64(at, this.#now(), true);
+    dv.setUint32(at + 8, number, true);
+    dv.setUint32(at + 12, count, true);
+    dv.setFloat64(at + 16, a, true);
+    dv.setFloat64(at + 24, b, true);
+    dv.setFloat64(at + 32, c, true);
+    dv.setFloat64(at + 40, d, true);
+    dv.setUint32(this.#ring, count + 1, true);
+  }
+}
+
+/** Names of the events that a glob (`*`, `?` and `[...]`, QEMU's `-trace` habit) matches. */
+export function matchTrace(pattern: string): TraceEvent[] {
+  const escaped = pattern.replace(/[.+^${}()|\\]/g, '\\$&');
+  const matches = new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  return NAMES.filter((name) => matches.test(name));
+}
+
+/** Switches every event that matches the glob on. */
+export function enableTrace(memory: HostMemory, enable: number, pattern: string): void {
+  for (const name of matchTrace(pattern)) memory.u8[enable + NUMBER[name]] = 1;
+}
+
+/** Reads the rings of all actors, oldest record first; equal times keep the actors' order. */
+export function readTrace(memory: HostMemory, rings: readonly { actor: string; hpa: number }[]): TraceRecord[] {
+  const { dv } = memory;
+  const records: TraceRecord[] = [];
+  for (const { actor, hpa } of rings) {
+    const count = dv.getUint32(hpa, true);
+    for (let n = Math.max(0, count - TRACE_RECORDS); n < count; n++) {
+      const at = hpa + HEADER + (n % TRACE_RECORDS) * RECORD;
+      const event = NAMES[dv.getUint32(at + 8, true)];
+      const args = TRACE_EVENTS[event].map((_, i) => dv.getFloat64(at + 16 + 8 * i, true));
+      records.push({ time: dv.getFloat64(at, true), actor, event, args });
+    }
+  }
+  return records.sort((a, b) => a.time - b.time);
+}
+
+/** `name arg=0x.. arg=0x..`, as QEMU's log backend prints an event. */
+export function printTrace(record: TraceRecord): string {
+  const names = TRACE_EVENTS[record.event];
+  return [record.event, ...record.args.map((value, i) => `${names[i]}=0x${value.toString(16)}`)].join(' ');
+}

@@ -1,0 +1,52 @@
+/**
+ * Who spins, who sleeps: one table for every pair of threads, and the argument why it is right.
+ *
+ * Measured on two CPUs (medians): a futex wake-up across CPUs costs about 20 us one way because the idle CPU is
+ * halted; a spinning partner answers in 0.15 us. With three parties on two CPUs, equal spinning makes everything
+ * slower (up to 1 ms a chain): somebody spins on the CPU that the party with the work needs. The best arrangement
+ * keeps one CPU busy with the *waiting guest* and lets VMM and kernel hand over by futex on the other CPU, where a
+ * hand-over is a context switch of about 4 us. So:
+ *
+ * - a vCPU that waits for an answer spins, for it is the waiting guest;
+ * - the VMM spins only on the guest, and only while the guest really runs: when the guest is idle or in the kernel,
+ *   the CPU belongs to kernel and hardware; while the VMM waits for a system call it sleeps at once;
+ * - the kernel spins only after it has served a hypercall (the two-party fast path, VMM asleep), never after a system
+ *   call, when the VMM needs the CPU;
+ * - hardware threads always sleep: their clients wait microseconds to milliseconds anyway.
+ *
+ * With four or more CPUs nobody takes a CPU from anybody, and everyone may spin for about 100 us.
+ *
+ * Ordering argument (lost wake-ups are impossible). A waker first stores the news (an atomic store), then adds 1 to
+ * the doorbell's sequence, then loads its `sleeping` flag, and notifies if it is set. A sleeper first reads the
+ * sequence S, then tests all its waits; if none is ready it sets `sleeping`, then waits while the sequence equals S.
+ * All are sequentially consistent operations, hence in one total order. If the waker's add comes before the sleeper's
+ * final comparison, the wait returns at once, because the sequence is no longer S. Otherwise the sleeper's store of
+ * `sleeping` precedes the waker's load of it, and the waker notifies. News stored before the sleeper's read of S was
+ * seen by the tests; news stored after it is followed by an add that falls under one of the two cases.
+ */
+import type { WaitClass } from './task.ts';
+
+export interface WaitStrategy {
+  /** Loads of the doorbell before sleeping, with two or three CPUs. One load and loop turn is about 5 ns. */
+  readonly spins2: number;
+  /** The same with four CPUs and more. */
+  readonly spins4: number;
+  /** True: counts whenever a task of the actor waits so. False: only if the task that ran last waits so. */
+  readonly always: boolean;
+}
+
+/** The table: how a thread waits, by what its tasks wait for. */
+export const WAIT_STRATEGY: Readonly<Record<WaitClass, WaitStrategy>> = {
+  /** vCPU, for the VMM to finish an exit. */
+  vcpu_reply: { spins2: 100_000, spins4: 100_000, always: true },
+  /** vCPU, for the kernel to finish a hypercall in virtual mode. */
+  vcpu_hcall: { spins2: 100_000, spins4: 100_000, always: true },
+  /** vCPU in an enabled wait: it is still the waiting guest while its I/O is under way. */
+  vcpu_idle: { spins2: 60_000, spins4: 20_000, always: true },
+  /** VMM, for the guest's next exit. */
+  vmm_guest: { spins2: 100_000, spins4: 20_000, always: true },
+  /** Kernel, for the next hypercall after it has served one. */
+  kernel_hcall: { spins2: 10_000, spins4: 20_000, always: false },
+  /** Never spin while any task waits so (the VMM inside a system call). */
+  sleep: { spins2: 0, spins4: 10_000, always: true },
+};
