@@ -1,0 +1,53 @@
+/** eventfd(2): a counter that the kernel signals and the VMM reads (fs/eventfd.c). */
+import { Errno } from '../include/uapi/errno.ts';
+import { until } from '../lib/task.ts';
+import { File } from '../syscall/file.ts';
+
+/** eventfd_ctx: what an interrupt handler signals. */
+export class EventFd {
+  #count: bigint;
+  /** How often it was signalled, for tests and state inspection. */
+  signals = 0;
+
+  constructor(initial = 0) {
+    this.#count = BigInt(initial);
+  }
+  get count(): bigint {
+    return this.#count;
+  }
+  /** Adds to the counter; signals before a read coalesce. */
+  signal(value = 1n): void {
+    this.#count += value;
+    this.signals++;
+  }
+
+  /** A file for it: read takes the counter (8 bytes, host order) and waits for a signal when it is 0. */
+  static file(initial: number): File {
+    const context = new EventFd(initial);
+    return new File(
+      'anon_inode:[eventfd]',
+      {
+        *read(count) {
+          if (count < 8) throw new Errno('EINVAL', 'eventfd read');
+          yield* until('eventfd', () => context.#count !== 0n);
+          const bytes = new Uint8Array(8);
+          new DataView(bytes.buffer).setBigUint64(0, context.#count, true);
+          context.#count = 0n;
+          return bytes;
+        },
+        *write(bytes) {
+          if (bytes.length < 8) throw new Errno('EINVAL', 'eventfd write');
+          context.signal(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+          return 8;
+        },
+      },
+      context,
+    );
+  }
+
+  /** The context behind an open descriptor's file. @throws Errno EINVAL when it is no eventfd */
+  static of(file: File): EventFd {
+    if (!(file.object instanceof EventFd)) throw new Errno('EINVAL', `${file.name} is no eventfd`);
+    return file.object;
+  }
+}

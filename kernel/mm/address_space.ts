@@ -1,0 +1,117 @@
+/**
+ * The VMM process's address space as every thread sees it: the page table in shared memory and short-term references.
+ *
+ * An entry is `HPA | flags`. Frames move at any time, so reading an entry is not enough to use the frame: a user
+ * takes a transient reference (get_user_pages_fast): read entry, add 1 to the frame's references, read the entry
+ * again; if it changed, drop the reference and start over. The mover sets MIGRATING first and then reads the
+ * references: by the total order of these atomic operations either the user sees MIGRATING in its second read, or
+ * the mover sees the reference and gives up.
+ */
+import { Errno } from '../include/uapi/errno.ts';
+import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
+import type { SharedMap } from '../lib/shared_map.ts';
+import { type Task, until } from '../lib/task.ts';
+import { Frames, PG } from './page.ts';
+
+/** Where the VMM's mappings begin; guest-physical, VMM-virtual and host-physical numbers never look alike. */
+export const MMAP_BASE = 0x3ff_8000_0000;
+
+/** Flags of a page-table entry. */
+export const PTE = { PRESENT: 1, WRITE: 2, MIGRATING: 4 } as const;
+
+/** Results of a lookup that found no usable page. */
+export const FAULT = -1;
+export const BUSY = -2;
+
+export class AddressSpace {
+  readonly memory: HostMemory;
+  readonly frames: Frames;
+  readonly #table: number;
+  readonly #entries: number;
+  /** Told of writes to frames that hold translated code; set by whoever runs vCPUs. Argument: virtual page address. */
+  onCodeWritten: (va: number) => void = () => {};
+
+  constructor(memory: HostMemory, map: SharedMap) {
+    this.memory = memory;
+    this.frames = new Frames(memory, map);
+    this.#table = map.pageTable;
+    this.#entries = map.pageTableEntries;
+  }
+
+  /** Address of the entry of `va`, or FAULT outside the table. */
+  entryAddress(va: number): number {
+    const index = Math.floor((va - MMAP_BASE) / PAGE_SIZE);
+    return index >= 0 && index < this.#entries ? this.#table + index * 4 : FAULT;
+  }
+
+  /** HPA of the frame under `va` (page start) at this moment, FAULT, or BUSY while it is being moved. */
+  lookup(va: number, write: boolean): number {
+    const at = this.entryAddress(va);
+    if (at === FAULT) return FAULT;
+    const entry = this.memory.load(at);
+    if ((entry & PTE.MIGRATING) !== 0) return BUSY;
+    if ((entry & PTE.PRESENT) === 0 || (write && (entry & PTE.WRITE) === 0)) return FAULT;
+    return (entry & ~(PAGE_SIZE - 1)) >>> 0;
+  }
+
+  /** Takes a transient reference on the frame under `va`: HPA of the page, FAULT or BUSY. */
+  getPage(va: number, write: boolean): number {
+    for (;;) {
+      const hpa = this.lookup(va, write);
+      if (hpa < 0) return hpa;
+      this.frames.get(hpa);
+      const again = this.lookup(va, write);
+      if (again === hpa) return hpa;
+      this.frames.put(hpa);
+      if (again < 0) return again;
+    }
+  }
+
+  /** Drops the reference; `written` says the page's bytes were changed. */
+  putPage(va: number, hpa: number, written: boolean): void {
+    if (written) this.written(va, hpa);
+    this.frames.put(hpa);
+  }
+
+  /** Notes that somebody other than a vCPU changed the frame `hpa` mapped at `va`. */
+  written(va: number, hpa: number): void {
+    const flags = this.frames.flags(hpa);
+    if ((flags & PG.DIRTY) === 0) this.frames.setFlags(hpa, PG.DIRTY);
+    if ((flags & PG.CODE) !== 0) this.onCodeWritten(va - (va % PAGE_SIZE));
+  }
+
+  /**
+   * Copies between `[va, va + bytes.length)` and `bytes`, page by page, waiting for pages that are being moved.
+   * @throws Errno EFAULT at the first page that is not mapped or not writable; earlier pages have been copied.
+   */
+  *copy(va: number, bytes: Uint8Array, write: boolean): Task {
+    for (let done = 0; done < bytes.length; ) {
+      const at = va + done;
+      const inPage = at % PAGE_SIZE;
+      const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
+      let hpa = this.getPage(at, write);
+      while (hpa === BUSY) {
+        yield* until('page being moved', () => this.lookup(at, write) !== BUSY);
+        hpa = this.getPage(at, write);
+      }
+      if (hpa === FAULT) throw new Errno('EFAULT', `address 0x${at.toString(16)}`);
+      const part = bytes.subarray(done, done + length);
+      if (write) this.memory.u8.set(part, hpa + inPage);
+      else part.set(this.memory.bytes(hpa + inPage, length));
+      this.putPage(at, hpa, write);
+      done += length;
+    }
+  }
+
+  /** copy_from_user: a fresh copy of `length` bytes at `va`. @throws Errno EFAULT */
+  *copyIn(va: number, length: number): Task<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    yield* this.copy(va, bytes, false);
+    return bytes;
+  }
+}
+
+/** Number of pages that `[va, va + length)` touches. */
+export function pagesSpanned(va: number, length: number): number {
+  return Math.ceil(((va % PAGE_SIZE) + length) / 2 ** PAGE_SHIFT);
+}

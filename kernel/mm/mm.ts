@@ -1,0 +1,132 @@
+/**
+ * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
+ */
+import { Errno } from '../include/uapi/errno.ts';
+import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import type { SharedMap } from '../lib/shared_map.ts';
+import { type Task, until } from '../lib/task.ts';
+import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from './address_space.ts';
+import { PageAllocator, PG } from './page.ts';
+
+/** One mapping: a range of virtual pages. */
+export interface Vma {
+  readonly start: number;
+  readonly size: number;
+  readonly name: string;
+  /** Frames belong to the mapping (anonymous memory) and are freed with it; else they are a table's. */
+  readonly anonymous: boolean;
+}
+
+/** Runs before a page moves: drops every cached translation of `va` and returns once nobody uses one. */
+export type MmuNotifier = (va: number) => Task;
+
+export class Mm {
+  readonly space: AddressSpace;
+  readonly pages: PageAllocator;
+  readonly vmas: Vma[] = [];
+  readonly notifiers = new Set<MmuNotifier>();
+  /** RLIMIT_MEMLOCK in pages. */
+  lockLimit: number;
+  /** Pages charged against it (mm->locked_vm). */
+  lockedVm = 0;
+  readonly #memory: HostMemory;
+  #next = MMAP_BASE;
+  readonly #end: number;
+
+  constructor(memory: HostMemory, map: SharedMap, lockLimit: number, seed?: number) {
+    this.#memory = memory;
+    this.space = new AddressSpace(memory, map);
+    this.pages = new PageAllocator(memory, map, seed);
+    this.lockLimit = lockLimit;
+    this.#end = MMAP_BASE + map.pageTableEntries * PAGE_SIZE;
+  }
+
+  /** Anonymous memory: `movable` frames are scattered and may move; others follow each other and stay. @throws Errno ENOMEM, EINVAL */
+  mmapAnonymous(name: string, size: number, movable: boolean): Vma {
+    if (size <= 0 || size % PAGE_SIZE !== 0) throw new Errno('EINVAL', `mmap ${name}: size 0x${size.toString(16)}`);
+    const vma = this.#reserve(name, size, true);
+    const block = movable ? undefined : this.pages.allocPages(size / PAGE_SIZE);
+    if (!movable && block === undefined) throw new Errno('ENOMEM', `mmap ${name}`);
+    for (let offset = 0; offset < size; offset += PAGE_SIZE) {
+      const hpa = block === undefined ? this.pages.allocPage() : block + offset;
+      if (hpa === undefined) {
+        this.munmap(vma.start);
+        throw new Errno('ENOMEM', `mmap ${name}`);
+      }
+      if (!movable) this.space.frames.setFlags(hpa, PG.UNMOVABLE);
+      this.#enter(vma.start + offset, hpa);
+    }
+    return vma;
+  }
+
+  /** Maps frames that somebody else owns (a table, a device page) at a new address. */
+  mmapFrames(name: string, hpa: number, size: number): Vma {
+    const vma = this.#reserve(name, size, false);
+    for (let offset = 0; offset < size; offset += PAGE_SIZE) {
+      this.space.frames.setFlags(hpa + offset, PG.UNMOVABLE);
+      this.#enter(vma.start + offset, hpa + offset);
+    }
+    return vma;
+  }
+
+  /** Removes the mapping that starts at `start`. Pinned frames of anonymous memory stay allocated until unpinned. @throws Errno EINVAL */
+  munmap(start: number): void {
+    const index = this.vmas.findIndex((vma) => vma.start === start);
+    if (index < 0) throw new Errno('EINVAL', `munmap 0x${start.toString(16)}`);
+    const [vma] = this.vmas.splice(index, 1);
+    for (let va = vma.start; va < vma.start + vma.size; va += PAGE_SIZE) {
+      const at = this.space.entryAddress(va);
+      const entry = this.#memory.exchange(at, 0) >>> 0;
+      if ((entry & PTE.PRESENT) === 0 || !vma.anonymous) continue;
+      const hpa = entry - (entry % PAGE_SIZE);
+      this.space.frames.setMapping(hpa, 0);
+      if (this.space.frames.pins(hpa) === 0) this.pages.freePages(hpa);
+    }
+  }
+
+  #reserve(name: string, size: number, anonymous: boolean): Vma {
+    if (this.#next + size > this.#end) throw new Errno('ENOMEM', `mmap ${name}: address space exhausted`);
+    const vma = { start: this.#next, size, name, anonymous };
+    this.#next += size;
+    this.vmas.push(vma);
+    return vma;
+  }
+
+  #enter(va: number, hpa: number): void {
+    this.#memory.store(this.space.entryAddress(va), hpa | PTE.PRESENT | PTE.WRITE);
+    this.space.frames.setMapping(hpa, (va - MMAP_BASE) / PAGE_SIZE + 1);
+  }
+
+  /** Charges `pages` against the locked-memory limit. @throws Errno ENOMEM when it would be exceeded */
+  account(pages: number): void {
+    if (this.lockedVm + pages > this.lockLimit) throw new Errno('ENOMEM', `RLIMIT_MEMLOCK (${this.lockLimit} pages)`);
+    this.lockedVm += pages;
+  }
+  /** Takes a charge back. */
+  unaccount(pages: number): void {
+    this.lockedVm -= pages;
+  }
+
+  /** pin_user_pages for one page: returns the HPA of its frame, which stays until {@link unpinPage}. @throws Errno EFAULT */
+  *pinPage(va: number, write: boolean): Task<number> {
+    for (;;) {
+      const hpa = this.space.getPage(va, write);
+      if (hpa === FAULT) throw new Errno('EFAULT', `pin 0x${va.toString(16)}`);
+      if (hpa !== BUSY) {
+        this.space.frames.pin(hpa);
+        this.space.frames.put(hpa);
+        return hpa;
+      }
+      yield* until('page being moved', () => this.space.lookup(va, write) !== BUSY);
+    }
+  }
+
+  /** Undoes one {@link pinPage}; `dirty` when the device may have written. */
+  unpinPage(va: number, hpa: number, dirty: boolean): void {
+    const { frames } = this.space;
+    if (dirty) this.space.written(va, hpa);
+    frames.unpin(hpa);
+    if (frames.pins(hpa) === 0 && frames.mapping(hpa) === 0 && (frames.flags(hpa) & PG.UNMOVABLE) === 0)
+      this.pages.freePages(hpa);
+  }
+}

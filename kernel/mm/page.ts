@@ -1,0 +1,162 @@
+/**
+ * Page frames: descriptors in shared memory and the allocator. A descriptor has four words: transient references
+ * (any thread, atomic), pins (kernel), flags (atomic or/and), and the virtual page that maps the frame.
+ */
+import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
+import { Random } from '../lib/random.ts';
+import { AREA, type SharedMap } from '../lib/shared_map.ts';
+
+/** Bits of a frame's flags. */
+export const PG = {
+  /** Some vCPU holds code translated from this frame: writers other than that vCPU announce themselves. */
+  CODE: 1,
+  /** Written by a device or the kernel since last cleaned (PG_dirty). */
+  DIRTY: 2,
+  /** Never moved: kernel structures, the VMM's heap, mapped tables. */
+  UNMOVABLE: 4,
+} as const;
+
+/** Fills frames that were moved away or freed, so that a stale address shows wrong data at once. */
+const POISON = 0xa5;
+
+/** Frame descriptors, usable by every thread. `hpa` may be any address inside the frame. */
+export class Frames {
+  readonly #memory: HostMemory;
+  readonly #base: number;
+  readonly first: number;
+  readonly end: number;
+
+  constructor(memory: HostMemory, map: SharedMap) {
+    this.#memory = memory;
+    this.#base = map.frames;
+    this.first = map.firstFrame;
+    this.end = map.size;
+  }
+  #word(hpa: number, word: number): number {
+    return this.#base + (hpa >>> PAGE_SHIFT) * AREA.frame + word * 4;
+  }
+  /** Transient references: the frame does not move while it has one. */
+  refs(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 0));
+  }
+  get(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 0), 1);
+  }
+  put(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 0), -1);
+  }
+  /** Long-term pins: DMA may be under way. */
+  pins(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 1));
+  }
+  pin(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 1), 1);
+  }
+  /** @throws Error for a frame without pins: a bug of the kernel, not an input error. */
+  unpin(hpa: number): void {
+    if (this.#memory.add(this.#word(hpa, 1), -1) <= 0)
+      throw new Error(`frame 0x${hpa.toString(16)} unpinned too often`);
+  }
+  flags(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 2));
+  }
+  setFlags(hpa: number, mask: number): void {
+    this.#memory.or(this.#word(hpa, 2), mask);
+  }
+  clearFlags(hpa: number, mask: number): void {
+    this.#memory.and(this.#word(hpa, 2), ~mask);
+  }
+  /** Virtual page number in the VMM's address space plus 1, or 0. */
+  mapping(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 3));
+  }
+  setMapping(hpa: number, value: number): void {
+    this.#memory.store(this.#word(hpa, 3), value);
+  }
+}
+
+/** Hands out frames. Kernel only. */
+export class PageAllocator {
+  readonly frames: Frames;
+  readonly #memory: HostMemory;
+  readonly #free: Int32Array;
+  #freeCount = 0;
+  readonly #used: Uint8Array;
+  readonly #dirty: Uint8Array;
+  #allocated = 0;
+  #lowest: number;
+
+  /** @param seed scatters frames, so that neighbours in a guest are none in the host, as on a machine that has run for a while. */
+  constructor(memory: HostMemory, map: SharedMap, seed = 1) {
+    this.#memory = memory;
+    this.frames = new Frames(memory, map);
+    const first = map.firstFrame >>> PAGE_SHIFT;
+    const count = ((map.size - map.firstFrame) / PAGE_SIZE) | 0;
+    this.#used = new Uint8Array(first + count);
+    this.#dirty = new Uint8Array(first + count);
+    this.#free = new Int32Array(count);
+    for (let i = 0; i < count; i++) this.#free[i] = first + i;
+    const random = new Random(seed);
+    for (let i = count - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      const swap = this.#free[i];
+      this.#free[i] = this.#free[j];
+      this.#free[j] = swap;
+    }
+    this.#freeCount = count;
+    this.#lowest = first;
+  }
+
+  /** Frames handed out and not returned. */
+  get allocated(): number {
+    return this.#allocated;
+  }
+
+  /** One zeroed frame; undefined when memory is exhausted. */
+  allocPage(): number | undefined {
+    while (this.#freeCount > 0) {
+      const frame = this.#free[--this.#freeCount];
+      if (this.#used[frame] === 0) return this.#take(frame);
+    }
+    return undefined;
+  }
+
+  /** `count` zeroed frames that follow each other; undefined when there is no such run. */
+  allocPages(count: number): number | undefined {
+    let run = 0;
+    for (let frame = this.#lowest; frame < this.#used.length; frame++) {
+      run = this.#used[frame] === 0 ? run + 1 : 0;
+      if (run === count) {
+        const first = frame - count + 1;
+        for (let i = first; i <= frame; i++) this.#take(i);
+        return first * PAGE_SIZE;
+      }
+    }
+    return undefined;
+  }
+
+  #take(frame: number): number {
+    this.#used[frame] = 1;
+    this.#allocated++;
+    const hpa = frame * PAGE_SIZE;
+    if (this.#dirty[frame] !== 0) this.#memory.u8.fill(0, hpa, hpa + PAGE_SIZE);
+    this.#dirty[frame] = 1;
+    return hpa;
+  }
+
+  /** Returns `count` frames from `hpa` on. @throws Error when one is still pinned, or free already. */
+  freePages(hpa: number, count = 1): void {
+    for (let i = 0; i < count; i++) {
+      const frame = (hpa >>> PAGE_SHIFT) + i;
+      const at = frame * PAGE_SIZE;
+      if (this.#used[frame] === 0) throw new Error(`frame 0x${at.toString(16)} freed twice`);
+      if (this.frames.pins(at) !== 0) throw new Error(`frame 0x${at.toString(16)} freed while pinned`);
+      this.#used[frame] = 0;
+      this.#allocated--;
+      this.#memory.u8.fill(POISON, at, at + PAGE_SIZE);
+      this.frames.setMapping(at, 0);
+      this.frames.clearFlags(at, PG.CODE | PG.DIRTY | PG.UNMOVABLE);
+      this.#free[this.#freeCount++] = frame;
+    }
+  }
+}

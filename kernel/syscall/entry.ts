@@ -1,0 +1,48 @@
+/** The kernel's end of the system-call line: takes posted slots off the ring and runs each call as a task. */
+import { Errno } from '../include/uapi/errno.ts';
+import { NR, SLOT, SYSCALL_RING, SYSCALL_RING_CAPACITY, SYSCALL_SLOT } from '../include/uapi/syscall.ts';
+import type { Kernel } from '../kernel.ts';
+import { Ring } from '../lib/ring.ts';
+import { type Task, until } from '../lib/task.ts';
+import { SYSCALLS } from './syscalls.ts';
+
+const ARGS = 6;
+const { offset, size } = SYSCALL_SLOT;
+
+/** Serves system calls for ever. */
+export function* syscallEntry(kernel: Kernel): Task {
+  const ring = new Ring(kernel.memory, kernel.map.syscalls + SYSCALL_RING, SYSCALL_RING_CAPACITY);
+  const some = () => !ring.empty();
+  for (;;) {
+    yield* until('system call', some);
+    for (let slot = ring.pop(); slot !== undefined; slot = ring.pop()) {
+      kernel.actor.spawn('syscall', serve(kernel, kernel.map.syscalls + slot * size));
+    }
+  }
+}
+
+function* serve(kernel: Kernel, slot: number): Task {
+  const { memory } = kernel;
+  const nr = memory.dv.getUint32(slot + offset.nr, true);
+  const args = new Float64Array(ARGS);
+  for (let i = 0; i < ARGS; i++) args[i] = memory.dv.getFloat64(slot + offset.args + 8 * i, true);
+  kernel.tracer.point('syscall', nr, args[0], args[1], args[2]);
+  const result = yield* call(kernel, nr, args);
+  kernel.tracer.point('syscall_ret', nr, result);
+  memory.dv.setFloat64(slot + offset.ret, result, true);
+  memory.store(slot + offset.state, SLOT.DONE);
+  kernel.vmmDoorbell.ring();
+}
+
+function* call(kernel: Kernel, nr: number, args: Float64Array): Task<number> {
+  try {
+    const row = SYSCALLS[nr];
+    if (row === undefined) throw new Errno('ENOSYS', `system call ${nr}`);
+    return yield* row.handler(kernel, args);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    kernel.lastError = error;
+    if (nr !== NR.close) kernel.log(`${SYSCALLS[nr]?.name ?? nr}: ${error.message}`);
+    return -error.errno;
+  }
+}

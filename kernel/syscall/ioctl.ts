@@ -1,0 +1,64 @@
+/**
+ * ioctl dispatch by table: a driver gives one row per command, and the rules that all VFIO and KVM commands share
+ * (copying, `argsz`, unknown flags) are applied here once (vfio-tce facts 1.1).
+ */
+import { Errno } from '../include/uapi/errno.ts';
+import type { Ioctl } from '../include/uapi/ioctl.ts';
+import type { Fields, Struct, View } from '../lib/struct.ts';
+import type { Task } from '../lib/task.ts';
+import type { AddressSpace } from '../mm/address_space.ts';
+
+/** A row's handler. `view` is a private copy of the argument structure; with a plain value it is absent. */
+// biome-ignore lint/suspicious/noExplicitAny: one table mixes structures
+export type IoctlHandler = (arg: number, view: any) => Task<number>;
+
+/** One command a file understands. */
+export interface IoctlRow {
+  readonly ioctl: Ioctl;
+  readonly handler: IoctlHandler;
+}
+
+/** Builds a row; the handler's second parameter is typed by the command's structure. */
+export function row<F extends Fields>(
+  ioctl: Ioctl<F>,
+  handler: (arg: number, view: View<F>) => Task<number>,
+): IoctlRow {
+  return { ioctl: ioctl as unknown as Ioctl, handler };
+}
+
+/** Makes the `ioctl` operation of a file from its rows. Unknown commands go to `otherwise` or fail with ENOTTY. */
+export function ioctlOperation(
+  space: AddressSpace,
+  rows: readonly IoctlRow[],
+  otherwise?: (command: number, arg: number) => Task<number>,
+): (command: number, arg: number) => Task<number> {
+  const table = new Map(rows.map((r) => [r.ioctl.number, r]));
+  return function* (command, arg) {
+    const found = table.get(command);
+    if (found === undefined) {
+      if (otherwise !== undefined) return yield* otherwise(command, arg);
+      throw new Errno('ENOTTY', `ioctl 0x${command.toString(16)}`);
+    }
+    return yield* invoke(space, found, arg);
+  };
+}
+
+function* invoke(space: AddressSpace, { ioctl, handler }: IoctlRow, arg: number): Task<number> {
+  if (ioctl.struct === undefined) return yield* handler(arg, undefined);
+  const view = yield* copyStruct(space, ioctl.struct, arg, ioctl.minsz);
+  if (ioctl.argsz && (view.argsz as number) < ioctl.minsz)
+    throw new Errno('EINVAL', `${ioctl.name}: argsz ${view.argsz}`);
+  if (ioctl.flags !== undefined && ((view.flags as number) & ~ioctl.flags) !== 0)
+    throw new Errno('EINVAL', `${ioctl.name}: flags 0x${(view.flags as number).toString(16)}`);
+  const result = yield* handler(arg, view);
+  if (ioctl.out) yield* space.copy(arg, ioctl.struct.bytes(view).subarray(0, ioctl.minsz), true);
+  return result;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: fields of any structure
+function* copyStruct(space: AddressSpace, type: Struct<any>, address: number, minsz: number): Task<View<any>> {
+  const view = type.make();
+  // Read once: a caller that changes its memory meanwhile gains nothing.
+  yield* space.copy(address, type.bytes(view).subarray(0, minsz), false);
+  return view;
+}

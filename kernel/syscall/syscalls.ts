@@ -1,0 +1,116 @@
+/** The system calls, one row each: what the number means and what it does. */
+import { EventFd } from '../fs/eventfd.ts';
+import { PATH_MAX } from '../fs/vfs.ts';
+import { Errno } from '../include/uapi/errno.ts';
+import { MAP_LOCKED, NR } from '../include/uapi/syscall.ts';
+import type { Kernel } from '../kernel.ts';
+import { PAGE_SIZE } from '../lib/host_memory.ts';
+import type { Task } from '../lib/task.ts';
+
+/** Largest single read or write: what fits one copy without starving others. */
+const MAX_RW = 1 << 20;
+
+type Handler = (kernel: Kernel, args: Float64Array) => Task<number>;
+
+/** The table. Arguments are in Linux's order; a path is a user address and ends with NUL. */
+export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly handler: Handler }>> = {
+  [NR.open]: {
+    name: 'open',
+    *handler(kernel, [path, flags]) {
+      return kernel.files.install(yield* kernel.vfs.open(yield* readPath(kernel, path), flags));
+    },
+  },
+  [NR.close]: {
+    name: 'close',
+    *handler(kernel, [fd]) {
+      yield* kernel.files.close(fd);
+      return 0;
+    },
+  },
+  [NR.ioctl]: {
+    name: 'ioctl',
+    *handler(kernel, [fd, command, arg]) {
+      const file = kernel.files.file(fd);
+      if (file.operations.ioctl === undefined) throw new Errno('ENOTTY', file.name);
+      return yield* file.operations.ioctl(command, arg);
+    },
+  },
+  [NR.read]: { name: 'read', handler: (kernel, [fd, buffer, count]) => read(kernel, fd, buffer, count, 0) },
+  [NR.write]: { name: 'write', handler: (kernel, [fd, buffer, count]) => write(kernel, fd, buffer, count, 0) },
+  [NR.pread64]: {
+    name: 'pread64',
+    handler: (kernel, [fd, buffer, count, offset]) => read(kernel, fd, buffer, count, offset),
+  },
+  [NR.pwrite64]: {
+    name: 'pwrite64',
+    handler: (kernel, [fd, buffer, count, offset]) => write(kernel, fd, buffer, count, offset),
+  },
+  [NR.mmap]: {
+    name: 'mmap',
+    *handler(kernel, [, length, , flags, fd, offset]) {
+      if (!(length > 0)) throw new Errno('EINVAL', 'mmap: length');
+      const size = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+      if (fd === -1) return kernel.mm.mmapAnonymous('anon', size, (flags & MAP_LOCKED) === 0).start;
+      const file = kernel.files.file(fd);
+      if (file.operations.mmap === undefined) throw new Errno('ENODEV', file.name);
+      return yield* file.operations.mmap(size, offset);
+    },
+  },
+  [NR.munmap]: {
+    name: 'munmap',
+    *handler(kernel, [address]) {
+      kernel.mm.munmap(address);
+      return 0;
+    },
+  },
+  [NR.eventfd2]: {
+    name: 'eventfd2',
+    *handler(kernel, [initial]) {
+      return kernel.files.install(EventFd.file(initial));
+    },
+  },
+  [NR.readlink]: {
+    name: 'readlink',
+    *handler(kernel, [path, buffer, size]) {
+      const target = new TextEncoder().encode(kernel.vfs.readlink(yield* readPath(kernel, path))).subarray(0, size);
+      yield* kernel.mm.space.copy(buffer, target, true);
+      return target.length;
+    },
+  },
+  [NR.getdents]: {
+    name: 'getdents',
+    // Names separated by NUL instead of linux_dirent records: nothing here has inode numbers.
+    *handler(kernel, [fd, buffer, size]) {
+      const file = kernel.files.file(fd);
+      if (file.operations.list === undefined) throw new Errno('ENOTDIR', file.name);
+      const names = new TextEncoder().encode(file.operations.list().join('\0'));
+      if (names.length > size) throw new Errno('EINVAL', file.name);
+      yield* kernel.mm.space.copy(buffer, names, true);
+      return names.length;
+    },
+  },
+};
+
+function* read(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
+  const file = kernel.files.file(fd);
+  if (file.operations.read === undefined || !(count >= 0)) throw new Errno('EINVAL', file.name);
+  const bytes = yield* file.operations.read(Math.min(count, MAX_RW), offset);
+  yield* kernel.mm.space.copy(buffer, bytes, true);
+  return bytes.length;
+}
+
+function* write(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
+  const file = kernel.files.file(fd);
+  if (file.operations.write === undefined || !(count >= 0)) throw new Errno('EINVAL', file.name);
+  return yield* file.operations.write(yield* kernel.mm.space.copyIn(buffer, Math.min(count, MAX_RW)), offset);
+}
+
+/** strncpy_from_user. @throws Errno EFAULT, E2BIG stands for ENAMETOOLONG */
+function* readPath(kernel: Kernel, address: number): Task<string> {
+  const inPage = PAGE_SIZE - (address % PAGE_SIZE);
+  let bytes = yield* kernel.mm.space.copyIn(address, inPage);
+  if (!bytes.includes(0)) bytes = yield* kernel.mm.space.copyIn(address, PATH_MAX);
+  const end = bytes.indexOf(0);
+  if (end < 0) throw new Errno('E2BIG', 'path');
+  return new TextDecoder().decode(bytes.subarray(0, end));
+}
