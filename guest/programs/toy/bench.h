@@ -1,0 +1,10 @@
+/* Timing of H_PUT_TCE, tier by tier; the figures go to the machine, not to the console. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdint.h>
+
+/* scale: 0 = nothing; batches grow in proportion. */
+void bench(uint64_t liobn, uint64_t scale);
+
+#endif
