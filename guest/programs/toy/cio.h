@@ -49,6 +49,7 @@ struct pmcw {
 #define PMCW_FLAGS_ISC_SHIFT	11
 #define PMCW_FLAGS_ENA		0x0080	/* enabled */
 #define PMCW_FLAGS_DNV		0x0001	/* device number valid */
+#define PMCW_CHARS_CSENSE	0x00000001	/* concurrent sense */
 #define PMCW_CHARS_ST_MASK	0x00e00000	/* subchannel type, 0 = I/O */
 
 /* Subchannel-status word. */

@@ -7,6 +7,7 @@
 #include "cmdline.h"
 #include "console.h"
 #include "cpu_checks.h"
+#include "dasd_bench.h"
 #include "dasd_checks.h"
 #include "fmt.h"
 #include "interruption.h"
@@ -19,7 +20,7 @@
 /* The numbers of the command line, read before anything else so that a bad one is always reported. */
 static struct {
 	bool has_liobn, has_slow;
-	uint64_t liobn, window, dmaport, slow, bench;
+	uint64_t liobn, window, dmaport, slow, bench, ssch;
 } options;
 
 static void read_options(void)
@@ -29,6 +30,7 @@ static void read_options(void)
 	cmdline_number("window", &options.window);
 	cmdline_number("dmaport", &options.dmaport);
 	cmdline_number("bench", &options.bench);
+	cmdline_number("ssch", &options.ssch);
 }
 
 static void run_dasd(void)
@@ -44,6 +46,7 @@ static void run_dasd(void)
 		check_halt_and_clear(dasd, options.slow);
 	else
 		skip("halt and clear", "no slow cylinder on the command line");
+	bench_dasd(dasd, options.ssch);
 	io_check_interruptions();
 }
 

@@ -33,6 +33,8 @@ static bool enable(struct subchannel *subchannel, struct schib *schib)
 
 	schib->pmcw.intparm = subchannel->id;
 	schib->pmcw.flags = (schib->pmcw.flags & ~PMCW_FLAGS_ISC_MASK) | flags;
+	/* As Linux does: the host may take sense data with the interruption, and only this bit brings it here. */
+	schib->pmcw.chars |= PMCW_CHARS_CSENSE;
 	cc = msch(subchannel->id, schib);
 	if (!check(cc == 0, "MSCH enables the subchannel", "expected cc 0, got %d", cc))
 		return false;

@@ -1,0 +1,13 @@
+/* How long channel I/O takes. */
+#ifndef DASD_BENCH_H
+#define DASD_BENCH_H
+
+#include "io.h"
+
+/*
+ * Runs `count` channel programs of one no-operation, then as many reads of one 4096-byte block, and reports the time of
+ * each from SSCH to the end of TSCH as a batch of one.
+ */
+void bench_dasd(struct subchannel *dasd, uint64_t count);
+
+#endif

@@ -1,0 +1,127 @@
+/**
+ * DIAGNOSE X'5E0' on the vCPU's thread: real mode first; then, for a short while, spinning for the kernel (virtual
+ * mode) without leaving translated code. What neither finishes becomes an exit.
+ */
+import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
+import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
+import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
+import type { Doorbell } from '../../kernel/lib/doorbell.ts';
+import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { type Task, until } from '../../kernel/lib/task.ts';
+import type { Registers } from './registers.ts';
+
+const { H_TOO_HARD } = HCALL_RETURN;
+const { H_GET_TCE } = HCALL;
+/** Tiers, as the run page names them. */
+export const TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
+/** Words of arguments a hypercall carries (kvm_run.papr_hcall.args). */
+const ARGS = 9;
+/** Loads of the state word before the vCPU leaves translated code and waits as its scheduler says. */
+const SPINS = 20_000;
+
+const { offset } = KVM_RUN;
+
+export class Hypercalls {
+  readonly #memory: HostMemory;
+  readonly #run: number;
+  readonly #registers: Registers;
+  readonly #realMode: RealMode;
+  readonly #kernel: Doorbell;
+  readonly #spins: number;
+  #posted = false;
+  /** Calls finished by each tier. */
+  readonly finished = [0, 0, 0];
+
+  /** @param spin false under the simulated scheduler, where nobody answers while this code runs. */
+  constructor(
+    memory: HostMemory,
+    run: number,
+    registers: Registers,
+    realMode: RealMode,
+    kernel: Doorbell,
+    spin: boolean,
+  ) {
+    this.#memory = memory;
+    this.#run = run;
+    this.#registers = registers;
+    this.#realMode = realMode;
+    this.#kernel = kernel;
+    this.#spins = spin ? SPINS : 0;
+  }
+
+  /** Called from translated code: true when the hypercall is done and its results are in the registers. */
+  call(): boolean {
+    const r = this.#registers;
+    const nr = r.gprHigh(1) === 0 ? r.gprLow(1) : 0;
+    const result = this.#realMode.hcall(
+      nr,
+      r.gprHigh(2),
+      r.gprLow(2),
+      r.gprHigh(3),
+      r.gprLow(3),
+      r.gprHigh(4),
+      r.gprLow(4),
+      r.gprHigh(5),
+      r.gprLow(5),
+    );
+    if (result !== H_TOO_HARD) {
+      this.finished[TIER.REAL]++;
+      r.setGprSigned(2, result);
+      if (nr === H_GET_TCE && result === 0) r.setGpr(3, this.#realMode.outHi, this.#realMode.outLo);
+      return true;
+    }
+    // A call that the kernel does not answer is an exit at once: no detour through its thread.
+    if (!this.#realMode.enabled(nr)) return false;
+    this.#post();
+    const state = this.#run + offset.hcall_state;
+    for (let i = 0; i < this.#spins; i++) if (this.#memory.load(state) === HCALL_STATE.DONE) return this.#finish();
+    return false;
+  }
+
+  /** After translated code was left with a hypercall under way: true when the kernel finished it, false when the VMM must. */
+  *complete(): Task<boolean> {
+    if (!this.#posted) return false;
+    const state = this.#run + offset.hcall_state;
+    yield* until('hypercall in virtual mode', () => this.#memory.load(state) === HCALL_STATE.DONE, 'vcpu_hcall');
+    return this.#finish();
+  }
+
+  #post(): void {
+    const { dv } = this.#memory;
+    const r = this.#registers;
+    this.#words(offset.hcall_nr, r.gprHigh(1), r.gprLow(1));
+    for (let i = 0; i < ARGS; i++) this.#words(offset.hcall_args + 8 * i, r.gprHigh(2 + i), r.gprLow(2 + i));
+    dv.setUint32(this.#run + offset.hcall_tier, TIER.VIRTUAL, true);
+    this.#posted = true;
+    this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.POSTED);
+    this.#kernel.ring();
+  }
+  #words(at: number, high: number, low: number): void {
+    const { dv } = this.#memory;
+    dv.setUint32(this.#run + at, low, true);
+    dv.setUint32(this.#run + at + 4, high, true);
+  }
+
+  #finish(): boolean {
+    const { dv } = this.#memory;
+    this.#posted = false;
+    this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.IDLE);
+    const low = dv.getUint32(this.#run + offset.hcall_ret, true);
+    if (low === H_TOO_HARD) return false;
+    this.finished[TIER.VIRTUAL]++;
+    this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_ret + 4, true), low);
+    this.#takeOutputs(dv.getUint32(this.#run + offset.hcall_nr, true));
+    return true;
+  }
+
+  /** Results beyond the return code, for the hypercalls that have some (PAPR: r4 on, here GPR3 on). */
+  #takeOutputs(nr: number): void {
+    if (!HAS_OUTPUT.has(nr)) return;
+    const { dv } = this.#memory;
+    const at = this.#run + offset.hcall_args;
+    this.#registers.setGpr(3, dv.getUint32(at + 4, true), dv.getUint32(at, true));
+  }
+}
+
+/** Hypercalls that return a value in GPR3 (PAPR, "hcall()" definitions). */
+const HAS_OUTPUT: ReadonlySet<number> = new Set([HCALL.H_GET_TCE, HCALL.H_LOGICAL_CI_LOAD]);

@@ -1,0 +1,351 @@
+/**
+ * The vCPU's run loop (KVM's vcpu_run): requests, interruptions, the guest, exits. One task; between two of its
+ * waits everything happens on the vCPU's own thread.
+ */
+import {
+  CPU_STATE,
+  KVM_EXIT,
+  KVM_REQ,
+  KVM_RUN,
+  type KvmRun,
+  RUN_ANSWER,
+  RUN_CODE_RING,
+  RUN_CODE_RING_SLOTS,
+  RUN_DIRTY,
+  RUN_LOCAL_INTERRUPTS,
+  RUN_OWNER,
+  STATE_ATTENTION,
+  SYSTEM_EVENT,
+  VCPU_MODE,
+} from '../../kernel/include/uapi/kvm_run.ts';
+import { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
+import { Doorbell } from '../../kernel/lib/doorbell.ts';
+import { FloatingInterrupts, type IoInterruption } from '../../kernel/lib/floating_interrupts.ts';
+import { type HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
+import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
+import { Ring } from '../../kernel/lib/ring.ts';
+import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
+import { type Actor, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
+import { Tracer } from '../../kernel/lib/trace.ts';
+import { Cpu, type CpuModel } from '../cpu/cpu.ts';
+import { cpu_state } from '../cpu/state.ts';
+import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
+import { Timers, TodClock } from './clock.ts';
+import { Hypercalls, TIER } from './hypercall.ts';
+import { Interrupts } from './interrupts.ts';
+import { Registers } from './registers.ts';
+import { LOWCORE_STATUS, storedStatus } from './store_status.ts';
+
+/** What a vCPU is made of. */
+export interface VcpuOptions {
+  readonly actor: Actor;
+  readonly memory: HostMemory;
+  readonly map: SharedMap;
+  /** CPU address. */
+  readonly index: number;
+  readonly model: CpuModel;
+  /** TOD clock when the machine was switched on. */
+  readonly todBase: bigint;
+  /** One line for the user. */
+  readonly log: (line: string) => void;
+}
+
+if (cpu_state.offset.attention !== STATE_ATTENTION)
+  throw new Error('the attention word is not where the kernel writes it');
+
+/** Guest instructions between two looks at the timers when threaded: some 100 us. */
+const SLICE = 100_000;
+/** Most instructions of a slice when simulated; each slice's length is the schedule's choice. */
+const SIMULATED_SLICE = 3_000;
+/** Virtual time one guest instruction takes, ns. */
+const INSTRUCTION_NS = 1;
+
+/** Counters of one vCPU. */
+export interface VcpuStatistics {
+  readonly instructions: number;
+  /** Scheduler time (ns) at which the first guest instruction ran. */
+  readonly firstRun: number;
+  /** Hypercalls finished by real mode, virtual mode and the VMM. */
+  readonly hypercalls: readonly number[];
+  /** Disassembly of the last instructions, oldest first. */
+  readonly lastInstructions: readonly string[];
+}
+
+export class VcpuThread {
+  readonly cpu: Cpu;
+  readonly hypercalls: Hypercalls;
+  readonly #o: VcpuOptions;
+  readonly #page: number;
+  readonly #run: KvmRun;
+  readonly #registers: Registers;
+  readonly #floating: FloatingInterrupts;
+  readonly #local: LocalInterrupts;
+  readonly #interrupts: Interrupts;
+  readonly #pages: GuestPages;
+  readonly #staleCode: Ring;
+  readonly #vmm: Doorbell;
+  readonly #tracer: Tracer;
+
+  constructor(options: VcpuOptions) {
+    const { actor, memory, map, index } = options;
+    const areas = map.vcpus[index];
+    this.#o = options;
+    this.#page = areas.run;
+    this.#run = KVM_RUN.at(memory.dv, areas.run);
+    this.#registers = new Registers(memory, areas.state);
+    this.#floating = new FloatingInterrupts(memory, map.floating);
+    this.#local = new LocalInterrupts(memory, areas.run + RUN_LOCAL_INTERRUPTS);
+    this.#pages = new GuestPages(memory, map);
+    this.#staleCode = new Ring(memory, areas.run + RUN_CODE_RING, RUN_CODE_RING_SLOTS);
+    this.#vmm = new Doorbell(memory, actorAreas(map, 'vmm').doorbell);
+    this.#tracer = new Tracer(memory, map.traceEnable, actorAreas(map, `vcpu${index}`).trace, () => actor.now());
+    const kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
+    const realMode = new RealMode(memory, map, map.phb, { attentionOffset: STATE_ATTENTION, tracer: this.#tracer });
+    this.hypercalls = new Hypercalls(memory, areas.run, this.#registers, realMode, kernel, !actor.simulated);
+    const clock = new TodClock(actor, options.todBase);
+    this.cpu = new Cpu(
+      memory,
+      { stateBase: areas.state, tlbBase: areas.tlb, pcCacheBase: areas.pcCache, address: index, model: options.model },
+      {
+        translate: (page, write) => this.#translate(page, write),
+        markCode: (hpa) => this.#pages.markCode(hpa),
+        tod: () => clock.tod(),
+        hypercall: () => this.hypercalls.call(),
+        onMissing: (mnemonic, text, address) =>
+          options.log(
+            `cpu ${index}: no such instruction here: ${mnemonic} (${Buffer.from(text).toString('hex')}) at 0x${address.toString(16)}; the guest takes an operation exception`,
+          ),
+      },
+    );
+    this.#interrupts = new Interrupts(
+      this.cpu,
+      this.#registers,
+      this.#floating,
+      this.#local,
+      new Timers(this.cpu.state, clock),
+    );
+    this.cpu.reset();
+  }
+
+  #firstRun = 0;
+
+  /** The page whose frame was being moved when the core last asked. */
+  #moving = 0;
+  #translate(page: number, write: boolean): number {
+    const answer = this.#pages.translate(page, write);
+    if (answer === RETRY) this.#moving = page;
+    return answer;
+  }
+
+  /** Runs the CPU for ever. */
+  *task(): Task {
+    for (;;) {
+      if (this.#o.memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.STOPPED) yield* this.#stopped();
+      else yield* this.#slice();
+    }
+  }
+
+  /** One stay in the guest and what it led to. */
+  *#slice(): Task {
+    const { actor, memory } = this.#o;
+    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
+    // Order: mode first, then requests; the kernel writes them in the other order and so never misses both.
+    if (yield* this.#requests()) return;
+    this.#deliver();
+    const before = this.cpu.instructions;
+    if (before === 0) this.#firstRun = actor.now();
+    const reason = this.cpu.run(actor.simulated ? 1 + actor.choose(SIMULATED_SLICE) : SLICE);
+    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
+    switch (reason) {
+      case 'budget':
+      case 'attention':
+        if (actor.simulated) yield { what: 'slice', ready: () => true };
+        return;
+      case 'retry':
+        return yield* until('page being moved', () => !this.#pages.moving(this.#moving) || this.#requested());
+      case 'wait':
+        return yield* this.#idle();
+      case 'disabled_wait':
+        return yield* this.#systemEvent(SYSTEM_EVENT.DISABLED_WAIT);
+      case 'hypercall':
+        return yield* this.#hypercall();
+      case 'intercept':
+        return yield* this.#intercept();
+    }
+  }
+
+  #requested(): boolean {
+    return this.#o.memory.load(this.#page + KVM_RUN.offset.requests) !== 0;
+  }
+
+  /** Serves requests; true when the CPU left the operating state or must start over. */
+  *#requests(): Task<boolean> {
+    const { memory } = this.#o;
+    const word = this.#page + KVM_RUN.offset.requests;
+    if (memory.load(word) === 0) return false;
+    const requests = memory.exchange(word, 0);
+    memory.store(this.cpu.state.address + STATE_ATTENTION, 0);
+    if ((requests & KVM_REQ.TLB_FLUSH) !== 0) this.cpu.flushTlb();
+    if ((requests & KVM_REQ.CODE_WRITTEN) !== 0)
+      for (let page = this.#staleCode.pop(); page !== undefined; page = this.#staleCode.pop())
+        this.cpu.invalidatePage((page >>> 0) * PAGE_SIZE);
+    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    yield* this.#orders();
+    return true;
+  }
+
+  /** Orders of other CPUs: stop, restart, set prefix, resets, store status. */
+  *#orders(): Task {
+    const local = this.#local;
+    const { memory } = this.#o;
+    if (local.take(LOCAL.SET_PREFIX)) {
+      this.cpu.state.prefix = local.prefix;
+      this.cpu.flushTlb();
+    }
+    if (local.take(LOCAL.INITIAL_RESET) || local.take(LOCAL.CPU_RESET)) {
+      this.cpu.reset();
+      yield* this.#enterStopped();
+    }
+    const stop = local.take(LOCAL.STOP);
+    if (local.take(LOCAL.STORE_STATUS)) yield* this.#storeStatus();
+    if (stop) yield* this.#enterStopped();
+    if (local.take(LOCAL.RESTART)) {
+      this.cpu.restart();
+      memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.OPERATING);
+    }
+    if (local.take(LOCAL.START)) {
+      this.#takeRegisters();
+      memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.OPERATING);
+    }
+  }
+
+  /** Stores the status at the address SIGP gave, or in the CPU's own lowcore. */
+  *#storeStatus(): Task {
+    const origin = this.#local.statusAddress === 0 ? this.cpu.state.prefix + LOWCORE_STATUS : this.#local.statusAddress;
+    const page = origin - (origin % PAGE_SIZE);
+    let hpa = this.#translate(page, true);
+    while (hpa === RETRY) {
+      yield* until('page being moved', () => !this.#pages.moving(page));
+      hpa = this.#translate(page, true);
+    }
+    // SIGP has checked the address: outside RAM there is nothing to store.
+    if (hpa !== ADDRESSING) this.#o.memory.u8.set(storedStatus(this.cpu), hpa + (origin % PAGE_SIZE));
+  }
+
+  *#enterStopped(): Task {
+    this.#o.memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.STOPPED);
+    yield* this.#systemEvent(SYSTEM_EVENT.STOPPED);
+  }
+
+  /** The stopped state: only orders matter. */
+  *#stopped(): Task {
+    yield* this.#awaitOrders('CPU stopped');
+    yield* this.#requests();
+  }
+
+  *#awaitOrders(what: string): Task {
+    this.#run.idle = 1;
+    yield* until(what, () => this.#requested());
+    this.#run.idle = 0;
+  }
+
+  #deliver(): void {
+    const { index } = this.#o;
+    this.#interrupts.deliver((code) => this.#tracer.point('kvm_interrupt', index, 0, code));
+  }
+
+  /** Enabled wait: the thread sleeps until an interruption is open, a timer runs out or a request comes. */
+  *#idle(): Task {
+    const deadline = this.#interrupts.nextTimer();
+    this.#run.idle = 1;
+    yield* untilDeadline('enabled wait', () => this.#interrupts.open() || this.#requested(), deadline, 'vcpu_idle');
+    this.#run.idle = 0;
+  }
+
+  *#hypercall(): Task {
+    if (yield* this.hypercalls.complete()) return;
+    this.hypercalls.finished[TIER.VMM]++;
+    yield* this.#exit(KVM_EXIT.PAPR_HCALL);
+  }
+
+  /** An intercepted instruction: TSCH and TPI take their interruption off the queue first, as KVM does. */
+  *#intercept(): Task {
+    const { cpu } = this;
+    const text = cpu.exitText;
+    const opcode = (text[0] << 8) | text[1];
+    let io: IoInterruption | undefined;
+    if (opcode === TSCH) io = this.#floating.takeIo(0xff, this.#registers.gprLow(1));
+    else if (opcode === TPI) io = this.#floating.takeIo(this.#registers.crLow(6) >>> 24);
+    const run = this.#run;
+    run.text = text;
+    run.operand = cpu.exitOperand;
+    run.io_dequeued = io === undefined ? 0 : 1;
+    run.io_subsystem_id = io?.subsystemId ?? 0;
+    run.io_intparm = io?.intparm ?? 0;
+    run.io_word = io?.word ?? 0;
+    yield* this.#exit(opcode === TSCH ? KVM_EXIT.S390_TSCH : KVM_EXIT.S390_SIEIC);
+  }
+
+  *#systemEvent(event: number): Task {
+    this.#run.event = event;
+    yield* this.#exit(KVM_EXIT.SYSTEM_EVENT);
+    if (this.#run.answer_kind === RUN_ANSWER.PARK) yield* this.#awaitOrders('disabled wait');
+  }
+
+  /** Leaves to the VMM and comes back with its answer. */
+  *#exit(reason: number): Task {
+    const run = this.#run;
+    const { memory } = this.#o;
+    const psw = this.cpu.psw();
+    run.exit_reason = reason;
+    run.psw_mask = psw.mask;
+    run.psw_address = psw.address;
+    run.prefix = this.cpu.state.prefix;
+    memory.u8.copyWithin(this.#page + KVM_RUN.offset.gprs, this.cpu.state.address, this.cpu.state.address + 128);
+    this.#tracer.point('kvm_exit', this.#o.index, reason, (run.text[0] << 8) | run.text[1]);
+    memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
+    this.#vmm.ring();
+    yield* this.#awaitVmm();
+  }
+
+  #owner(): number {
+    return this.#o.memory.load(this.#page + KVM_RUN.offset.owner);
+  }
+
+  /** Waits until the VMM hands the page over, then does what it says. */
+  *#awaitVmm(): Task {
+    const run = this.#run;
+    yield* until('VMM', () => this.#owner() === RUN_OWNER.VCPU, 'vcpu_reply');
+    this.#takeRegisters();
+    if (run.answer_kind === RUN_ANSWER.CC) this.cpu.setCc(run.answer_value);
+    else if (run.answer_kind === RUN_ANSWER.PROGRAM) this.cpu.programInterruption(run.answer_value);
+  }
+
+  /** Takes over the registers that the VMM has changed in the run page. */
+  #takeRegisters(): void {
+    const run = this.#run;
+    if ((run.dirty_regs & RUN_DIRTY.GPRS) !== 0)
+      this.#o.memory.u8.copyWithin(
+        this.cpu.state.address,
+        this.#page + KVM_RUN.offset.gprs,
+        this.#page + KVM_RUN.offset.gprs + 128,
+      );
+    if ((run.dirty_regs & RUN_DIRTY.PSW) !== 0) this.cpu.setPsw(run.psw_mask, run.psw_address);
+    run.dirty_regs = 0;
+  }
+
+  /** What the thread tells at its end: plain data. */
+  statistics(): VcpuStatistics {
+    return {
+      instructions: this.cpu.instructions,
+      firstRun: this.#firstRun,
+      hypercalls: [...this.hypercalls.finished],
+      lastInstructions: this.cpu.lastInstructions(8),
+    };
+  }
+}
+
+/** Opcodes whose exit carries a dequeued interruption. */
+const TSCH = 0xb235;
+const TPI = 0xb236;

@@ -1,0 +1,61 @@
+/**
+ * The actors of a machine: which module runs each, and how it is configured. Both schedulers start from this table;
+ * modules are named by URL because each belongs to a folder with a thread of its own.
+ */
+import type { HostMemory } from '../kernel/lib/host_memory.ts';
+import type { SharedMap, SharedMapConfig } from '../kernel/lib/shared_map.ts';
+import type { MachineConfig } from './config.ts';
+
+export interface ActorRow {
+  readonly name: string;
+  readonly module: string;
+  readonly config: unknown;
+  /** Hardware threads run in a pool, the others on threads of their own. */
+  readonly hardware: boolean;
+}
+
+const url = (path: string) => new URL(path, import.meta.url).href;
+
+/** Names of the hardware threads: channel I/O processors first, then DMA engines. */
+export function hardwareNames(config: MachineConfig): string[] {
+  return ['iop0', ...(config.dmaPort ? ['dma0'] : [])];
+}
+
+/** What the memory map depends on. */
+export function mapConfig(config: MachineConfig): SharedMapConfig {
+  return { guestMemory: config.memory, vcpus: config.cpus, hardware: hardwareNames(config) };
+}
+
+/** The table. */
+export function actorTable(config: MachineConfig): ActorRow[] {
+  const { drives, lockLimit, seed, memoryPressure, todBase, dmaPort } = config;
+  return [
+    {
+      name: 'kernel',
+      module: url('../kernel/start.ts'),
+      config: { lockLimit, seed, memoryPressure, drives, dmaPort },
+      hardware: false,
+    },
+    ...hardwareNames(config).map((name) => ({
+      name,
+      module: url('../devices/physical/start.ts'),
+      config: { name, drives },
+      hardware: true,
+    })),
+    { name: 'vmm', module: url('./vmm/start.ts'), config, hardware: false },
+    ...Array.from({ length: config.cpus }, (_, index) => ({
+      name: `vcpu${index}`,
+      module: url('../guest/start.ts'),
+      config: { index, todBase, memory: config.memory },
+      hardware: false,
+    })),
+  ];
+}
+
+/** Plugs the physical machine together in shared memory; before any actor starts. */
+export async function powerOn(memory: HostMemory, map: SharedMap, config: MachineConfig): Promise<void> {
+  const physical = (await import(url('../devices/physical/power_on.ts'))) as {
+    powerOn(memory: HostMemory, map: SharedMap, machine: MachineConfig): void;
+  };
+  physical.powerOn(memory, map, config);
+}

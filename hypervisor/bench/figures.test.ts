@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { overRounds, percentile, quantiles, showNs, slope } from './figures.ts';
+
+test('percentiles are nearest rank', () => {
+  const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
+  expect(percentile(sorted, 0.5)).toBe(50);
+  expect(percentile(sorted, 0.99)).toBe(99);
+  expect(percentile([7], 0.99)).toBe(7);
+  expect(quantiles([3, 1, 2])).toEqual({ p50: 2, p99: 3 });
+});
+
+test('one noisy round does not decide', () => {
+  expect(
+    overRounds([
+      [1, 1, 2],
+      [900, 900, 901],
+      [1, 2, 3],
+    ]).p50,
+  ).toBe(2);
+});
+
+test('slope of a line and of a constant', () => {
+  expect(
+    slope([
+      [0, 1],
+      [1, 3],
+      [2, 5],
+    ]),
+  ).toBeCloseTo(2);
+  expect(
+    slope([
+      [0, 4],
+      [10, 4],
+    ]),
+  ).toBe(0);
+});
+
+test.each([
+  [85.4, '85.4 ns'],
+  [151, '151 ns'],
+  [9310, '9.31 us'],
+  [2_500_000, '2.50 ms'],
+])('%d ns is shown as %s', (ns, text) => {
+  expect(showNs(ns)).toBe(text);
+});

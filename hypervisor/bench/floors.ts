@@ -1,0 +1,48 @@
+/** The bare hand-off chains every figure is compared with, run on threads of their own. */
+import { Piscina } from 'piscina';
+import { FLOOR_MEMORY } from '../../kernel/lib/floor.ts';
+import { createMemory } from '../../kernel/lib/host_memory.ts';
+
+const POOL_ENTRY = new URL('../../kernel/lib/pool_worker.js', import.meta.url).href;
+const FLOOR = new URL('../../kernel/lib/floor.ts', import.meta.url).href;
+
+/** Routes by name; see `kernel/lib/floor.ts` for the letters. */
+export const FLOORS = {
+  'two parties': 'GK',
+  'three parties': 'GVKV',
+  // One SSCH: exit, region write, cc back; start on the I/O processor, interrupt, eventfd, region read, injection; TSCH.
+  'SSCH chain': 'GVKIKVKVKGV',
+} as const;
+export type FloorName = keyof typeof FLOORS;
+
+/** Runs a route; nanoseconds per round trip. */
+export async function runFloor(name: FloorName, rounds: number): Promise<Float64Array> {
+  const route = FLOORS[name];
+  const parties = [...new Set(route)];
+  const pool = new Piscina({
+    filename: POOL_ENTRY,
+    minThreads: parties.length,
+    maxThreads: parties.length,
+    execArgv: [],
+    atomics: 'disabled',
+  });
+  const memory = createMemory(FLOOR_MEMORY);
+  try {
+    const times = await Promise.all(
+      parties.map((party) => pool.run({ module: FLOOR, call: 'runParty', argument: { memory, route, party, rounds } })),
+    );
+    return times[0] as Float64Array;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+/** Calls an exported function of a module on a pool thread. */
+export async function runInPool<T>(module: string, call: string, argument: unknown): Promise<T> {
+  const pool = new Piscina({ filename: POOL_ENTRY, maxThreads: 1, execArgv: [], atomics: 'disabled' });
+  try {
+    return (await pool.run({ module, call, argument })) as T;
+  } finally {
+    await pool.destroy();
+  }
+}

@@ -1,0 +1,107 @@
+/** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
+import { writeFileSync } from 'node:fs';
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { stopwatch } from '../../kernel/lib/clock.ts';
+import { type Figure, showNs } from '../bench/figures.ts';
+import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
+import { UserError } from '../user_error.ts';
+import type { Command } from './commands.ts';
+import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
+import { table } from './table.ts';
+
+const OPTIONS: readonly OptionRow[] = [
+  {
+    name: 'rounds',
+    kind: 'number',
+    value: 'N',
+    min: 1,
+    max: 100,
+    default: '3',
+    help: 'repetitions of each subject and its floor; medians over them are shown',
+  },
+  { name: 'json', kind: 'text', value: 'FILE', help: 'write the figures to a file too' },
+];
+
+function show(figure: Figure, value: number): string {
+  switch (figure.unit) {
+    case 'ns':
+      return showNs(value);
+    case 'bytes/op':
+      return value.toFixed(1);
+    default:
+      return value.toFixed(value < 100 ? 1 : 0);
+  }
+}
+
+function figuresTable(figures: readonly Figure[]): string {
+  const rows = figures.map((f) => [
+    f.scenario,
+    f.name,
+    show(f, f.p50),
+    f.p99 === undefined ? '' : show(f, f.p99),
+    f.unit === 'ns' ? '' : f.unit,
+    `${f.operations}`,
+    f.ratio === undefined ? '' : `${f.ratio.toFixed(2)}x`,
+    f.target === undefined ? '' : `${f.target}: ${f.reached === true ? 'reached' : 'missed'}`,
+  ]);
+  return table(['scenario', 'what', 'p50', 'p99', 'unit', 'operations', 'of floor', 'target'], rows, '<<>><>><');
+}
+
+function machine() {
+  return {
+    node: process.version,
+    platform: `${platform()} ${arch()}`,
+    cpus: availableParallelism(),
+    cpuModel: cpus()[0]?.model ?? 'unknown',
+    memoryMiB: Math.round(totalmem() / 2 ** 20),
+    waits: availableParallelism() >= 4 ? 'four CPUs or more' : 'two CPUs',
+  };
+}
+
+export const bench: Command = {
+  name: 'bench',
+  summary: 'measures the paths beside bare hand-off floors of the same run',
+  help: () => {
+    const width = Math.max(...SCENARIOS.map((s) => s.name.length)) + 2;
+    return [
+      'usage: minivisor bench [SCENARIO...] [OPTIONS]',
+      '',
+      ...SCENARIOS.map(
+        (s) => `  ${s.name.padEnd(width)}${s.summary}${s.long === true ? ' (only when named: takes minutes)' : ''}`,
+      ),
+      '',
+      optionsHelp(OPTIONS),
+      '',
+    ].join('\n');
+  },
+  async run(words) {
+    const { values, rest } = parseOptions('bench', OPTIONS, words);
+    const unknown = rest.find((name) => !SCENARIOS.some((s) => s.name === name));
+    if (unknown !== undefined)
+      throw new UserError(
+        `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}`,
+      );
+    const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
+    const where = machine();
+    process.stdout.write(`${where.cpuModel}, ${where.cpus} CPUs, ${where.platform}, Node ${where.node}\n`);
+    const elapsed = stopwatch();
+    const figures = await runScenarios(chosen, values.rounds as number, (what) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what} (${(elapsed() / 1000).toFixed(0)} s)`);
+    });
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    process.stdout.write(figuresTable(figures));
+    if (values.json !== undefined) {
+      try {
+        writeFileSync(
+          values.json as string,
+          `${JSON.stringify({ schema: 'minivisor-bench-1', machine: where, figures }, undefined, 2)}\n`,
+        );
+      } catch (error) {
+        throw new UserError(
+          `--json ${values.json}: ${(error as NodeJS.ErrnoException).code}; give a place where a file can be written`,
+        );
+      }
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,58 @@
+/** The command line: chooses the command, and turns every mistake into one line. */
+import { readFileSync } from 'node:fs';
+import { ThreadDied } from '../launch.ts';
+import { UserError } from '../user_error.ts';
+import { COMMANDS } from './commands.ts';
+import { HelpRequested } from './options.ts';
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map((c) => c.name.length)) + 2;
+  return [
+    'minivisor: a mini hypervisor that settles VFIO design arguments by running them',
+    '',
+    'usage: minivisor COMMAND [OPTIONS]',
+    '',
+    ...COMMANDS.map((c) => `  ${c.name.padEnd(width)}${c.summary}`),
+    '',
+    'minivisor COMMAND --help explains every option of a command.',
+    '',
+  ].join('\n');
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
+}
+
+/** Runs one command line; returns the exit status. */
+export async function main(words: readonly string[]): Promise<number> {
+  const [name, ...rest] = words;
+  if (name === undefined || ['--help', '-h', '-help', 'help'].includes(name)) {
+    process.stdout.write(overview());
+    return name === undefined ? 1 : 0;
+  }
+  if (['--version', '-version', '-V'].includes(name)) {
+    process.stdout.write(`minivisor ${version()}\n`);
+    return 0;
+  }
+  const command = COMMANDS.find((c) => c.name === name);
+  try {
+    if (command === undefined)
+      throw new UserError(`${name}: unknown command; give one of ${COMMANDS.map((c) => c.name).join(', ')}`);
+    if (rest.some((word) => ['--help', '-h', '-help'].includes(word))) {
+      process.stdout.write(command.help());
+      return 0;
+    }
+    return await command.run(rest);
+  } catch (error) {
+    if (error instanceof HelpRequested) {
+      process.stdout.write(error.message);
+      return 0;
+    }
+    if (error instanceof UserError || error instanceof ThreadDied) {
+      process.stderr.write(`minivisor: ${error.message}\n`);
+      return 1;
+    }
+    throw error;
+  }
+}

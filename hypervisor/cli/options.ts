@@ -1,0 +1,178 @@
+/**
+ * Command-line options as a table, in QEMU's spelling: `-m 256M`, `--memory 256M`, `--memory=256M` and `-drive
+ * file=a.ckd,devno=191` all work. Parsing, checking and `--help` come from the rows.
+ */
+import { UserError } from '../user_error.ts';
+
+/** What an option takes. */
+export type OptionKind = 'flag' | 'text' | 'number' | 'size' | 'choice' | 'keys';
+
+export interface OptionRow {
+  /** Long name, without dashes. */
+  readonly name: string;
+  /** Other spellings: QEMU's short ones. */
+  readonly alias?: readonly string[];
+  readonly kind: OptionKind;
+  /** For help: what stands for the value. */
+  readonly value?: string;
+  /** For `choice`. */
+  readonly choices?: readonly string[];
+  /** For `keys`: the keys of a comma list and what they mean. */
+  readonly keys?: Readonly<Record<string, string>>;
+  /** For numbers and sizes. */
+  readonly min?: number;
+  readonly max?: number;
+  readonly default?: string;
+  /** May be given several times. */
+  readonly many?: boolean;
+  readonly help: string;
+}
+
+/** Parsed values: a flag is true, a number or size a number, keys an object; `many` makes an array. */
+export type Values = Readonly<Record<string, unknown>>;
+
+const SUFFIX: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+
+/** `64M`, `1G`, `4096`: bytes. undefined when it is no size. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+)([KMG]?)i?B?$/i.exec(text);
+  return match === null ? undefined : Number(match[1]) * SUFFIX[match[2].toUpperCase()];
+}
+
+/**
+ * Parses the words after the command name.
+ * @returns option values by long name, and the words that are no options.
+ * @throws UserError naming the option, what was found and what to do.
+ */
+export function parseOptions(
+  command: string,
+  rows: readonly OptionRow[],
+  words: readonly string[],
+): { values: Values; rest: string[] } {
+  const values: Record<string, unknown> = {};
+  const rest: string[] = [];
+  const byName = new Map(rows.flatMap((row) => [row.name, ...(row.alias ?? [])].map((name) => [name, row] as const)));
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    if (!/^--?[a-zA-Z]/.test(word)) {
+      rest.push(word);
+      continue;
+    }
+    const [name, inline] = splitOnce(word.replace(/^--?/, ''));
+    const row = byName.get(name);
+    if (row === undefined)
+      throw new UserError(
+        `${word.split('=')[0]}: unknown option; ${nearest(name, [...byName.keys()])}see minivisor ${command} --help`,
+      );
+    let text = inline;
+    if (row.kind === 'flag') {
+      if (text !== undefined) throw new UserError(`--${row.name} takes no value, got '${text}'; leave out '=${text}'`);
+    } else if (text === undefined) {
+      text = words[++i];
+      if (text === undefined)
+        throw new UserError(`--${row.name} needs a value (${row.value}); see minivisor ${command} --help`);
+    }
+    const value = convert(row, text);
+    values[row.name] = row.many === true ? [...((values[row.name] as unknown[]) ?? []), value] : value;
+  }
+  for (const row of rows)
+    if (row.default !== undefined && values[row.name] === undefined) values[row.name] = convert(row, row.default);
+  return { values, rest };
+}
+
+function splitOnce(text: string): [string, string | undefined] {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function convert(row: OptionRow, text: string | undefined): unknown {
+  const value = text as string;
+  switch (row.kind) {
+    case 'flag':
+      return true;
+    case 'text':
+      return value;
+    case 'number':
+    case 'size': {
+      const number =
+        row.kind === 'size' ? parseSize(value) : /^(0x[0-9a-f]+|\d+)$/i.test(value) ? Number(value) : undefined;
+      const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
+      if (number === undefined)
+        throw new UserError(
+          `--${row.name} ${value}: not a ${row.kind}; give ${row.kind === 'size' ? 'bytes, or a number with K, M or G' : 'a whole number'}`,
+        );
+      if (number < min || number > max)
+        throw new UserError(`--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}`);
+      return number;
+    }
+    case 'choice':
+      if (!(row.choices as readonly string[]).includes(value))
+        throw new UserError(
+          `--${row.name} ${value}: unknown value; give one of ${(row.choices as readonly string[]).join(', ')}`,
+        );
+      return value;
+    case 'keys':
+      return convertKeys(row, value);
+  }
+}
+
+/** QEMU's comma lists: `a=1,b=2`; a doubled comma is a comma; `help` lists the keys. */
+function convertKeys(row: OptionRow, text: string): Record<string, string> {
+  const keys = row.keys as Readonly<Record<string, string>>;
+  const known = Object.entries(keys)
+    .map(([key, meaning]) => `  ${key}=${meaning}`)
+    .join('\n');
+  if (text === 'help') throw new HelpRequested(`--${row.name} keys:\n${known}\n`);
+  const result: Record<string, string> = {};
+  for (const part of text.replaceAll(',,', '\0').split(',')) {
+    const [key, value] = splitOnce(part.replaceAll('\0', ','));
+    if (!(key in keys))
+      throw new UserError(`--${row.name}: unknown key '${key}'; known keys: ${Object.keys(keys).join(', ')}`);
+    result[key] = value ?? 'on';
+  }
+  return result;
+}
+
+/** `-drive help`: the user asked, this is the answer. */
+export class HelpRequested extends Error {}
+
+function print(row: OptionRow, value: number): string {
+  if (row.kind !== 'size') return `${value}`;
+  return value % 1024 ** 2 === 0 ? `${value / 1024 ** 2}M` : `${value}`;
+}
+
+function nearest(name: string, known: string[]): string {
+  const close = known.map((k) => [distance(name, k), k] as const).sort((a, b) => a[0] - b[0])[0];
+  return close !== undefined && close[0] <= 2 ? `did you mean --${close[1]}? ` : '';
+}
+
+/** Levenshtein distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length];
+}
+
+/** The options part of a help page. */
+export function optionsHelp(rows: readonly OptionRow[]): string {
+  const left = rows.map((row) => {
+    const short = (row.alias ?? []).map((name) => `-${name}, `).join('');
+    return `  ${short}--${row.name}${row.value === undefined ? '' : ` ${row.value}`}`;
+  });
+  const width = Math.min(34, Math.max(...left.map((l) => l.length)) + 2);
+  return rows
+    .map((row, i) => {
+      const details = [row.help];
+      if (row.choices !== undefined) details.push(`one of ${row.choices.join(', ')}`);
+      if (row.keys !== undefined) details.push(`keys: ${Object.keys(row.keys).join(', ')}`);
+      if (row.default !== undefined && row.kind !== 'flag') details.push(`default ${row.default}`);
+      const gap = left[i].length < width ? ' '.repeat(width - left[i].length) : `\n${' '.repeat(width)}`;
+      return `${left[i]}${gap}${details.join('; ')}`;
+    })
+    .join('\n');
+}

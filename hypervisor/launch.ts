@@ -1,0 +1,152 @@
+/** The machine on real threads: one worker per actor, hardware in a pool, joined at the end whatever happens. */
+import { Worker } from 'node:worker_threads';
+import * as comlink from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { Piscina } from 'piscina';
+import type { BootData } from '../kernel/lib/actor_module.ts';
+import type { ActorThread } from '../kernel/lib/actor_thread.ts';
+import { clockOrigin, processUptime } from '../kernel/lib/clock.ts';
+import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
+import { after } from '../kernel/lib/host_timer.ts';
+import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
+import { stopMachine } from '../kernel/lib/stop.ts';
+import { enableTrace, readTrace, type TraceRecord } from '../kernel/lib/trace.ts';
+import { registerTransferHandlers } from '../kernel/lib/transfer.ts';
+import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
+import type { MachineConfig, MachineResult } from './config.ts';
+
+/** A thread died: which, and why. */
+export class ThreadDied extends Error {
+  constructor(name: string, cause: unknown) {
+    super(`thread ${name} died: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = 'ThreadDied';
+  }
+}
+
+export interface ThreadedRun {
+  readonly result: MachineResult;
+  readonly trace: readonly TraceRecord[];
+  /** When the machine was switched on, ms after the process started. */
+  readonly switchedOn: number;
+  /** What each actor's `finish` returned, by name. */
+  readonly actors: Readonly<Record<string, unknown>>;
+}
+
+/** Time the threads get to leave their loops before they are ended by force, ms. */
+const JOIN_MS = 1000;
+
+/** Worker threads inherit nothing from the command line's loader. */
+const ENTRY = new URL('../kernel/lib/worker_entry.js', import.meta.url);
+const POOL_ENTRY = new URL('../kernel/lib/pool_worker.js', import.meta.url);
+const ACTOR_THREAD = new URL('../kernel/lib/actor_thread.ts', import.meta.url).href;
+
+export class ThreadedMachine {
+  readonly #config: MachineConfig;
+  readonly #level: string;
+  readonly #map: SharedMap;
+  readonly #memory: WebAssembly.Memory;
+  readonly host: HostMemory;
+  readonly #workers = new Map<string, Worker>();
+  #pool: Piscina | undefined;
+  #cancelJoin = () => {};
+
+  readonly #extra: readonly ActorRow[];
+
+  /**
+   * @param level pino level of the actors' logs
+   * @param extra actors beside the machine's own, on threads of their own
+   */
+  constructor(config: MachineConfig, level: string, extra: readonly ActorRow[] = []) {
+    this.#config = config;
+    this.#level = level;
+    this.#extra = extra;
+    const { hardware, ...rest } = mapConfig(config);
+    this.#map = sharedMap({ ...rest, hardware: [...hardware, ...extra.map((row) => row.name)] });
+    this.#memory = createMemory(this.#map.size);
+    this.host = new HostMemory(this.#memory);
+  }
+
+  /** Boots and waits for the end. @throws ThreadDied */
+  async run(): Promise<ThreadedRun> {
+    registerTransferHandlers();
+    for (const glob of this.#config.trace) enableTrace(this.host, this.#map.traceEnable, glob);
+    await powerOn(this.host, this.#map, this.#config);
+    const rows = [...actorTable(this.#config), ...this.#extra];
+    const origin = clockOrigin();
+    const switchedOn = processUptime();
+    const boot = (row: ActorRow): BootData => ({ memory: this.#memory, map: this.#map, origin, config: row.config });
+    const hardware = rows.filter((row) => row.hardware);
+    this.#pool = new Piscina({
+      filename: POOL_ENTRY.href,
+      minThreads: hardware.length,
+      maxThreads: hardware.length,
+      execArgv: [],
+      atomics: 'disabled',
+    });
+    try {
+      const ended = await Promise.allSettled(
+        rows.map((row) =>
+          this.#guard(row.name, row.hardware ? this.#runHardware(row, boot(row)) : this.#runThread(row, boot(row))),
+        ),
+      );
+      const failed = ended.find((e) => e.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      const values = ended.map((e) => (e as PromiseFulfilledResult<unknown>).value);
+      const actors = Object.fromEntries(rows.map((row, i) => [row.name, values[i]]));
+      const trace = readTrace(
+        this.host,
+        this.#map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
+      );
+      return { result: actors.vmm as MachineResult, trace, switchedOn, actors };
+    } finally {
+      this.#cancelJoin();
+      await this.#destroy();
+    }
+  }
+
+  /** Ends the run: every thread leaves its loop, or is ended by force after a second. */
+  stop(): void {
+    stopMachine(this.host, this.#map);
+    this.#cancelJoin();
+    this.#cancelJoin = after(JOIN_MS, () => void this.#destroy());
+  }
+
+  async #destroy(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
+    await this.#pool?.destroy();
+  }
+
+  /** The first actor that fails stops the others. */
+  async #guard(name: string, ended: Promise<unknown>): Promise<unknown> {
+    try {
+      return await ended;
+    } catch (cause) {
+      this.stop();
+      throw cause instanceof ThreadDied ? cause : new ThreadDied(name, cause);
+    }
+  }
+
+  async #runHardware(row: ActorRow, boot: BootData): Promise<unknown> {
+    return await this.#pool?.run({
+      module: ACTOR_THREAD,
+      call: 'runActor',
+      argument: { name: row.name, module: row.module, boot, level: this.#level },
+    });
+  }
+
+  async #runThread(row: ActorRow, boot: BootData): Promise<unknown> {
+    const worker = new Worker(ENTRY, { name: row.name, execArgv: [] });
+    this.#workers.set(row.name, worker);
+    const died = new Promise<never>((_, reject) => {
+      worker.once('error', (error) => reject(new ThreadDied(row.name, error)));
+      worker.once('exit', (code) => reject(new ThreadDied(row.name, `exit code ${code}`)));
+    });
+    died.catch(() => {});
+    const thread = comlink.wrap<ActorThread>(nodeEndpoint(worker));
+    const lived = (async () => {
+      await thread.start(row.name, row.module, boot, this.#level);
+      return await thread.run();
+    })();
+    return await Promise.race([lived, died]);
+  }
+}

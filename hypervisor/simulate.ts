@@ -1,0 +1,79 @@
+/** The whole machine on one thread, in virtual time, from one seed. */
+import { type ActorContext, type ActorModule, actorContext, type Running } from '../kernel/lib/actor_module.ts';
+import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
+import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
+import { Simulation } from '../kernel/lib/simulated.ts';
+import { stopping } from '../kernel/lib/stop.ts';
+import { enableTrace, printTrace, readTrace, type TraceRecord } from '../kernel/lib/trace.ts';
+import { actorTable, mapConfig, powerOn } from './actors.ts';
+import type { MachineConfig, MachineResult } from './config.ts';
+
+export interface SimulatedRun {
+  readonly result: MachineResult;
+  /** Everything the guest's console printed. */
+  readonly console: string;
+  readonly log: readonly string[];
+  readonly trace: readonly TraceRecord[];
+  /** Virtual nanoseconds and task steps. */
+  readonly now: number;
+  readonly steps: number;
+  readonly memory: HostMemory;
+  readonly map: SharedMap;
+}
+
+/** Steps after which a simulated boot counts as hung. */
+const MAX_STEPS = 20_000_000;
+
+/** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, Error when it does not end */
+export async function simulate(
+  config: MachineConfig,
+  sinks: Partial<Pick<ActorContext, 'log' | 'output'>> = {},
+): Promise<SimulatedRun> {
+  const map = sharedMap(mapConfig(config));
+  const memory = createMemory(map.size);
+  const host = new HostMemory(memory);
+  for (const glob of config.trace) enableTrace(host, map.traceEnable, glob);
+  await powerOn(host, map, config);
+  const simulation = new Simulation(config.seed);
+  const console: Buffer[] = [];
+  const log: string[] = [];
+  const running = new Map<string, Running | undefined>();
+  for (const row of actorTable(config)) {
+    const { start } = (await import(row.module)) as ActorModule;
+    const context = actorContext(
+      simulation.actor(row.name),
+      { memory, map, origin: 0n, config: row.config },
+      {
+        log: (line) => {
+          log.push(`${row.name}: ${line}`);
+          sinks.log?.(`${row.name}: ${line}`);
+        },
+        output: (bytes) => {
+          console.push(Buffer.from(bytes));
+          sinks.output?.(bytes);
+        },
+      },
+    );
+    running.set(row.name, await start(context));
+  }
+  simulation.run(() => stopping(host, map), MAX_STEPS);
+  const trace = readTrace(
+    host,
+    map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
+  );
+  return {
+    result: running.get('vmm')?.finish?.() as MachineResult,
+    console: Buffer.concat(console).toString('latin1'),
+    log,
+    trace,
+    now: simulation.now,
+    steps: simulation.steps,
+    memory: host,
+    map,
+  };
+}
+
+/** The trace as text, one event a line with virtual time and actor: equal for equal seeds, byte for byte. */
+export function traceText(trace: readonly TraceRecord[]): string {
+  return trace.map((r) => `${r.time.toFixed(0).padStart(12)} ${r.actor.padEnd(7)} ${printTrace(r)}\n`).join('');
+}

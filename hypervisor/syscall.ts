@@ -1,0 +1,205 @@
+/** The VMM's end of the system-call line: posts a slot, sleeps until the kernel has finished it, throws what failed. */
+import { Errno, errnoName } from '../kernel/include/uapi/errno.ts';
+import type { Ioctl } from '../kernel/include/uapi/ioctl.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_LOCKED,
+  MAP_PRIVATE,
+  NR,
+  SLOT,
+  SYSCALL_RING,
+  SYSCALL_RING_CAPACITY,
+  SYSCALL_SLOT,
+  SYSCALL_SLOTS,
+} from '../kernel/include/uapi/syscall.ts';
+import { Doorbell } from '../kernel/lib/doorbell.ts';
+import type { HostMemory } from '../kernel/lib/host_memory.ts';
+import { Ring } from '../kernel/lib/ring.ts';
+import { actorAreas, type SharedMap } from '../kernel/lib/shared_map.ts';
+import type { Fields, View } from '../kernel/lib/struct.ts';
+import { type Task, until, type WaitClass } from '../kernel/lib/task.ts';
+import { Heap } from './heap.ts';
+
+const { offset, size } = SYSCALL_SLOT;
+/** Bytes of the VMM's heap for arguments and buffers. */
+const HEAP_SIZE = 1 << 20;
+
+export class Syscalls {
+  readonly memory: HostMemory;
+  readonly #base: number;
+  readonly #ring: Ring;
+  readonly #kernel: Doorbell;
+  readonly #free = Array.from({ length: SYSCALL_SLOTS }, (_, i) => i);
+  #heap: Heap | undefined;
+  /** System calls made so far. */
+  count = 0;
+
+  constructor(memory: HostMemory, map: SharedMap) {
+    this.memory = memory;
+    this.#base = map.syscalls;
+    this.#ring = new Ring(memory, map.syscalls + SYSCALL_RING, SYSCALL_RING_CAPACITY);
+    this.#kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
+  }
+
+  /**
+   * One system call. `what` names it in errors.
+   * @param strategy null: the wait has no say in how the thread waits (undefined would mean the default)
+   * @throws Errno
+   */
+  *call(what: string, nr: number, args: readonly number[], strategy: WaitClass | null = 'sleep'): Task<number> {
+    yield* until('free system-call slot', () => this.#free.length > 0);
+    const slot = this.#free.pop() as number;
+    const at = this.#base + slot * size;
+    const { dv } = this.memory;
+    dv.setUint32(at + offset.nr, nr, true);
+    for (let i = 0; i < 6; i++) dv.setFloat64(at + offset.args + 8 * i, args[i] ?? 0, true);
+    this.memory.store(at + offset.state, SLOT.POSTED);
+    this.#ring.push(slot);
+    this.#kernel.ring();
+    this.count++;
+    const state = at + offset.state;
+    yield* until(what, () => this.memory.load(state) === SLOT.DONE, strategy ?? undefined);
+    const result = dv.getFloat64(at + offset.ret, true);
+    this.memory.store(state, SLOT.FREE);
+    this.#free.push(slot);
+    if (result < 0) throw new Errno(errnoName(-result), what);
+    return result;
+  }
+
+  /** Gets the heap from the kernel; needed before any call with a buffer. @param mapped tells the HPA of an address. */
+  *start(mapped: (va: number) => number): Task {
+    const va = yield* this.call('mmap heap', NR.mmap, [
+      0,
+      HEAP_SIZE,
+      3,
+      MAP_ANONYMOUS | MAP_PRIVATE | MAP_LOCKED,
+      -1,
+      0,
+    ]);
+    this.#heap = new Heap(this.memory, va, mapped(va), HEAP_SIZE);
+  }
+  /** The process's heap: memory both sides can address. @throws Error before `start` */
+  get heap(): Heap {
+    if (this.#heap === undefined) throw new Error('the VMM has no heap yet');
+    return this.#heap;
+  }
+
+  *open(path: string, flags: number): Task<number> {
+    return yield* this.#withBytes(new TextEncoder().encode(`${path}\0`), (va) =>
+      this.call(`open ${path}`, NR.open, [va, flags]),
+    );
+  }
+  *close(fd: number): Task {
+    yield* this.call(`close ${fd}`, NR.close, [fd]);
+  }
+  /** ioctl whose argument is a value. */
+  *ioctl(fd: number, ioctl: Ioctl, value = 0): Task<number> {
+    return yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, value]);
+  }
+  /** ioctl with a structure: `view` is sent, and holds what the kernel wrote afterwards. `tail` follows it in memory. */
+  *ioctlStruct<F extends Fields>(fd: number, ioctl: Ioctl<F>, view: View<F>, tail?: Uint8Array): Task<number> {
+    if (ioctl.struct === undefined) throw new Error(`${ioctl.name} takes no structure`);
+    return yield* this.ioctlBytes(fd, ioctl, ioctl.struct.bytes(view), tail);
+  }
+  /** ioctl with raw bytes, copied in and back. */
+  *ioctlBytes(fd: number, ioctl: Ioctl, bytes: Uint8Array, tail?: Uint8Array): Task<number> {
+    const va = this.heap.alloc(bytes.length + (tail?.length ?? 0));
+    try {
+      this.heap.bytes(va, bytes.length).set(bytes);
+      if (tail !== undefined) this.heap.bytes(va + bytes.length, tail.length).set(tail);
+      const result = yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, va]);
+      bytes.set(this.heap.bytes(va, bytes.length));
+      tail?.set(this.heap.bytes(va + bytes.length, tail.length));
+      return result;
+    } finally {
+      this.heap.free(va);
+    }
+  }
+  /** pread; returns what came. */
+  *pread(fd: number, count: number, position: number, what = 'pread'): Task<Uint8Array> {
+    const va = this.heap.alloc(count);
+    try {
+      const length = yield* this.call(what, NR.pread64, [fd, va, count, position]);
+      return this.heap.bytes(va, length).slice();
+    } finally {
+      this.heap.free(va);
+    }
+  }
+  *pwrite(fd: number, bytes: Uint8Array, position: number, what = 'pwrite'): Task<number> {
+    return yield* this.#withBytes(bytes, (va) => this.call(what, NR.pwrite64, [fd, va, bytes.length, position]));
+  }
+  /** Waits for an eventfd and takes its count. Does not keep the VMM from spinning for the guest. */
+  *eventfdRead(fd: number): Task<bigint> {
+    const va = this.heap.alloc(8);
+    try {
+      yield* this.call('read eventfd', NR.read, [fd, va, 8], null);
+      return new DataView(this.heap.bytes(va, 8).slice().buffer).getBigUint64(0, true);
+    } finally {
+      this.heap.free(va);
+    }
+  }
+  *eventfd(): Task<number> {
+    return yield* this.call('eventfd', NR.eventfd2, [0, 0]);
+  }
+  /** mmap of a descriptor, or of anonymous movable memory (`fd` -1). */
+  *mmap(fd: number, length: number, position = 0): Task<number> {
+    return yield* this.call('mmap', NR.mmap, [0, length, 3, fd === -1 ? MAP_ANONYMOUS | MAP_PRIVATE : 1, fd, position]);
+  }
+  *munmap(va: number, length: number): Task {
+    yield* this.call('munmap', NR.munmap, [va, length]);
+  }
+  *readlink(path: string): Task<string> {
+    const buffer = this.heap.alloc(4096);
+    try {
+      const length = yield* this.#withBytes(new TextEncoder().encode(`${path}\0`), (va) =>
+        this.call(`readlink ${path}`, NR.readlink, [va, buffer, 4096]),
+      );
+      return new TextDecoder().decode(this.heap.bytes(buffer, length).slice());
+    } finally {
+      this.heap.free(buffer);
+    }
+  }
+  /** Reads a whole attribute, without its newline. */
+  *readFile(path: string): Task<string> {
+    const fd = yield* this.open(path, 0);
+    try {
+      return new TextDecoder().decode(yield* this.pread(fd, 4096, 0, `read ${path}`)).trimEnd();
+    } finally {
+      yield* this.close(fd);
+    }
+  }
+  /** Writes an attribute. */
+  *writeFile(path: string, text: string): Task {
+    const fd = yield* this.open(path, 1);
+    try {
+      yield* this.pwrite(fd, new TextEncoder().encode(text), 0, `write ${path}`);
+    } finally {
+      yield* this.close(fd);
+    }
+  }
+  /** Names in a directory. */
+  *readdir(path: string): Task<string[]> {
+    const fd = yield* this.open(path, 0);
+    const buffer = this.heap.alloc(65536);
+    try {
+      const length = yield* this.call(`getdents ${path}`, NR.getdents, [fd, buffer, 65536]);
+      return new TextDecoder()
+        .decode(this.heap.bytes(buffer, length).slice())
+        .split('\0')
+        .filter((name) => name !== '');
+    } finally {
+      this.heap.free(buffer);
+      yield* this.close(fd);
+    }
+  }
+
+  *#withBytes(bytes: Uint8Array, body: (va: number) => Task<number>): Task<number> {
+    const va = this.heap.alloc(bytes.length);
+    try {
+      this.heap.bytes(va, bytes.length).set(bytes);
+      return yield* body(va);
+    } finally {
+      this.heap.free(va);
+    }
+  }
+}

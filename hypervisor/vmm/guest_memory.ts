@@ -1,0 +1,41 @@
+/** Guest RAM as the VMM reaches it: guest-physical to the VMM's mapping, then through its page table. */
+import { Errno } from '../../kernel/include/uapi/errno.ts';
+import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import type { SharedMap } from '../../kernel/lib/shared_map.ts';
+import type { Task } from '../../kernel/lib/task.ts';
+import { AddressSpace } from '../../kernel/mm/address_space.ts';
+import { type GuestMemory, PGM, ProgramInterruption } from '../machine_api.ts';
+
+export class GuestRam implements GuestMemory {
+  readonly size: number;
+  readonly space: AddressSpace;
+  #start = -1;
+
+  constructor(memory: HostMemory, map: SharedMap, size: number) {
+    this.space = new AddressSpace(memory, map);
+    this.size = size;
+  }
+  /** Says where the RAM is mapped. */
+  mapped(start: number): void {
+    this.#start = start;
+  }
+  hva(gpa: number): number {
+    return gpa >= 0 && gpa < this.size ? this.#start + gpa : -1;
+  }
+  *read(gpa: number, length: number): Task<Uint8Array> {
+    this.#check(gpa, length);
+    return yield* this.space.copyIn(this.#start + gpa, length);
+  }
+  *write(gpa: number, bytes: Uint8Array): Task {
+    this.#check(gpa, bytes.length);
+    try {
+      yield* this.space.copy(this.#start + gpa, bytes, true);
+    } catch (error) {
+      if (error instanceof Errno) throw new ProgramInterruption(PGM.ADDRESSING);
+      throw error;
+    }
+  }
+  #check(gpa: number, length: number): void {
+    if (!(gpa >= 0 && gpa + length <= this.size)) throw new ProgramInterruption(PGM.ADDRESSING);
+  }
+}

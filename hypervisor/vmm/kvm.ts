@@ -1,0 +1,86 @@
+/** The VMM's use of KVM: the virtual machine, its memory, its CPUs, and interrupts. */
+import * as ioctl from '../../kernel/include/uapi/ioctl.ts';
+import {
+  KVM_API_VERSION,
+  KVM_DEV_TYPE_VFIO,
+  KVM_S390,
+  kvm_create_device,
+  kvm_s390_interrupt,
+  kvm_userspace_memory_region,
+  kvmS390IntIo,
+} from '../../kernel/include/uapi/kvm.ts';
+import { O_RDWR } from '../../kernel/include/uapi/syscall.ts';
+import type { Task } from '../../kernel/lib/task.ts';
+import type { Syscalls } from '../syscall.ts';
+
+/** Machine-check-interruption code of a pending channel report (SA22-7832 chapter 11, bit 9). */
+const MCIC_CHANNEL_REPORT = 0x0040_0f1d_4033_0000n;
+
+export class Kvm {
+  readonly #sys: Syscalls;
+  fd = -1;
+  vmFd = -1;
+  vfioFd = -1;
+
+  constructor(sys: Syscalls) {
+    this.#sys = sys;
+  }
+
+  /** Opens /dev/kvm and creates the machine. @throws Errno */
+  *open(): Task {
+    this.fd = yield* this.#sys.open('/dev/kvm', O_RDWR);
+    const version = yield* this.#sys.ioctl(this.fd, ioctl.KVM_GET_API_VERSION);
+    if (version !== KVM_API_VERSION) throw new Error(`/dev/kvm: API version ${version}, expected ${KVM_API_VERSION}`);
+    this.vmFd = yield* this.#sys.ioctl(this.fd, ioctl.KVM_CREATE_VM, 0);
+  }
+  /** Makes `[gpa, gpa + size)` RAM, backed by the VMM's memory at `hva`. */
+  *setMemory(slot: number, gpa: number, size: number, hva: number): Task {
+    yield* this.#sys.ioctlStruct(
+      this.vmFd,
+      ioctl.KVM_SET_USER_MEMORY_REGION,
+      kvm_userspace_memory_region.make({
+        slot,
+        flags: 0,
+        guest_phys_addr: gpa,
+        memory_size: size,
+        userspace_addr: hva,
+      }),
+    );
+  }
+  /** Returns the descriptor of a new vCPU. */
+  *createVcpu(address: number): Task<number> {
+    return yield* this.#sys.ioctl(this.vmFd, ioctl.KVM_CREATE_VCPU, address);
+  }
+  /** The kvm-vfio device. */
+  *createVfioDevice(): Task {
+    const device = kvm_create_device.make({ type: KVM_DEV_TYPE_VFIO });
+    yield* this.#sys.ioctlStruct(this.vmFd, ioctl.KVM_CREATE_DEVICE, device);
+    this.vfioFd = device.fd;
+  }
+
+  *#inject(fd: number, type: number, parm = 0, parm64 = 0n): Task {
+    yield* this.#sys.ioctlStruct(fd, ioctl.KVM_S390_INTERRUPT, kvm_s390_interrupt.make({ type, parm, parm64 }));
+  }
+  /** I/O interruption; the identification word travels in the lower half of parm64, as KVM wants it. */
+  *injectIo(subsystemId: number, intparm: number, isc: number): Task {
+    const ssid = (subsystemId >>> 17) & 3;
+    const cssid = (subsystemId & 0x80000) === 0 ? 0 : subsystemId >>> 24;
+    const word = (isc << 27) >>> 0;
+    yield* this.#inject(
+      this.vmFd,
+      kvmS390IntIo(0, cssid, ssid, subsystemId & 0xffff),
+      subsystemId,
+      (BigInt(intparm) << 32n) | BigInt(word),
+    );
+  }
+  *injectService(parameter: number): Task {
+    yield* this.#inject(this.vmFd, KVM_S390.INT_SERVICE, parameter);
+  }
+  *injectChannelReport(): Task {
+    yield* this.#inject(this.vmFd, KVM_S390.MCHK, 0, MCIC_CHANNEL_REPORT);
+  }
+  /** An interrupt or order for one vCPU. */
+  *injectVcpu(fd: number, type: number, parm: number): Task {
+    yield* this.#inject(fd, type, parm);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Machine `toy`: RAM, CPUs, the passed-through DASDs and the DMA port with its LIOBN, brought up in the order QEMU
+ * brings up a machine: memory, CPUs, devices, program.
+ */
+import { SpaprTceTable } from '../../devices/virtual/ppc/spapr_iommu.ts';
+import { VFIOCCWDevice } from '../../devices/virtual/vfio/ccw.ts';
+import { VFIOPCIDevice } from '../../devices/virtual/vfio/pci.ts';
+import { attachTable, openSpaprContainer } from '../../devices/virtual/vfio/spapr.ts';
+import { pciLiobn } from '../../kernel/include/arch/ppc/tce.ts';
+import { PAGE_SHIFT } from '../../kernel/lib/host_memory.ts';
+import type { Task } from '../../kernel/lib/task.ts';
+import { passThrough } from './host_setup.ts';
+import type { Vmm } from './vmm.ts';
+
+/** The DMA port on the host, and where the guest finds it. */
+export const DMA_PORT = {
+  host: '0000:01:00.0',
+  /** Guest-physical address of BAR 0. */
+  bar: 0x100_8000_0000,
+  /** Bytes of its 32-bit DMA window (QEMU's default for a sPAPR host bridge: 1 GiB at bus address 0). */
+  window: 0x4000_0000,
+} as const;
+
+/** LIOBN of window 0 of host bridge 0. */
+export const DMA_LIOBN = pciLiobn(0, 0);
+
+/** Brings the machine up; afterwards only the program is missing. @throws Errno; Error, one sentence */
+export function* realizeMachine(vmm: Vmm): Task {
+  const { config, kvm, sys, memory } = vmm;
+  yield* sys.start((va) => memory.space.lookup(va, true));
+  yield* kvm.open();
+  const ram = yield* sys.mmap(-1, config.memory);
+  memory.mapped(ram);
+  yield* kvm.setMemory(0, 0, config.memory, ram);
+  yield* kvm.createVfioDevice();
+  for (const vcpu of vmm.vcpus) vcpu.fd = yield* kvm.createVcpu(vcpu.address);
+  for (const drive of config.drives) {
+    const sysfsdev = yield* passThrough(sys, drive);
+    yield* VFIOCCWDevice.realize(vmm.board.css, { sysfsdev, devno: drive.devno });
+  }
+  if (config.dmaPort) yield* realizeDmaPort(vmm);
+}
+
+function* realizeDmaPort(vmm: Vmm): Task {
+  const { hypercalls, memory, config } = vmm;
+  // Frames can only move when RAM is not pinned as a whole: then every page is pinned when it is mapped.
+  const preregister = !config.memoryPressure;
+  const container = yield* openSpaprContainer(vmm);
+  const device = yield* VFIOPCIDevice.realize(vmm, { host: DMA_PORT.host, container });
+  const table = yield* SpaprTceTable.create(vmm, {
+    liobn: DMA_LIOBN,
+    busOffset: 0,
+    pageShift: PAGE_SHIFT,
+    nbTable: DMA_PORT.window / 2 ** PAGE_SHIFT,
+    needVfio: true,
+    kvm: preregister,
+    mapped: (va) => memory.space.lookup(va, true),
+  });
+  yield* attachTable(vmm, container, [device.group], table);
+  hypercalls.tce.add(table);
+  hypercalls.ci.add(device.barWindow(0, DMA_PORT.bar));
+  yield* hypercalls.start();
+}

@@ -1,0 +1,36 @@
+/** Measurements that the guest reports by H_MINIVISOR_MARK: series of batches, bounded in memory. */
+import type { MarkSeries } from '../config.ts';
+
+/** Series numbers a guest may use. */
+const SERIES = 16;
+/** Batches kept of a series; later ones replace them in turn, so that a long run still ends with its own distribution. */
+const KEPT = 65536;
+/** Nanoseconds in a TOD unit (SA22-7832 chapter 4: 4096 units are a microsecond). */
+const NS_PER_UNIT = 1000 / 4096;
+
+export class Marks {
+  readonly #series = new Map<number, { calls: number; count: number; batches: Float64Array }>();
+
+  /** Adds a batch of `calls` calls that took `units` TOD units; false when the numbers make no sense. */
+  add(series: number, calls: number, units: number): boolean {
+    if (!(series >= 0 && series < SERIES && calls > 0 && calls <= 0xffff_ffff)) return false;
+    let entry = this.#series.get(series);
+    if (entry === undefined) {
+      entry = { calls: 0, count: 0, batches: new Float64Array(KEPT) };
+      this.#series.set(series, entry);
+    }
+    entry.calls += calls;
+    entry.batches[entry.count++ % KEPT] = (units * NS_PER_UNIT) / calls;
+    return true;
+  }
+
+  /** All series as plain data. */
+  result(): Record<number, MarkSeries> {
+    return Object.fromEntries(
+      [...this.#series].map(([n, s]) => [
+        n,
+        { calls: s.calls, batches: [...s.batches.subarray(0, Math.min(s.count, KEPT))] },
+      ]),
+    );
+  }
+}

@@ -1,0 +1,132 @@
+/** Starts the VMM's thread: brings the machine up, loads the program, answers every exit, ends the run. */
+import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
+import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
+import { stopMachine } from '../../kernel/lib/stop.ts';
+import { Mutex, type Task } from '../../kernel/lib/task.ts';
+import type { MachineConfig, MachineResult } from '../config.ts';
+import { ProgramInterruption } from '../machine_api.ts';
+import { intercept } from './intercepts.ts';
+import { loadGuest } from './loader.ts';
+import { realizeMachine } from './machine_toy.ts';
+import { type CpuEnd, type Outcome, outcome } from './outcome.ts';
+import type { VcpuHandle } from './vcpu_handle.ts';
+import { Vmm } from './vmm.ts';
+
+/** @see ActorModule */
+export function start(context: ActorContext<MachineConfig>): Running {
+  const run = new Run(context);
+  context.actor.spawn('machine', run.machine());
+  return { finish: () => run.result() };
+}
+
+/** Arguments a hypercall may have: GPR2 to GPR10. */
+const HCALL_ARGS = 9;
+const EXIT_NAMES: Readonly<Record<number, string>> = {
+  [KVM_EXIT.S390_SIEIC]: 'instruction',
+  [KVM_EXIT.S390_TSCH]: 'tsch',
+  [KVM_EXIT.PAPR_HCALL]: 'papr_hcall',
+  [KVM_EXIT.SYSTEM_EVENT]: 'system_event',
+};
+
+class Run {
+  readonly #context: ActorContext<MachineConfig>;
+  readonly #vmm: Vmm;
+  // QEMU's big lock: one handler at a time, however many CPUs have left the guest.
+  readonly #bql = new Mutex('bql');
+  readonly #exits: Record<string, number> = {};
+  readonly #ends = new Map<number, CpuEnd>();
+  #outcome: Outcome = { status: 1, reason: 'the machine was stopped before the guest ended' };
+
+  constructor(context: ActorContext<MachineConfig>) {
+    this.#context = context;
+    this.#vmm = new Vmm(context, (subcode) =>
+      this.#end({ status: 0, reason: `the guest asked for a reset (DIAGNOSE X'308' subcode ${subcode})` }),
+    );
+  }
+
+  result(): MachineResult {
+    return { ...this.#outcome, marks: this.#vmm.marks.result(), systemCalls: this.#vmm.sys.count, exits: this.#exits };
+  }
+
+  *machine(): Task {
+    const { config } = this.#context;
+    const vmm = this.#vmm;
+    yield* realizeMachine(vmm);
+    const psw = yield* loadGuest(vmm.memory, config.kernel, config.append);
+    for (const vcpu of vmm.vcpus) this.#context.actor.spawn(`vcpu${vcpu.address}`, this.#vcpu(vcpu));
+    vmm.vcpus[0].setPsw(psw.mask, psw.address);
+    yield* vmm.board.cpus.start(0);
+  }
+
+  /** Answers one vCPU for ever. */
+  *#vcpu(vcpu: VcpuHandle): Task {
+    for (;;) {
+      yield* vcpu.nextExit();
+      const name = EXIT_NAMES[vcpu.run.exit_reason] ?? 'unknown';
+      this.#exits[name] = (this.#exits[name] ?? 0) + 1;
+      this.#ends.delete(vcpu.address);
+      yield* this.#bql.lock();
+      try {
+        yield* this.#handle(vcpu);
+      } finally {
+        this.#bql.unlock();
+      }
+    }
+  }
+
+  *#handle(vcpu: VcpuHandle): Task {
+    switch (vcpu.run.exit_reason) {
+      case KVM_EXIT.PAPR_HCALL:
+        return yield* this.#hypercall(vcpu);
+      case KVM_EXIT.SYSTEM_EVENT:
+        return this.#systemEvent(vcpu);
+      default:
+        return yield* this.#instruction(vcpu);
+    }
+  }
+
+  *#instruction(vcpu: VcpuHandle): Task {
+    try {
+      const cc = yield* intercept(this.#vmm.board, vcpu);
+      if (cc < 0) vcpu.answer(RUN_ANSWER.NONE);
+      else vcpu.answer(RUN_ANSWER.CC, cc);
+    } catch (error) {
+      if (!(error instanceof ProgramInterruption)) throw error;
+      // KVM took the interruption off its queue for an instruction that then failed: put it back.
+      const io = vcpu.dequeued;
+      if (io !== undefined) yield* this.#vmm.injectIo(io.subsystemId, io.intparm, (io.word >>> 27) & 7);
+      vcpu.answer(RUN_ANSWER.PROGRAM, error.interruption);
+    }
+  }
+
+  *#hypercall(vcpu: VcpuHandle): Task {
+    const nr = vcpu.gpr(1);
+    const args = Array.from({ length: HCALL_ARGS }, (_, i) => vcpu.gpr(2 + i));
+    const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args);
+    vcpu.setGpr(2, ret);
+    out.forEach((value, i) => {
+      vcpu.setGpr(3 + i, value);
+    });
+    this.#vmm.tracer.point('hypercall_ret', Number(nr), Number(ret), HCALL_TIER_VMM);
+    vcpu.answer(RUN_ANSWER.NONE);
+  }
+
+  /** A CPU stopped, or will never run again: the run ends with the last one. */
+  #systemEvent(vcpu: VcpuHandle): void {
+    const { event, psw_mask, psw_address } = vcpu.run;
+    const final = event !== SYSTEM_EVENT.STOPPED;
+    this.#ends.set(vcpu.address, { cpu: vcpu.address, event, pswMask: psw_mask, pswAddress: psw_address });
+    // A CPU in a disabled wait can still be reset or restarted by another one: it stops like a stopped one.
+    vcpu.answer(final ? RUN_ANSWER.PARK : RUN_ANSWER.NONE);
+    const idle = (v: VcpuHandle) => (this.#ends.has(v.address) || !v.operating) && !v.started;
+    if (this.#vmm.vcpus.every(idle)) this.#end(outcome([...this.#ends.values()]));
+  }
+
+  #end(how: Outcome): void {
+    this.#outcome = how;
+    stopMachine(this.#context.memory, this.#context.map);
+  }
+}
+
+/** Tier number of the VMM in traces. */
+const HCALL_TIER_VMM = 2;

@@ -1,0 +1,86 @@
+/** The VMM as its devices see it: memory, system calls, interrupts, and what the machine is made of (QEMU's role). */
+
+import { SpaprHypercalls } from '../../devices/virtual/ppc/spapr_hcall.ts';
+import { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
+import { Sclp } from '../../devices/virtual/s390x/sclp.ts';
+import { asciiConsole, lineModeConsole, SignalQuiesce } from '../../devices/virtual/s390x/sclp_console.ts';
+import type { ActorContext } from '../../kernel/lib/actor_module.ts';
+import { actorAreas } from '../../kernel/lib/shared_map.ts';
+import type { Actor, Task } from '../../kernel/lib/task.ts';
+import { Tracer } from '../../kernel/lib/trace.ts';
+import type { MachineConfig } from '../config.ts';
+import type { Machine } from '../machine_api.ts';
+import { Syscalls } from '../syscall.ts';
+import { MachineCpus } from './cpus.ts';
+import { GuestRam } from './guest_memory.ts';
+import type { Board } from './intercepts.ts';
+import { Kvm } from './kvm.ts';
+import { Marks } from './marks.ts';
+import { VcpuHandle } from './vcpu_handle.ts';
+
+/** Machine type of the CPUs (z196), as STSI and the CPU id tell it. */
+const MACHINE_TYPE = '2817';
+
+export class Vmm implements Machine {
+  readonly actor: Actor;
+  readonly config: MachineConfig;
+  readonly sys: Syscalls;
+  readonly tracer: Tracer;
+  readonly memory: GuestRam;
+  readonly kvm: Kvm;
+  readonly vcpus: readonly VcpuHandle[];
+  readonly hypercalls: SpaprHypercalls;
+  readonly marks = new Marks();
+  readonly board: Board;
+  readonly log: (line: string) => void;
+
+  /** @param reIpl called when the guest asks for a reset (DIAGNOSE X'308') */
+  constructor(context: ActorContext<MachineConfig>, reIpl: (subcode: number) => void) {
+    const { actor, memory, map, config } = context;
+    this.actor = actor;
+    this.config = config;
+    this.log = context.log;
+    this.sys = new Syscalls(memory, map);
+    this.tracer = new Tracer(memory, map.traceEnable, actorAreas(map, 'vmm').trace, () => actor.now());
+    this.memory = new GuestRam(memory, map, config.memory);
+    this.kvm = new Kvm(this.sys);
+    this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i));
+    this.hypercalls = new SpaprHypercalls(this, {
+      tier: config.tce === 'user' ? 'vmm' : config.tce,
+      mark: (series, calls, units) => this.marks.add(series, calls, units),
+    });
+    const output = config.quiet === true ? () => {} : context.output;
+    this.board = {
+      machine: this,
+      css: new ChannelSubsystem(this),
+      sclp: new Sclp(this, { ramSize: config.memory, cpuCount: config.cpus }, [
+        asciiConsole(output),
+        lineModeConsole(output),
+        new SignalQuiesce(),
+      ]),
+      cpus: new MachineCpus(memory, map, this.vcpus),
+      information: { cpuCount: config.cpus, machineType: MACHINE_TYPE },
+      ipl: {
+        *reset(subcode) {
+          reIpl(subcode);
+        },
+      },
+    };
+  }
+
+  get vmFd(): number {
+    return this.kvm.vmFd;
+  }
+  get kvmVfioFd(): number {
+    return this.kvm.vfioFd;
+  }
+  injectIo(subsystemId: number, intparm: number, isc: number): Task {
+    return this.kvm.injectIo(subsystemId, intparm, isc);
+  }
+  injectService(parameter: number): Task {
+    return this.kvm.injectService(parameter);
+  }
+  injectChannelReport(): Task {
+    return this.kvm.injectChannelReport();
+  }
+}
