@@ -1,0 +1,120 @@
+/**
+ * Where the channel subsystem keeps what its I/O processors and the kernel share.
+ *
+ * | part | written by | under |
+ * |---|---|---|
+ * | header.installed | the thread that powers on | before any other thread runs |
+ * | header.pending | kernel and I/O processors | set and cleared with the subchannel's lock held; tested without |
+ * | header.crwOverflow | reporter sets, kernel clears | atomic exchange |
+ * | CRW ring | reporters push, kernel pops | the ring's own lock |
+ * | work rings | kernel pushes (also an I/O processor its own), the I/O processor pops | the ring's own lock |
+ * | subchannels | see `subchannel.ts` | the subchannel's lock |
+ */
+import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
+import { Ring } from '../../../kernel/lib/ring.ts';
+import { bytes, struct, u32 } from '../../../kernel/lib/struct.ts';
+
+/** Bytes of the area that `cssBase` names. */
+export const CSS_AREA_SIZE = 0x20000;
+/** Subchannels of the one subchannel set (set 0) this machine provides. */
+export const MAX_SUBCHANNELS = 64;
+/** I/O processors a machine may have. */
+export const MAX_IOPS = 8;
+/** Bytes of a subchannel's shared block. */
+export const SUBCHANNEL_SIZE = 256;
+/** Channel reports that wait for STCRW before one is lost. */
+const CRW_CAPACITY = 64;
+
+/** Eight interruption subclasses (SA22-7832 chapter 16, "I/O-Interruption Subclass Code"). */
+const ISC_COUNT = 8;
+/** Bytes of one subclass's bitmap: a bit for every subchannel. */
+const PENDING_SIZE = MAX_SUBCHANNELS / 8;
+
+/** First bytes of the area; native order, for all of it is read and written atomically. */
+const CSS_HEADER = struct(
+  'css_header',
+  'le',
+  { installed: u32, crwOverflow: u32, pending: bytes(ISC_COUNT * PENDING_SIZE) },
+  { size: 72, offsets: { pending: 8 } },
+);
+
+/** Offsets in the area; the rings take 16 + 4 * 64 bytes each. */
+const CRW_RING = 0x200;
+const WORK_RINGS = 0x1000;
+const WORK_RING_STRIDE = 0x200;
+const SUBCHANNELS = 0x4000;
+
+/** The header and the rings. */
+export class CssArea {
+  readonly memory: HostMemory;
+  readonly base: number;
+  /** Channel reports, as 32-bit CRW words. */
+  readonly crws: Ring;
+  readonly #work: readonly Ring[];
+
+  /** @param base HPA of the area, {@link CSS_AREA_SIZE} bytes, zero at power-on. */
+  constructor(memory: HostMemory, base: number) {
+    this.memory = memory;
+    this.base = base;
+    this.crws = new Ring(memory, base + CRW_RING, CRW_CAPACITY);
+    this.#work = Array.from(
+      { length: MAX_IOPS },
+      (_, iop) => new Ring(memory, base + WORK_RINGS + iop * WORK_RING_STRIDE, MAX_SUBCHANNELS),
+    );
+  }
+
+  /** Subchannel numbers run from 0 to this number less one; beyond it nothing is provided. */
+  get installed(): number {
+    return this.memory.load(this.base + CSS_HEADER.offset.installed);
+  }
+  set installed(count: number) {
+    this.memory.store(this.base + CSS_HEADER.offset.installed, count);
+  }
+
+  /** Numbers of the subchannels an I/O processor has to look at. At most one entry a subchannel: never full. */
+  work(iop: number): Ring {
+    return this.#work[iop];
+  }
+
+  /** HPA of a subchannel's block. */
+  subchannel(number: number): number {
+    return this.base + SUBCHANNELS + number * SUBCHANNEL_SIZE;
+  }
+
+  /** Makes an I/O-interruption condition pending. */
+  setPending(isc: number, number: number): void {
+    this.memory.or(this.#pendingWord(isc, number), 1 << (number & 31));
+  }
+
+  /** Takes an I/O-interruption condition away; false when there was none. */
+  clearPending(isc: number, number: number): boolean {
+    const bit = 1 << (number & 31);
+    return (this.memory.and(this.#pendingWord(isc, number), ~bit) & bit) !== 0;
+  }
+
+  /**
+   * The lowest-numbered subchannel with a condition pending in a subclass, or -1. The Principles of Operation leave
+   * the order among subchannels of one subclass to the machine.
+   */
+  firstPending(isc: number): number {
+    for (let number = 0; number < MAX_SUBCHANNELS; number += 32) {
+      const word = this.memory.load(this.#pendingWord(isc, number));
+      if (word !== 0) return number + 31 - Math.clz32(word & -word);
+    }
+    return -1;
+  }
+
+  /** Queues a channel report (CRW, 32 bits); when the queue is full the report is lost and that is remembered. */
+  report(crw: number): void {
+    if (!this.crws.push(crw | 0)) this.memory.store(this.base + CSS_HEADER.offset.crwOverflow, 1);
+  }
+
+  /** Whether a report was lost since the last call. */
+  takeOverflow(): boolean {
+    return this.memory.exchange(this.base + CSS_HEADER.offset.crwOverflow, 0) !== 0;
+  }
+
+  #pendingWord(isc: number, number: number): number {
+    return this.base + CSS_HEADER.offset.pending + isc * PENDING_SIZE + (number >>> 5) * 4;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * What a device behind a PE is to the bridge, and which devices there are. The register side runs on the kernel's
+ * thread, inside its MMIO; engines run on hardware threads and share the device's part of the PE's block.
+ */
+import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
+import type { ConfigIdentity } from './config_space.ts';
+import { dmaPort } from './dma_port.ts';
+
+/** The register side of a device. Offsets are in BAR 0; accesses are aligned and inside it; values little-endian. */
+export interface PciDevice {
+  readonly name: string;
+  readonly identity: ConfigIdentity;
+  /** Reads 1, 2 or 4 bytes. */
+  read(memory: HostMemory, block: number, offset: number, size: number): number;
+  /** Writes; returns true when the device's engine has something new to look at. */
+  write(memory: HostMemory, block: number, offset: number, size: number, value: number): boolean;
+  /** True for a store that reaches the device though its PE is frozen. */
+  passesFreeze(offset: number, size: number, value: number): boolean;
+  /** Back to power-on state; returns when nothing of the device's earlier work goes on. */
+  reset(memory: HostMemory, block: number): void;
+}
+
+/** Devices by the number kept in a PE's block; 0 is an empty slot. */
+const DEVICES: readonly (PciDevice | undefined)[] = [undefined, dmaPort];
+
+/** Name of a device, as a configuration gives it. */
+export type PciDeviceName = 'none' | 'dma_port';
+/** The number of each device. */
+export const PCI_DEVICE: Readonly<Record<PciDeviceName, number>> = { none: 0, dma_port: 1 };
+
+/** The device with a number; undefined for an empty slot. */
+export function deviceNumbered(number: number): PciDevice | undefined {
+  return DEVICES[number];
+}

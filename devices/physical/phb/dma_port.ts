@@ -1,0 +1,247 @@
+/**
+ * The DMA port: a device that moves up to 4 KiB between memory and its own buffer, the smallest that shows what a
+ * TCE allows. BAR 0, little-endian:
+ *
+ * | offset | register | |
+ * |---|---|---|
+ * | 000 | ID | R: 4D564450 |
+ * | 004 | STATUS | R: 1 busy, 2 done, 4 error |
+ * | 008 | CONTROL | W: 1 memory to buffer, 2 buffer to memory, 4 reset |
+ * | 00C | LENGTH | RW: bytes, 1 to 4096; a start with another value is an error |
+ * | 010, 014 | ADDRESS_LO, _HI | RW: bus address |
+ * | 1000-1FFF | buffer | RW |
+ *
+ * Registers take 4-byte accesses; the buffer any size. Writes to LENGTH and ADDRESS, and starts, are ignored while the
+ * port is busy. A start without the command register's bus-master bit is an error (PCI 3.0, table 6-1). DMA that the
+ * bridge refuses is an error too, and the PE freezes: loads give all ones until it is thawed, then STATUS shows the error.
+ *
+ * **A deviation**: CONTROL = 4 reaches the port though its PE is frozen, and thaws it: a function-level reset with the
+ * recovery that would follow it. Real recovery goes through the kernel (EEH) and works here as well.
+ *
+ * Shared state: `state` holds STATUS in bits 0-2, the transfer's direction (CONTROL's value) in bits 3-4, and in the
+ * rest a generation that every start and reset advances. The kernel changes it on register writes, the engine once at
+ * the end of a transfer, both by compare-and-exchange: an engine whose transfer was reset, even if another began
+ * meanwhile, finds a different word, stops, and reports nothing. LENGTH and ADDRESS are written by the kernel only
+ * while the port is not busy, read by the engine only while it is; `state` carries them over. The buffer has no owner:
+ * software that touches it during a transfer sees bytes of either side, as on real hardware.
+ */
+
+import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
+import { struct, u32 } from '../../../kernel/lib/struct.ts';
+import type { Actor, Task } from '../../../kernel/lib/task.ts';
+import { preempt, until } from '../../../kernel/lib/task.ts';
+import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { allOnes, PCI_COMMAND, pciCommand } from './config_space.ts';
+import type { PciDevice } from './device.ts';
+import { PCIE_BOUNDARY, translateHeld } from './dma.ts';
+import { checkFirstFrame, drainDma, FREEZE_BOTH, lockDma, PE_PART, peBlock, thawPe, unlockDma } from './pe.ts';
+
+/** BAR 0 offsets. */
+export const DMA_PORT = {
+  ID: 0x00,
+  STATUS: 0x04,
+  CONTROL: 0x08,
+  LENGTH: 0x0c,
+  ADDRESS_LO: 0x10,
+  ADDRESS_HI: 0x14,
+  BUFFER: 0x1000,
+} as const;
+/** The ID register: "MVDP". */
+export const DMA_PORT_ID = 0x4d564450;
+/** STATUS bits. */
+export const DMA_PORT_STATUS = { BUSY: 1, DONE: 2, ERROR: 4 } as const;
+/** CONTROL commands. */
+export const DMA_PORT_CONTROL = { MEMORY_TO_BUFFER: 1, BUFFER_TO_MEMORY: 2, RESET: 4 } as const;
+/** Bytes of the buffer, and the longest transfer. */
+export const DMA_PORT_BUFFER_SIZE = 4096;
+/** Bytes of BAR 0. */
+const BAR0_SIZE = 0x2000;
+
+const { BUSY, DONE, ERROR } = DMA_PORT_STATUS;
+const STATUS_MASK = 7;
+const COMMAND_SHIFT = 3;
+const COMMAND_MASK = 3;
+const GENERATION_SHIFT = 8;
+
+/** The port's part of the PE's block, native byte order. */
+const PORT = struct('dma_port', 'le', { state: u32, length: u32, addressLo: u32, addressHi: u32 }, { size: 16 });
+const at = (block: number, field: keyof typeof PORT.offset) => block + PE_PART.device + PORT.offset[field];
+
+/** The next generation of `old` with the given status and command. */
+function nextState(old: number, status: number, command = 0): number {
+  return (((old >>> GENERATION_SHIFT) + 1) << GENERATION_SHIFT) | (command << COMMAND_SHIFT) | status;
+}
+
+/** Advances the state; `next` sees the current one and may refuse by returning undefined. */
+function advance(memory: HostMemory, block: number, next: (old: number) => number | undefined): boolean {
+  for (;;) {
+    const old = memory.load(at(block, 'state'));
+    const wanted = next(old);
+    if (wanted === undefined) return false;
+    // Fails only when the engine has just ended its transfer, which it does once: at most two turns.
+    if (memory.cas(at(block, 'state'), old, wanted) === old) return true;
+  }
+}
+
+function start(memory: HostMemory, block: number, command: number): boolean {
+  const length = memory.load(at(block, 'length')) >>> 0;
+  const good = length >= 1 && length <= DMA_PORT_BUFFER_SIZE;
+  const started = advance(memory, block, (old) => {
+    if ((old & BUSY) !== 0) return undefined;
+    return good ? nextState(old, BUSY, command) : nextState(old, ERROR);
+  });
+  return started && good;
+}
+
+/** Ends whatever the port does and waits for the transaction under way. */
+function stop(memory: HostMemory, block: number): void {
+  advance(memory, block, (old) => nextState(old, 0));
+  drainDma(memory, block);
+}
+
+function control(memory: HostMemory, block: number, value: number): boolean {
+  switch (value) {
+    case DMA_PORT_CONTROL.MEMORY_TO_BUFFER:
+    case DMA_PORT_CONTROL.BUFFER_TO_MEMORY:
+      return start(memory, block, value);
+    case DMA_PORT_CONTROL.RESET:
+      stop(memory, block); // first: the old transfer must not freeze the PE again
+      thawPe(memory, block, FREEZE_BOTH);
+      return false;
+    default:
+      return false;
+  }
+}
+
+/** A plain register: writable while the port is idle. */
+function plain(field: 'length' | 'addressLo' | 'addressHi'): Register {
+  return {
+    read: (memory, block) => memory.load(at(block, field)) >>> 0,
+    write: (memory, block, value) => {
+      if ((memory.load(at(block, 'state')) & BUSY) === 0) memory.store(at(block, field), value);
+      return false;
+    },
+  };
+}
+
+interface Register {
+  readonly read?: (memory: HostMemory, block: number) => number;
+  readonly write?: (memory: HostMemory, block: number, value: number) => boolean;
+}
+
+/** Registers by offset; the others read zero and ignore writes. */
+const REGISTERS: Readonly<Record<number, Register>> = {
+  [DMA_PORT.ID]: { read: () => DMA_PORT_ID },
+  [DMA_PORT.STATUS]: { read: (memory, block) => memory.load(at(block, 'state')) & STATUS_MASK },
+  [DMA_PORT.CONTROL]: { write: control },
+  [DMA_PORT.LENGTH]: plain('length'),
+  [DMA_PORT.ADDRESS_LO]: plain('addressLo'),
+  [DMA_PORT.ADDRESS_HI]: plain('addressHi'),
+};
+
+const bufferAt = (block: number, offset: number) => block + PE_PART.buffer + offset - DMA_PORT.BUFFER;
+
+/** The port's register side. */
+export const dmaPort: PciDevice = {
+  name: 'dma_port',
+  identity: {
+    // 1234 is what QEMU's own teaching device (edu, 1234:11e8) uses; no current vendor holds it. 4D56 is "MV".
+    vendor: 0x1234,
+    device: 0x4d56,
+    revision: 1,
+    classCode: 0x088000, // system peripheral, other (PCI Code and ID Assignment Specification, class 08)
+    bar0Size: BAR0_SIZE,
+  },
+  read(memory, block, offset, size) {
+    if (offset < DMA_PORT.BUFFER) {
+      if (size !== 4) return allOnes(size);
+      return REGISTERS[offset]?.read?.(memory, block) ?? 0;
+    }
+    const bytes = memory.bytes(bufferAt(block, offset), size);
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + bytes[i];
+    return value;
+  },
+  write(memory, block, offset, size, value) {
+    if (offset < DMA_PORT.BUFFER)
+      return size === 4 && (REGISTERS[offset]?.write?.(memory, block, value >>> 0) ?? false);
+    const bytes = memory.bytes(bufferAt(block, offset), size);
+    for (let i = 0; i < size; i++) bytes[i] = value >>> (8 * i);
+    return false;
+  },
+  passesFreeze: (offset, size, value) =>
+    offset === DMA_PORT.CONTROL && size === 4 && value >>> 0 === DMA_PORT_CONTROL.RESET,
+  reset(memory, block) {
+    stop(memory, block);
+    for (const field of ['length', 'addressLo', 'addressHi'] as const) memory.store(at(block, field), 0);
+    memory.bytes(block + PE_PART.buffer, DMA_PORT_BUFFER_SIZE).fill(0);
+  },
+};
+
+/** What an engine works on. */
+export interface DmaEngineOptions {
+  readonly memory: HostMemory;
+  readonly phbBase: number;
+  /** As the bridge was installed with. */
+  readonly firstFrame: number;
+  readonly pe: number;
+  readonly tracer?: Tracer;
+}
+
+/** Moves one transaction, holding dmaLock; false when it was refused or the port was reset. */
+function transact(options: DmaEngineOptions, started: number, done: number, length: number): boolean {
+  const { memory, phbBase, pe, tracer } = options;
+  const block = peBlock(phbBase, pe);
+  const toMemory = ((started >>> COMMAND_SHIFT) & COMMAND_MASK) === DMA_PORT_CONTROL.BUFFER_TO_MEMORY;
+  lockDma(memory, block);
+  try {
+    if (memory.load(at(block, 'state')) !== started) return false;
+    if ((pciCommand(memory, block) & PCI_COMMAND.MASTER) === 0) return false;
+    const hpa = translateHeld(memory, phbBase, pe, busAddress(memory, block) + BigInt(done), length, toMemory, tracer);
+    if (hpa === undefined) return false;
+    const buffer = block + PE_PART.buffer + done;
+    if (toMemory) memory.u8.copyWithin(hpa, buffer, buffer + length);
+    else memory.u8.copyWithin(buffer, hpa, hpa + length);
+    return true;
+  } finally {
+    unlockDma(memory, block);
+  }
+}
+
+function busAddress(memory: HostMemory, block: number): bigint {
+  const high = BigInt(memory.load(at(block, 'addressHi')) >>> 0);
+  return (high << 32n) | BigInt(memory.load(at(block, 'addressLo')) >>> 0);
+}
+
+/** Moves a transfer's transactions; false when one failed. Anything may happen between two of them. */
+function* transfer(options: DmaEngineOptions, started: number): Task<boolean> {
+  const { memory, phbBase, pe } = options;
+  const block = peBlock(phbBase, pe);
+  const total = memory.load(at(block, 'length')) >>> 0;
+  const inPage = (memory.load(at(block, 'addressLo')) >>> 0) % PCIE_BOUNDARY;
+  for (let done = 0; done < total; ) {
+    yield* preempt();
+    const length = Math.min(total - done, PCIE_BOUNDARY - ((inPage + done) % PCIE_BOUNDARY));
+    if (!transact(options, started, done, length)) return false;
+    done += length;
+  }
+  return true;
+}
+
+function* engine(options: DmaEngineOptions): Task {
+  const { memory, phbBase, pe } = options;
+  const state = at(peBlock(phbBase, pe), 'state');
+  for (;;) {
+    yield* until(`start of the DMA port of PE ${pe}`, () => (memory.load(state) & BUSY) !== 0);
+    const started = memory.load(state);
+    if ((started & BUSY) === 0) continue; // reset before it began
+    const moved = yield* transfer(options, started);
+    memory.cas(state, started, (started & ~STATUS_MASK) | (moved ? DONE : ERROR));
+  }
+}
+
+/** Starts the engine of the DMA port behind a PE; it waits on the actor's doorbell, which `HostBridge` rings. */
+export function spawnDmaEngine(actor: Actor, options: DmaEngineOptions): void {
+  checkFirstFrame(options.memory, options.phbBase, options.firstFrame);
+  actor.spawn(`dma port of PE ${options.pe}`, engine(options));
+}

@@ -1,0 +1,141 @@
+/**
+ * LIOBN tables (QEMU hw/ppc/spapr_iommu.c; vfio-tce facts 7.1): the guest's view of a DMA window, and who must be told of
+ * every change to it.
+ */
+import type { Machine } from '../../../hypervisor/machine_api.ts';
+import { TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
+import { KVM_CHECK_EXTENSION, KVM_CREATE_SPAPR_TCE_64 } from '../../../kernel/include/uapi/ioctl.ts';
+import { KVM_CAP, kvm_create_spapr_tce_64 } from '../../../kernel/include/uapi/kvm.ts';
+import { PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
+import type { Task } from '../../../kernel/lib/task.ts';
+import { heapStorage, mappedStorage, type TceStorage } from './tce_storage.ts';
+
+/** Is told of changes to a table (QEMU's IOMMUNotifier): VFIO keeps the hardware's table in step. */
+export interface IommuNotifier {
+  /** The entry of the page at bus address `ioba` now allows what `tce` says. */
+  map(ioba: number, tce: bigint): Task;
+  /** The page at bus address `ioba` is gone. */
+  unmap(ioba: number): Task;
+}
+
+/** What a table translates. */
+export interface SpaprTceGeometry {
+  /** 32 bits. */
+  readonly liobn: number;
+  /** Bus address of the first page, bytes. */
+  readonly busOffset: number;
+  readonly pageShift: number;
+  /** Entries. */
+  readonly nbTable: number;
+}
+
+export interface SpaprTceOptions extends SpaprTceGeometry {
+  /** A VFIO device sits behind the table. */
+  readonly needVfio: boolean;
+  /** Ask KVM for the table. With false every hypercall ends in the VMM. */
+  readonly kvm?: boolean;
+  /** HPA of a VMM address, for the pages of KVM's table. */
+  readonly mapped: (va: number) => number;
+}
+
+export class SpaprTceTable implements SpaprTceGeometry {
+  readonly liobn: number;
+  readonly busOffset: number;
+  readonly pageShift: number;
+  readonly nbTable: number;
+  readonly needVfio: boolean;
+  /** KVM's descriptor of the table, or -1 for one in the heap. */
+  readonly fd: number;
+  readonly notifiers: IommuNotifier[] = [];
+  readonly #storage: TceStorage;
+  readonly #mapping: { readonly va: number; readonly length: number } | undefined;
+
+  private constructor(
+    options: SpaprTceOptions,
+    fd: number,
+    storage: TceStorage,
+    mapping?: { readonly va: number; readonly length: number },
+  ) {
+    this.liobn = options.liobn;
+    this.busOffset = options.busOffset;
+    this.pageShift = options.pageShift;
+    this.nbTable = options.nbTable;
+    this.needVfio = options.needVfio;
+    this.fd = fd;
+    this.#storage = storage;
+    this.#mapping = mapping;
+  }
+
+  /** Makes a table: KVM's when it has them, and when it can serve VFIO if VFIO is needed; else one in the heap. @throws Errno */
+  static *create(machine: Machine, options: SpaprTceOptions): Task<SpaprTceTable> {
+    const { sys, vmFd } = machine;
+    // A table of KVM's that could not reach VFIO would swallow the hypercalls: the VMM could never tell VFIO of them.
+    const usable =
+      options.kvm !== false &&
+      (yield* sys.ioctl(vmFd, KVM_CHECK_EXTENSION, KVM_CAP.SPAPR_TCE_64)) > 0 &&
+      (!options.needVfio || (yield* sys.ioctl(vmFd, KVM_CHECK_EXTENSION, KVM_CAP.SPAPR_TCE_VFIO)) > 0);
+    if (!usable) return new SpaprTceTable(options, -1, heapStorage(options.nbTable));
+    const args = kvm_create_spapr_tce_64.make({
+      liobn: options.liobn,
+      page_shift: options.pageShift,
+      flags: 0,
+      offset: options.busOffset / 2 ** options.pageShift,
+      size: options.nbTable,
+    });
+    const fd = yield* sys.ioctlStruct(vmFd, KVM_CREATE_SPAPR_TCE_64, args);
+    const length = Math.ceil((options.nbTable * TCE_SIZE) / PAGE_SIZE) * PAGE_SIZE;
+    try {
+      const va = yield* sys.mmap(fd, length);
+      const hpas = Array.from({ length: length / PAGE_SIZE }, (_, i) => options.mapped(va + i * PAGE_SIZE));
+      return new SpaprTceTable(options, fd, mappedStorage(sys.memory, hpas), { va, length });
+    } catch (error) {
+      yield* sys.close(fd);
+      throw error;
+    }
+  }
+
+  /** Index of the entry for `ioba`; undefined when it is not page-aligned or not in the window. */
+  index(ioba: bigint): number | undefined {
+    const offset = ioba - BigInt(this.busOffset);
+    if (offset < 0n || (ioba & BigInt(2 ** this.pageShift - 1)) !== 0n) return undefined;
+    const index = offset >> BigInt(this.pageShift);
+    return index < BigInt(this.nbTable) ? Number(index) : undefined;
+  }
+  /** Bus address of an entry's page. */
+  ioba(index: number): number {
+    return this.busOffset + index * 2 ** this.pageShift;
+  }
+  /** The guest's view of an entry. */
+  get(index: number): bigint {
+    return this.#storage.get(index);
+  }
+  /** Changes the guest's view and tells every notifier. Entries without permission are unmapped, whatever else they hold. */
+  *put(index: number, tce: bigint): Task {
+    this.#storage.set(index, tce);
+    const ioba = this.ioba(index);
+    for (const notifier of this.notifiers) yield* (tce & 3n) === 0n ? notifier.unmap(ioba) : notifier.map(ioba, tce);
+  }
+
+  /** Adds a notifier and tells it of every entry that is live. */
+  *addNotifier(notifier: IommuNotifier): Task {
+    this.notifiers.push(notifier);
+    for (let index = 0; index < this.nbTable; index++) {
+      const tce = this.get(index);
+      if ((tce & 3n) !== 0n) yield* notifier.map(this.ioba(index), tce);
+    }
+  }
+  removeNotifier(notifier: IommuNotifier): void {
+    const at = this.notifiers.indexOf(notifier);
+    if (at >= 0) this.notifiers.splice(at, 1);
+  }
+
+  /** Machine reset: nothing is mapped any more. */
+  *reset(): Task {
+    for (let index = 0; index < this.nbTable; index++) if (this.get(index) !== 0n) yield* this.put(index, 0n);
+  }
+  /** Gives the table back to KVM. */
+  *release(machine: Machine): Task {
+    if (this.#mapping !== undefined) yield* machine.sys.munmap(this.#mapping.va, this.#mapping.length);
+    if (this.fd >= 0) yield* machine.sys.close(this.fd);
+  }
+}

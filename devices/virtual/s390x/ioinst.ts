@@ -1,0 +1,68 @@
+/**
+ * The intercepted I/O instructions as a table (QEMU target/s390x/ioinst.c; SA22-7832 chapter 14).
+ *
+ * Priority of exceptions: specification (alignment), access to the operand, operand (a bad identification or block),
+ * then the condition code. TSCH looks at the identification first. The privileged-operation check was made by the CPU,
+ * and is repeated here because nothing else stands between problem state and the devices.
+ */
+import { type DequeuedIo, PGM, ProgramInterruption, type Vcpu } from '../../../hypervisor/machine_api.ts';
+import type { Task } from '../../../kernel/lib/task.ts';
+import type { ChannelSubsystem } from './css.ts';
+import type { Intercept } from './intercept.ts';
+import * as handlers from './ioinst_handlers.ts';
+
+interface IoInstruction {
+  readonly name: string;
+  /** Bytes of the storage operand; 0 without one. */
+  readonly length: number;
+  /** Required alignment of the storage operand; a power of two. */
+  readonly alignment: number;
+  /** @returns condition code, or CC_UNCHANGED. @throws ProgramInterruption */
+  readonly handler: (intercept: Intercept) => Task<number>;
+}
+
+/** By the first two bytes of the text. */
+export const IO_INSTRUCTIONS: Readonly<Record<number, IoInstruction>> = {
+  45616: { name: 'csch', length: 0, alignment: 1, handler: handlers.csch },
+  45617: { name: 'hsch', length: 0, alignment: 1, handler: handlers.hsch },
+  45618: { name: 'msch', length: 52, alignment: 4, handler: handlers.msch },
+  45619: { name: 'ssch', length: 12, alignment: 4, handler: handlers.ssch },
+  45620: { name: 'stsch', length: 52, alignment: 4, handler: handlers.stsch },
+  // TSCH checks its alignment itself, after the identification.
+  45621: { name: 'tsch', length: 64, alignment: 1, handler: handlers.tsch },
+  45622: { name: 'tpi', length: 8, alignment: 4, handler: handlers.tpi },
+  45623: { name: 'sal', length: 0, alignment: 1, handler: handlers.sal },
+  45624: { name: 'rsch', length: 0, alignment: 1, handler: handlers.rsch },
+  45625: { name: 'stcrw', length: 4, alignment: 4, handler: handlers.stcrw },
+  45626: { name: 'stcps', length: 32, alignment: 32, handler: handlers.stcps },
+  45627: { name: 'rchp', length: 0, alignment: 1, handler: handlers.rchp },
+  45628: { name: 'schm', length: 0, alignment: 1, handler: handlers.schm },
+  // CHSC's operand is in R1: its handler checks the page boundary.
+  45663: { name: 'chsc', length: 0, alignment: 1, handler: handlers.chsc },
+  45686: { name: 'xsch', length: 0, alignment: 1, handler: handlers.xsch },
+};
+
+/**
+ * Carries out one intercepted I/O instruction.
+ * @param dequeued what KVM took off its queue for TSCH or TPI; put back when the instruction faults.
+ * @returns the condition code, or -1 when it is unchanged. @throws ProgramInterruption
+ */
+export function* ioinst(css: ChannelSubsystem, vcpu: Vcpu, dequeued?: DequeuedIo): Task<number> {
+  const opcode = (vcpu.text[0] << 8) | vcpu.text[1];
+  const gr1 = vcpu.gpr(1);
+  const { operand } = vcpu;
+  try {
+    const row = IO_INSTRUCTIONS[opcode];
+    if (row === undefined) throw new ProgramInterruption(PGM.OPERATION);
+    if (vcpu.problemState) throw new ProgramInterruption(PGM.PRIVILEGED);
+    if (row.length > 0 && operand % BigInt(row.alignment) !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
+    const cc = yield* row.handler({ css, vcpu, gr1, operand, dequeued });
+    css.machine.tracer.point('s390_ioinst', opcode, Number(gr1 & 0xffffn), cc, Number(operand));
+    return cc;
+  } catch (error) {
+    // ISC is bits 2-4 of the interruption-identification word.
+    if (dequeued !== undefined)
+      yield* css.machine.injectIo(dequeued.subsystemId, dequeued.intparm, (dequeued.word >>> 27) & 7);
+    throw error;
+  }
+}

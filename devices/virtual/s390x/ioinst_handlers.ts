@@ -1,0 +1,191 @@
+/** The I/O instructions' handlers: operands in, functions of the channel subsystem, operands out. */
+import { PGM, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
+import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
+import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
+import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
+import { SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
+import type { Task } from '../../../kernel/lib/task.ts';
+import { chsc as answerChsc, CHSC_REQUEST } from './chsc.ts';
+import { channelReport, crwBytes } from './crw_queue.ts';
+import { VIRTUAL_CSSID } from './css.ts';
+import * as css_functions from './css_functions.ts';
+import { CC_UNCHANGED, type Intercept } from './intercept.ts';
+import { CC, type Subchannel } from './subchannel.ts';
+import { subchannelId } from './subchannel_id.ts';
+import { interruptionResponse, tschConditionCode, tschUpdate } from './tsch.ts';
+import { orbValid, schibValid } from './validity.ts';
+
+const operandException = () => new ProgramInterruption(PGM.OPERAND);
+const low32 = (value: bigint) => Number(value & 0xffff_ffffn);
+
+/** A copy of a structure the guest gives. */
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** Runs `body` on the subchannel GR1 names, alone; cc 3 without one. @throws ProgramInterruption operand */
+function* onSubchannel({ css, gr1 }: Intercept, body: (sch: Subchannel) => Task<number>): Task<number> {
+  const id = subchannelId(gr1);
+  const sch = css.find(id);
+  if (sch === undefined) return CC.NOT_OPERATIONAL;
+  yield* sch.lock.lock();
+  try {
+    // It may have been unplugged while this CPU waited.
+    return css.find(id) === sch ? yield* body(sch) : CC.NOT_OPERATIONAL;
+  } finally {
+    sch.lock.unlock();
+  }
+}
+
+export function csch(intercept: Intercept): Task<number> {
+  return onSubchannel(intercept, css_functions.csch);
+}
+export function hsch(intercept: Intercept): Task<number> {
+  return onSubchannel(intercept, css_functions.hsch);
+}
+export function rsch(intercept: Intercept): Task<number> {
+  return onSubchannel(intercept, (sch) => css_functions.rsch(intercept.css, sch));
+}
+export function xsch(intercept: Intercept): Task<number> {
+  return onSubchannel(intercept, function* (sch) {
+    return css_functions.xsch(sch);
+  });
+}
+
+export function* msch(intercept: Intercept): Task<number> {
+  const { vcpu, operand } = intercept;
+  const schib = SCHIB.at(view(yield* vcpu.read(operand, SCHIB.size)));
+  // A bad identification and a bad block are the same exception: their order shows nowhere.
+  if (!schibValid(schib)) throw operandException();
+  return yield* onSubchannel(intercept, function* (sch) {
+    return css_functions.msch(sch, schib);
+  });
+}
+
+export function* ssch(intercept: Intercept): Task<number> {
+  const { css, vcpu, operand } = intercept;
+  const orb = ORB.at(view(yield* vcpu.read(operand, ORB.size)));
+  subchannelId(intercept.gr1);
+  if (!orbValid(orb)) throw operandException();
+  return yield* onSubchannel(intercept, (sch) => {
+    if (sch.passthrough) css.machine.tracer.point('vfio_ccw_Q3', sch.traceId, Number(operand));
+    return css_functions.ssch(css, sch, orb);
+  });
+}
+
+export function* stsch(intercept: Intercept): Task<number> {
+  const { css, vcpu, gr1, operand } = intercept;
+  // Access exceptions come before the operand exception.
+  yield* vcpu.checkWrite(operand, SCHIB.size);
+  const id = subchannelId(gr1);
+  if (css.find(id) === undefined) {
+    if (css.beyondLast(id)) return CC.NOT_OPERATIONAL;
+    yield* vcpu.write(operand, new Uint8Array(SCHIB.size));
+    return CC.EXPECTED;
+  }
+  return yield* onSubchannel(intercept, function* (sch) {
+    if (sch.operations.updateSchib !== undefined) yield* sch.operations.updateSchib(sch);
+    yield* vcpu.write(operand, SCHIB.bytes(sch.schib).slice());
+    return CC.EXPECTED;
+  });
+}
+
+export function* tsch(intercept: Intercept): Task<number> {
+  const { css, vcpu, gr1, operand } = intercept;
+  const id = subchannelId(gr1);
+  if (operand % 4n !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
+  if (css.find(id) === undefined) {
+    yield* vcpu.checkWrite(operand, IRB.size);
+    return CC.NOT_OPERATIONAL;
+  }
+  return yield* onSubchannel(intercept, function* (sch) {
+    const cc = tschConditionCode(sch);
+    if (cc === CC.NOT_OPERATIONAL) {
+      yield* vcpu.checkWrite(operand, IRB.size);
+      return cc;
+    }
+    yield* vcpu.write(operand, interruptionResponse(sch));
+    tschUpdate(sch);
+    return cc;
+  });
+}
+
+/** Real address of the interruption code in lowcore: three words (SA22-7832 chapter 3, "Assigned Storage Locations"). */
+const LOWCORE_IO_CODE = 0xb8;
+
+export function* tpi({ css, vcpu, operand, dequeued }: Intercept): Task<number> {
+  if (dequeued === undefined) return 0;
+  const code = new Uint8Array(12);
+  const words = view(code);
+  words.setUint32(0, dequeued.subsystemId);
+  words.setUint32(4, dequeued.intparm);
+  words.setUint32(8, dequeued.word);
+  if (operand === 0n) yield* css.machine.memory.write(vcpu.prefix + LOWCORE_IO_CODE, code);
+  else yield* vcpu.write(operand, code.subarray(0, 8));
+  return 1;
+}
+
+/** Reserved bits of SAL's GR1: a limit is a 31-bit multiple of 64 KiB. */
+const SAL_RESERVED = 0x8000_ffff;
+
+export function* sal({ gr1 }: Intercept): Task<number> {
+  // Address-limit checking is not offered: the limit is only checked.
+  if ((low32(gr1) & SAL_RESERVED) !== 0) throw operandException();
+  return CC_UNCHANGED;
+}
+
+export function* stcrw({ css, vcpu, operand }: Intercept): Task<number> {
+  const report = css.reports.take();
+  try {
+    yield* vcpu.write(operand, report === undefined ? new Uint8Array(4) : crwBytes(report));
+  } catch (error) {
+    if (report !== undefined) css.reports.putBack(report);
+    throw error;
+  }
+  return report === undefined ? 1 : 0;
+}
+
+export function* stcps(): Task<number> {
+  // Channel-path status is not offered; QEMU ignores the instruction too.
+  return CC_UNCHANGED;
+}
+
+/** Reserved bits of RCHP's GR1: all but CSSID and CHPID. */
+const RCHP_RESERVED = 0xff00_ff00;
+
+export function* rchp({ css, gr1 }: Intercept): Task<number> {
+  const word = low32(gr1);
+  const cssid = (word >>> 16) & 0xff;
+  const chpid = word & 0xff;
+  if ((word & RCHP_RESERVED) !== 0 || cssid !== (css.mcsse ? VIRTUAL_CSSID : 0)) throw operandException();
+  // A path of the host is not the guest's to reset.
+  const path = css.paths.get(chpid);
+  if (path === undefined || !path.isVirtual) return CC.NOT_OPERATIONAL;
+  yield* css.queueReport(channelReport(CRW_RSC.CHP, CRW_ERC.INIT, (cssid << 8) | chpid, { solicited: true }));
+  return CC.EXPECTED;
+}
+
+/** SCHM's GR1: reserved bits, and measurement-block update control. */
+const SCHM = { RESERVED: 0x0fff_fffc, UPDATE: 2 } as const;
+
+export function* schm({ css, vcpu, gr1 }: Intercept): Task<number> {
+  const word = low32(gr1);
+  const origin = vcpu.gpr(2);
+  const update = (word & SCHM.UPDATE) !== 0;
+  if ((word & SCHM.RESERVED) !== 0 || (update && origin % 32n !== 0n)) throw operandException();
+  css.measurement = update ? { origin: Number(origin) } : undefined;
+  return CC_UNCHANGED;
+}
+
+/** Least and most bytes of a CHSC request. */
+const CHSC_LENGTH = { least: 16, most: 4088 } as const;
+
+export function* chsc({ css, vcpu }: Intercept): Task<number> {
+  const address = vcpu.gpr(vcpu.text[3] >> 4);
+  if (address % 4096n !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
+  const request = CHSC_REQUEST.at(view(yield* vcpu.read(address, CHSC_REQUEST.size)));
+  const { length } = request;
+  if (length < CHSC_LENGTH.least || length > CHSC_LENGTH.most || length % 8 !== 0) throw operandException();
+  yield* vcpu.write(address + BigInt(length), answerChsc(css, request));
+  return 0;
+}

@@ -1,0 +1,78 @@
+/** One virtual subchannel (QEMU's SubchDev): what the guest sees of a device, and what the device must offer. */
+
+import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
+import { PMCW_FLAGS, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
+import { Mutex, type Task } from '../../../kernel/lib/task.ts';
+
+/** Condition codes of the I/O instructions (SA22-7832 chapter 14; QEMU's IOInstEnding). */
+export const CC = { EXPECTED: 0, STATUS_PRESENT: 1, BUSY: 2, NOT_OPERATIONAL: 3 } as const;
+
+/** Bytes of an extended-status word and of the sense data an ECW carries. */
+const ESW_SIZE = 20;
+export const SENSE_SIZE = 32;
+
+/**
+ * The device behind a subchannel. Every function returns the condition code of the instruction that asked; the
+ * function-control bits are set already, and are withdrawn by the caller when the code is not 0.
+ */
+export interface SubchannelOperations {
+  /** SSCH: the request is in `sch.orb`. */
+  start(sch: Subchannel): Task<number>;
+  halt(sch: Subchannel): Task<number>;
+  clear(sch: Subchannel): Task<number>;
+  /** RSCH of a suspended program. */
+  resume(sch: Subchannel): Task<number>;
+  /** STSCH: brings what the device knows better into `sch.schib`. Absent: nothing does. */
+  updateSchib?(sch: Subchannel): Task;
+  /** Machine reset. */
+  reset?(sch: Subchannel): Task;
+}
+
+export class Subchannel {
+  readonly cssid: number;
+  readonly ssid: number;
+  readonly schid: number;
+  readonly operations: SubchannelOperations;
+  /** A device of the host: SSCH of it is step Q3 of the vfio-ccw process. */
+  readonly passthrough: boolean;
+  /** Number of the subchannel in trace events: the host's own where there is one, so that Q and K steps line up. */
+  readonly traceId: number;
+  readonly schib = SCHIB.make();
+  /** The last request. */
+  readonly orb = ORB.make();
+  readonly esw = new Uint8Array(ESW_SIZE);
+  readonly senseData = new Uint8Array(SENSE_SIZE);
+  /** Held by an instruction and by result handlers while they work on this subchannel. */
+  readonly lock: Mutex;
+
+  constructor(
+    id: { readonly cssid: number; readonly ssid: number; readonly schid: number },
+    devno: number,
+    operations: SubchannelOperations,
+    options: { readonly passthrough?: boolean; readonly traceId?: number } = {},
+  ) {
+    this.cssid = id.cssid;
+    this.ssid = id.ssid;
+    this.schid = id.schid;
+    this.operations = operations;
+    this.passthrough = options.passthrough ?? false;
+    this.traceId = options.traceId ?? id.schid;
+    this.lock = new Mutex(`subchannel ${this.name}`);
+    this.schib.pmcw.devno = devno;
+    this.schib.pmcw.flags = PMCW_FLAGS.mask.V;
+  }
+
+  /** `0.0.0003`: subchannel set and number, as lscss prints it. */
+  get name(): string {
+    return `0.${this.ssid}.${this.schid.toString(16).padStart(4, '0')}`;
+  }
+  /** Device number valid and enabled: without both every function answers condition code 3. */
+  get operational(): boolean {
+    const needed = PMCW_FLAGS.mask.V | PMCW_FLAGS.mask.E;
+    return (this.schib.pmcw.flags & needed) === needed;
+  }
+  /** Interruption subclass. */
+  get isc(): number {
+    return PMCW_FLAGS.get(this.schib.pmcw.flags, 'ISC');
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * VFIO under sPAPR TCE, version 2 (QEMU hw/vfio/spapr.c; vfio-tce facts 7.3): RAM is preregistered, the window belongs to
+ * the VMM, KVM is told which table drives it, and what KVM cannot do is mapped entry by entry from here.
+ */
+import type { GuestMemory, Machine } from '../../../hypervisor/machine_api.ts';
+import { TCE_PERMISSION_MASK } from '../../../kernel/include/arch/ppc/tce.ts';
+import { Errno } from '../../../kernel/include/uapi/errno.ts';
+import {
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+  VFIO_IOMMU_SPAPR_TCE_CREATE,
+  VFIO_IOMMU_SPAPR_TCE_GET_INFO,
+  VFIO_IOMMU_SPAPR_TCE_REMOVE,
+  VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+  VFIO_IOMMU_UNMAP_DMA,
+} from '../../../kernel/include/uapi/ioctl.ts';
+import { KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, kvm_vfio_spapr_tce } from '../../../kernel/include/uapi/kvm.ts';
+import {
+  VFIO_SPAPR_TCE_v2_IOMMU,
+  vfio_iommu_spapr_register_memory,
+  vfio_iommu_spapr_tce_create,
+  vfio_iommu_spapr_tce_info,
+  vfio_iommu_spapr_tce_remove,
+  vfio_iommu_type1_dma_map,
+  vfio_iommu_type1_dma_unmap,
+} from '../../../kernel/include/uapi/vfio.ts';
+import type { Task } from '../../../kernel/lib/task.ts';
+import type { IommuNotifier, SpaprTceGeometry, SpaprTceTable } from '../ppc/spapr_iommu.ts';
+import { type ContainerListener, VFIOContainer } from './container.ts';
+import { setKvmVfioAttribute, type VFIOGroup } from './group.ts';
+
+/** REGISTER or UNREGISTER of all RAM. */
+function ram(memory: GuestMemory) {
+  return vfio_iommu_spapr_register_memory.make({
+    argsz: vfio_iommu_spapr_register_memory.size,
+    flags: 0,
+    vaddr: memory.hva(0),
+    size: memory.size,
+  });
+}
+
+/** The preregistration listener: pins and charges RAM once, then takes the default window away. */
+const PREREG_LISTENER: ContainerListener = {
+  *add({ sys, memory }, { fd }) {
+    yield* sys.ioctlStruct(fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, ram(memory));
+    const info = vfio_iommu_spapr_tce_info.make({ argsz: vfio_iommu_spapr_tce_info.size });
+    yield* sys.ioctlStruct(fd, VFIO_IOMMU_SPAPR_TCE_GET_INFO, info);
+    yield* removeWindow({ sys }, fd, info.dma32_window_start);
+  },
+  *remove(machine, { fd }) {
+    const { sys, memory } = machine;
+    try {
+      yield* sys.ioctlStruct(fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, ram(memory));
+    } catch (error) {
+      // Live entries still hold it: it goes with the container.
+      if (!(error instanceof Errno) || error.code !== 'EBUSY') throw error;
+      machine.log(`vfio: RAM stays registered until the container is closed: ${error.message}`);
+    }
+  },
+};
+
+function* removeWindow({ sys }: Pick<Machine, 'sys'>, fd: number, start: number): Task {
+  const remove = vfio_iommu_spapr_tce_remove.make({
+    argsz: vfio_iommu_spapr_tce_remove.size,
+    flags: 0,
+    start_addr: start,
+  });
+  yield* sys.ioctlStruct(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, remove);
+}
+
+/** A container for sPAPR devices. @throws Errno; Error */
+export function openSpaprContainer(machine: Machine): Task<VFIOContainer> {
+  return VFIOContainer.open(machine, VFIO_SPAPR_TCE_v2_IOMMU, PREREG_LISTENER);
+}
+
+/** log2 of the page size that table levels are made of. */
+const HOST_PAGE_SHIFT = 12;
+
+/**
+ * Creates the window that `geometry` describes. Tables are contiguous here, so one level is tried first, more after.
+ * @throws Errno; Error when the platform put the window elsewhere
+ */
+export function* createWindow(machine: Machine, container: VFIOContainer, geometry: SpaprTceGeometry): Task {
+  const { pageShift, nbTable, busOffset } = geometry;
+  const windowSize = nbTable * 2 ** pageShift;
+  const most = Math.floor((64 - pageShift) / HOST_PAGE_SHIFT);
+  const create = vfio_iommu_spapr_tce_create.make({
+    argsz: vfio_iommu_spapr_tce_create.size,
+    flags: 0,
+    page_shift: pageShift,
+    window_size: windowSize,
+    levels: 1,
+  });
+  for (;;) {
+    try {
+      yield* machine.sys.ioctlStruct(container.fd, VFIO_IOMMU_SPAPR_TCE_CREATE, create);
+      break;
+    } catch (error) {
+      if (!(error instanceof Errno) || create.levels >= most) throw error;
+      create.levels++;
+    }
+  }
+  machine.tracer.point('vfio_spapr_create_window', pageShift, windowSize, create.start_addr);
+  if (create.start_addr === busOffset) return;
+  yield* removeWindow(machine, container.fd, create.start_addr);
+  throw new Error(
+    `vfio: the host put the DMA window at 0x${create.start_addr.toString(16)}, the guest needs it at 0x${busOffset.toString(16)}`,
+  );
+}
+
+/** Maps and unmaps single entries through the container (QEMU's vfio_iommu_map_notify). */
+function containerNotifier(machine: Machine, fd: number, pageShift: number): IommuNotifier {
+  const { sys } = machine;
+  const size = 2 ** pageShift;
+  function* unmap(iova: number): Task {
+    const args = vfio_iommu_type1_dma_unmap.make({ argsz: vfio_iommu_type1_dma_unmap.size, iova, size });
+    yield* attempt(`VFIO_UNMAP_DMA 0x${iova.toString(16)}`, () => sys.ioctlStruct(fd, VFIO_IOMMU_UNMAP_DMA, args));
+  }
+  /** Errors are the user's to see; the guest gets none (vfio-tce facts 7.2). @returns the error */
+  function* attempt(what: string, call: () => Task<number>): Task<Errno | undefined> {
+    try {
+      yield* call();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      machine.log(`vfio: ${what}: ${error.message}`);
+      return error;
+    }
+  }
+  function mapArguments(iova: number, tce: bigint, vaddr: number) {
+    const flags = Number(tce) & TCE_PERMISSION_MASK;
+    return vfio_iommu_type1_dma_map.make({ argsz: vfio_iommu_type1_dma_map.size, flags, vaddr, iova, size });
+  }
+  return {
+    unmap,
+    *map(iova, tce) {
+      const gpa = tce & ~BigInt(size - 1);
+      const inRam = gpa + BigInt(size) <= BigInt(machine.memory.size);
+      const what = `VFIO_MAP_DMA 0x${iova.toString(16)} to 0x${gpa.toString(16)}`;
+      if (!inRam) machine.log(`vfio: ${what}: not in the guest's memory`);
+      const args = inRam
+        ? mapArguments(iova, tce & BigInt(TCE_PERMISSION_MASK), machine.memory.hva(Number(gpa)))
+        : undefined;
+      const map = () => sys.ioctlStruct(fd, VFIO_IOMMU_MAP_DMA, args!);
+      let error = args && (yield* attempt(what, map));
+      if (error?.code === 'EBUSY') {
+        yield* unmap(iova);
+        error = yield* attempt(what, map);
+      }
+      // What stood there before must not stay reachable for the device.
+      if (args === undefined || error !== undefined) yield* unmap(iova);
+    },
+  };
+}
+
+/** What {@link attachTable} made; give it to {@link detachTable}. */
+export interface AttachedTable {
+  readonly table: SpaprTceTable;
+  readonly container: VFIOContainer;
+  readonly notifier: IommuNotifier;
+}
+
+/**
+ * Puts a LIOBN's table in front of the devices of `groups`: window, KVM's link from table to group, notifier.
+ * @throws Errno; Error
+ */
+export function* attachTable(
+  machine: Machine,
+  container: VFIOContainer,
+  groups: readonly VFIOGroup[],
+  table: SpaprTceTable,
+): Task<AttachedTable> {
+  yield* createWindow(machine, container, table);
+  if (machine.kvmVfioFd >= 0 && table.fd >= 0)
+    for (const group of groups) {
+      const link = kvm_vfio_spapr_tce.make({ groupfd: group.fd, tablefd: table.fd });
+      yield* setKvmVfioAttribute(machine, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, kvm_vfio_spapr_tce.bytes(link));
+    }
+  const notifier = containerNotifier(machine, container.fd, table.pageShift);
+  yield* table.addNotifier(notifier);
+  return { table, container, notifier };
+}
+
+/** Takes the window away: its entries are gone with it. */
+export function* detachTable(machine: Machine, { table, container, notifier }: AttachedTable): Task {
+  table.removeNotifier(notifier);
+  yield* removeWindow(machine, container.fd, table.busOffset);
+}
