@@ -3,6 +3,9 @@ import { Errno } from '../include/uapi/errno.ts';
 import { until } from '../lib/task.ts';
 import { File } from '../syscall/file.ts';
 
+/** ULLONG_MAX: where the counter saturates; a write leaves it below (eventfd_signal, eventfd_write). */
+const COUNT_MAX = 0xffff_ffff_ffff_ffffn;
+
 /** eventfd_ctx: what an interrupt handler signals. */
 export class EventFd {
   #count: bigint;
@@ -10,14 +13,14 @@ export class EventFd {
   signals = 0;
 
   constructor(initial = 0) {
-    this.#count = BigInt(initial);
+    this.#count = BigInt(initial >>> 0);
   }
   get count(): bigint {
     return this.#count;
   }
-  /** Adds to the counter; signals before a read coalesce. */
+  /** Adds to the counter, which saturates; signals before a read coalesce. */
   signal(value = 1n): void {
-    this.#count += value;
+    this.#count = value < COUNT_MAX - this.#count ? this.#count + value : COUNT_MAX;
     this.signals++;
   }
 
@@ -37,7 +40,10 @@ export class EventFd {
         },
         *write(bytes) {
           if (bytes.length < 8) throw new Errno('EINVAL', 'eventfd write');
-          context.signal(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+          const value = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+          if (value === COUNT_MAX) throw new Errno('EINVAL', 'eventfd write');
+          yield* until('eventfd room', () => value < COUNT_MAX - context.#count);
+          context.signal(value);
           return 8;
         },
       },

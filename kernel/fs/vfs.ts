@@ -53,8 +53,11 @@ export class Vfs {
     return [...names].sort();
   }
 
-  /** Follows links in every component. @throws Errno ENOENT, ENOTDIR */
+  /** Follows links in every component. @throws Errno ENOENT, ENOTDIR, ELOOP */
   resolve(path: string, followLast = true): string {
+    if (path === '') throw new Errno('ENOENT', 'empty path');
+    // A path that ends in a slash names a directory.
+    const directory = path.endsWith('/');
     let links = 0;
     let at = '';
     const parts = path.split('/').filter((part) => part !== '');
@@ -68,13 +71,13 @@ export class Vfs {
       const next = `${at}/${part}`;
       const node = this.#nodes.get(next);
       if (node === undefined) throw new Errno('ENOENT', path);
-      if (node.kind === 'link' && (followLast || parts.length > 0)) {
-        if (++links > MAX_LINKS) throw new Errno('ENOENT', path);
+      if (node.kind === 'link' && (followLast || directory || parts.length > 0)) {
+        if (++links > MAX_LINKS) throw new Errno('ELOOP', path);
         parts.unshift(...node.target.split('/').filter((p) => p !== ''));
         if (node.target.startsWith('/')) at = '';
         continue;
       }
-      if (parts.length > 0 && node.kind !== 'directory' && node.kind !== 'link') throw new Errno('ENOTDIR', path);
+      if ((parts.length > 0 || directory) && node.kind !== 'directory' && node.kind !== 'link') throw new Errno('ENOTDIR', path);
       at = next;
     }
     return at === '' ? '/' : at;

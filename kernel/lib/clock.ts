@@ -15,3 +15,14 @@ export function hostClock(origin: bigint): () => number {
   const offset = Number(process.hrtime.bigint() - origin) - performance.now() * 1e6;
   return () => performance.now() * 1e6 + offset;
 }
+
+/** Starts a stopwatch: the returned function tells the milliseconds since. */
+export function stopwatch(): () => number {
+  const start = performance.now();
+  return () => performance.now() - start;
+}
+
+/** Milliseconds since this process started; only on its main thread. */
+export function processUptime(): number {
+  return performance.now();
+}

@@ -60,17 +60,22 @@ export class LocalInterrupts {
   }
   /** Takes the emergency signal of the lowest CPU address. */
   takeEmergency(): number | undefined {
+    // "Pending" is cleared before the senders are looked at: a sender writes its bit first and "pending" then, so
+    // that none is missed. "Pending" without a sender, left by one whose bit was taken in between, ends here.
+    this.take(LOCAL.EMERGENCY);
     const senders = this.#memory.load(this.#base + WORD.emergency);
     if (senders === 0) return undefined;
     const sender = 31 - Math.clz32(senders & -senders);
-    // Clear "pending" before looking whether more senders are left: a sender that comes meanwhile sets both again.
-    this.take(LOCAL.EMERGENCY);
     if ((this.#memory.and(this.#base + WORD.emergency, ~(1 << sender)) & ~(1 << sender)) !== 0)
       this.add(LOCAL.EMERGENCY);
     return sender;
   }
   takeExternalCall(): number | undefined {
-    return this.take(LOCAL.EXTERNAL_CALL) ? this.#memory.load(this.#base + WORD.externalCall) : undefined;
+    if ((this.pending() & LOCAL.EXTERNAL_CALL) === 0) return undefined;
+    // The sender's address stands as long as the call is pending; afterwards the next caller may write.
+    const sender = this.#memory.load(this.#base + WORD.externalCall);
+    this.take(LOCAL.EXTERNAL_CALL);
+    return sender;
   }
   get prefix(): number {
     return this.#memory.load(this.#base + WORD.prefix) >>> 0;

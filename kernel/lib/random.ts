@@ -10,7 +10,7 @@ export class Random {
   #w = 88675123;
 
   constructor(seed: number) {
-    this.#x = (seed ^ 123456789) >>> 0 || 1;
+    this.#x = (seed ^ 123456789) >>> 0;
     for (let i = 0; i < 16; i++) this.next();
   }
 

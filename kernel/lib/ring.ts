@@ -1,5 +1,5 @@
 /**
- * A bounded queue of 32-bit numbers in shared memory, for any number of threads on both ends.
+ * A bounded queue of 32-bit numbers in shared memory, for any number of threads on both ends. Numbers come out signed.
  * Layout: word 0 lock, 1 head (next to take), 2 tail (next free), 3 reserved, then `capacity` slots.
  */
 import type { HostMemory } from './host_memory.ts';
@@ -16,6 +16,7 @@ export class Ring {
   readonly #hpa: number;
   readonly #capacity: number;
 
+  /** @param capacity a power of two */
   constructor(memory: HostMemory, hpa: number, capacity: number) {
     this.#memory = memory;
     this.#hpa = hpa;
@@ -27,7 +28,8 @@ export class Ring {
     const memory = this.#memory;
     memory.lock(this.#hpa);
     const tail = memory.load(this.#hpa + 8);
-    const full = tail - memory.load(this.#hpa + 4) >= this.#capacity;
+    // The counters wrap at 2^32: their difference does too.
+    const full = ((tail - memory.load(this.#hpa + 4)) | 0) >= this.#capacity;
     if (!full) {
       memory.store(this.#slot(tail), value);
       memory.store(this.#hpa + 8, tail + 1);

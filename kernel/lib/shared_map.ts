@@ -13,7 +13,7 @@
  * | vCPU mode, requests | mode: the vCPU; requests: kernel and VMM (atomic or) | the vCPU tests requests after it set mode, the kernel tests mode after it set requests: one of the two sees the other (as in KVM's vcpu->mode protocol) |
  * | floating interrupts | kernel adds, vCPU takes; under the area's lock | vCPU, woken by its doorbell |
  * | frames, page table | kernel; transient references by anyone (atomic add, then test of the entry) | everyone: see `kernel/mm` |
- * | hw | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | |
+ * | css, phb | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | |
  * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
  */
 import { DOORBELL_SIZE } from './doorbell.ts';
@@ -49,8 +49,10 @@ export interface SharedMap {
   /** Floating interrupts of the virtual machine. */
   readonly floating: number;
   readonly memslots: number;
-  /** Registers and queues of the physical machine, laid out by `devices/physical`. */
-  readonly hw: number;
+  /** The channel subsystem's state and queues, laid out by `devices/physical/css`. */
+  readonly css: number;
+  /** The PCI host bridge's state, laid out by `devices/physical/phb`. */
+  readonly phb: number;
   /** What the real-mode handlers read, laid out by `kernel/kvm`. */
   readonly kvm: number;
   /** One descriptor per page frame of the memory: see `kernel/mm/page.ts`. */
@@ -72,7 +74,8 @@ export const AREA = {
   pcCache: 0x10000,
   floating: 4 * PAGE_SIZE,
   memslots: PAGE_SIZE,
-  hw: 0x40000,
+  css: 0x20000,
+  phb: 0x20000,
   kvm: 0x40000,
   /** Bytes of a frame descriptor. */
   frame: 16,
@@ -108,7 +111,8 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   }));
   const floating = take(AREA.floating, PAGE_SIZE);
   const memslots = take(AREA.memslots, PAGE_SIZE);
-  const hw = take(AREA.hw, PAGE_SIZE);
+  const css = take(AREA.css, PAGE_SIZE);
+  const phb = take(AREA.phb, PAGE_SIZE);
   const kvm = take(AREA.kvm, PAGE_SIZE);
   const pageTableEntries = (config.guestMemory + VMM_RESERVE) / PAGE_SIZE;
   const pageTable = take(pageTableEntries * 4, PAGE_SIZE);
@@ -128,7 +132,8 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
     vcpus,
     floating,
     memslots,
-    hw,
+    css,
+    phb,
     kvm,
     frames,
     pageTable,

@@ -147,6 +147,7 @@ export function struct<F extends Fields>(
     }
   }
   for (const [field, type] of Object.entries(fields)) {
+    if (field === 'dv' || field === 'address') throw new Error(`struct ${name}.${field}: a view has its own ${field}`);
     const at = size;
     offset[field] = at;
     Object.defineProperty(StructView.prototype, field, {

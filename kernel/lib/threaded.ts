@@ -61,8 +61,10 @@ export class ThreadedActor implements Actor {
 
   /** Runs the actor until the stop word is set or no task is left. @throws TaskFailure when a task throws. */
   run(): void {
-    while (this.#tasks.length > 0 && this.#memory.load(this.#stopWord) === 0) {
+    while (this.#tasks.length > 0) {
+      // The sequence first, then everything that may be news, the stop word too: see the ordering argument.
       const seen = this.#doorbell.sequence();
+      if (this.#memory.load(this.#stopWord) !== 0) return;
       if (!this.#pass()) this.#park(seen);
     }
   }
@@ -103,8 +105,8 @@ export class ThreadedActor implements Actor {
       if (wait.strategy === undefined) continue;
       const strategy = WAIT_STRATEGY[wait.strategy];
       if (!strategy.always && entry !== this.#last) continue;
-      if (wait.strategy === 'sleep') mustSleep = true;
       const wanted = this.#manyCpus ? strategy.spins4 : strategy.spins2;
+      if (wanted === 0) mustSleep = true;
       if (wanted > spins) {
         spins = wanted;
         spinWhile = wait.spinWhile;

@@ -60,11 +60,29 @@ export class Tracer {
   }
 }
 
-/** Names of the events that a glob (`*`, `?` and `[...]`, QEMU's `-trace` habit) matches. */
+/**
+ * Names of the events that a glob (`*` and `?`, QEMU's `-trace` habit, and `[...]`) matches. An opening bracket without
+ * a closing one stands for itself.
+ */
 export function matchTrace(pattern: string): TraceEvent[] {
-  const escaped = pattern.replace(/[.+^${}()|\\]/g, '\\$&');
-  const matches = new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  const source = pattern.replace(/\[([^\]]+)\]|[^]/g, (part, set?: string) => {
+    if (set !== undefined) return `(?:${alternatives(set)})`;
+    return part === '*' ? '.*' : part === '?' ? '.' : part.replace(/[.+^${}()|[\]\\]/, '\\$&');
+  });
+  const matches = new RegExp(`^${source}$`);
   return NAMES.filter((name) => matches.test(name));
+}
+
+/** The characters of a bracket expression: single ones and ranges; event names have only word characters. */
+function alternatives(set: string): string {
+  const negated = /^[!^]/.test(set);
+  const wanted = new Set<string>();
+  for (const [, from, to] of set.slice(negated ? 1 : 0).matchAll(/(\w)(?:-(\w))?/g))
+    for (let code = from.charCodeAt(0); code <= (to ?? from).charCodeAt(0); code++)
+      wanted.add(String.fromCharCode(code));
+  const word = [...wanted].filter((character) => /\w/.test(character)).join('');
+  if (word === '') return negated ? '.' : '(?!)';
+  return `[${negated ? '^' : ''}${word}]`;
 }
 
 /** Switches every event that matches the glob on. */
@@ -91,5 +109,6 @@ export function readTrace(memory: HostMemory, rings: readonly { actor: string; h
 /** `name arg=0x.. arg=0x..`, as QEMU's log backend prints an event. */
 export function printTrace(record: TraceRecord): string {
   const names = TRACE_EVENTS[record.event];
-  return [record.event, ...record.args.map((value, i) => `${names[i]}=0x${value.toString(16)}`)].join(' ');
+  const hex = (value: number) => `${value < 0 ? '-' : ''}0x${Math.abs(value).toString(16)}`;
+  return [record.event, ...record.args.map((value, i) => `${names[i]}=${hex(value)}`)].join(' ');
 }

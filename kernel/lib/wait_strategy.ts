@@ -47,6 +47,6 @@ export const WAIT_STRATEGY: Readonly<Record<WaitClass, WaitStrategy>> = {
   vmm_guest: { spins2: 100_000, spins4: 20_000, always: true },
   /** Kernel, for the next hypercall after it has served one. */
   kernel_hcall: { spins2: 10_000, spins4: 20_000, always: false },
-  /** Never spin while any task waits so (the VMM inside a system call). */
+  /** With few CPUs never spin while any task waits so (the VMM inside a system call): a row of 0 forbids it to all. */
   sleep: { spins2: 0, spins4: 10_000, always: true },
 };

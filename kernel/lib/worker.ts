@@ -1,42 +1,9 @@
-/**
- * A thread that runs one actor: loads the actor's module, then schedules its tasks until the machine stops. While
- * `run` is under way the thread answers no message: it looks at the stop word instead.
- */
+/** A worker thread's main: offers the thread of one actor to whoever created it. */
 import { parentPort } from 'node:worker_threads';
 import * as comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { type ActorModule, actorContext, type BootData, type Running } from './actor_module.ts';
-import { actorLog, writeAll } from './host_output.ts';
-import { actorAreas } from './shared_map.ts';
-import { ThreadedActor } from './threaded.ts';
+import { ActorThread } from './actor_thread.ts';
 import { registerTransferHandlers } from './transfer.ts';
 
-/** What the main thread may ask of an actor's thread. */
-export class ActorThread {
-  #actor: ThreadedActor | undefined;
-  #running: Running | undefined;
-
-  /** Loads `module` and starts the actor's tasks. @param level pino level of its log */
-  async start(name: string, module: string, boot: BootData, level: string): Promise<void> {
-    const logger = actorLog(name, level);
-    const { start } = (await import(module)) as ActorModule;
-    const areas = actorAreas(boot.map, name);
-    const context = actorContext(undefined as never, boot, {
-      log: (line) => logger.info(line),
-      output: (bytes) => writeAll(1, bytes),
-    });
-    this.#actor = new ThreadedActor(name, context.memory, areas.doorbell, boot.map.control.stop, boot.origin);
-    this.#running = await start({ ...context, actor: this.#actor });
-  }
-
-  /** Runs until the machine stops; returns what the actor has to tell. @throws TaskFailure */
-  run(): unknown {
-    this.#actor?.run();
-    return this.#running?.finish?.();
-  }
-}
-
-if (parentPort !== null) {
-  registerTransferHandlers();
-  comlink.expose(new ActorThread(), nodeEndpoint(parentPort));
-}
+registerTransferHandlers();
+if (parentPort !== null) comlink.expose(new ActorThread(), nodeEndpoint(parentPort));

@@ -26,6 +26,7 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
   const to = frames.refs(from) === 0 && frames.pins(from) === 0 ? mm.pages.allocPage() : undefined;
   if (to === undefined) {
     memory.store(at, entry);
+    mm.settled();
     return false;
   }
   memory.u8.copyWithin(to, from, from + PAGE_SIZE);
@@ -34,6 +35,7 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
   memory.store(at, to | (entry & (PAGE_SIZE - 1)));
   frames.setMapping(from, 0);
   mm.pages.freePages(from);
+  mm.settled();
   tracer?.point('mm_migrate', va, from, to);
   return true;
 }
@@ -42,7 +44,14 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
 const PRESSURE_PERIOD_NS = 20_000;
 
 /** `--memory-pressure`: moves one random movable page after the other, for ever. */
-export function* memoryPressure(actor: Actor, mm: Mm, memory: HostMemory, seed: number, moved: () => void): Task {
+export function* memoryPressure(
+  actor: Actor,
+  mm: Mm,
+  memory: HostMemory,
+  seed: number,
+  moved: () => void,
+  tracer?: Tracer,
+): Task {
   const random = new Random(seed);
   for (;;) {
     yield* sleep(actor, PRESSURE_PERIOD_NS);
@@ -51,6 +60,6 @@ export function* memoryPressure(actor: Actor, mm: Mm, memory: HostMemory, seed: 
     const vma = vmas[random.below(vmas.length)];
     // Half of the moves hit the first megabyte, where small guests keep everything.
     const span = random.below(2) === 0 ? Math.min(vma.size, 0x100000) : vma.size;
-    if (yield* migratePage(mm, memory, vma.start + random.below(span / PAGE_SIZE) * PAGE_SIZE)) moved();
+    if (yield* migratePage(mm, memory, vma.start + random.below(span / PAGE_SIZE) * PAGE_SIZE, tracer)) moved();
   }
 }

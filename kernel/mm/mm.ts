@@ -2,6 +2,7 @@
  * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
  */
 import { Errno } from '../include/uapi/errno.ts';
+import { Doorbell } from '../lib/doorbell.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { type Task, until } from '../lib/task.ts';
@@ -30,6 +31,7 @@ export class Mm {
   /** Pages charged against it (mm->locked_vm). */
   lockedVm = 0;
   readonly #memory: HostMemory;
+  readonly #waiters: readonly Doorbell[];
   #next = MMAP_BASE;
   readonly #end: number;
 
@@ -38,6 +40,7 @@ export class Mm {
     this.space = new AddressSpace(memory, map);
     this.pages = new PageAllocator(memory, map, seed);
     this.lockLimit = lockLimit;
+    this.#waiters = map.actors.filter((a) => a.name !== 'kernel').map((a) => new Doorbell(memory, a.doorbell));
     this.#end = MMAP_BASE + map.pageTableEntries * PAGE_SIZE;
   }
 
@@ -46,9 +49,8 @@ export class Mm {
     if (size <= 0 || size % PAGE_SIZE !== 0) throw new Errno('EINVAL', `mmap ${name}: size 0x${size.toString(16)}`);
     const vma = this.#reserve(name, size, true);
     const block = movable ? undefined : this.pages.allocPages(size / PAGE_SIZE);
-    if (!movable && block === undefined) throw new Errno('ENOMEM', `mmap ${name}`);
     for (let offset = 0; offset < size; offset += PAGE_SIZE) {
-      const hpa = block === undefined ? this.pages.allocPage() : block + offset;
+      const hpa = movable ? this.pages.allocPage() : block === undefined ? undefined : block + offset;
       if (hpa === undefined) {
         this.munmap(vma.start);
         throw new Errno('ENOMEM', `mmap ${name}`);
@@ -81,7 +83,15 @@ export class Mm {
       const hpa = entry - (entry % PAGE_SIZE);
       this.space.frames.setMapping(hpa, 0);
       if (this.space.frames.pins(hpa) === 0) this.pages.freePages(hpa);
+      // Without a mapping nothing moves it; with the flag the last unpin would take it for a table's and keep it.
+      else this.space.frames.clearFlags(hpa, PG.UNMOVABLE);
     }
+    this.settled();
+  }
+
+  /** Called after an entry is no longer MIGRATING: those who wait for the page may sleep in other threads. */
+  settled(): void {
+    for (const waiter of this.#waiters) waiter.ring();
   }
 
   #reserve(name: string, size: number, anonymous: boolean): Vma {

@@ -75,6 +75,9 @@ export class Frames {
   }
 }
 
+/** Low frames kept together for tables and buffers that need a run of them (a zone with CMA's purpose), bytes. */
+const CONTIGUOUS_ZONE = 32 * 1024 * 1024;
+
 /** Hands out frames. Kernel only. */
 export class PageAllocator {
   readonly frames: Frames;
@@ -82,6 +85,8 @@ export class PageAllocator {
   readonly #free: Int32Array;
   #freeCount = 0;
   readonly #used: Uint8Array;
+  /** 1 for a frame that has an entry in `#free`: a frame taken by a run keeps its entry, and must not get a second. */
+  readonly #listed: Uint8Array;
   readonly #dirty: Uint8Array;
   #allocated = 0;
   #lowest: number;
@@ -93,12 +98,15 @@ export class PageAllocator {
     const first = map.firstFrame >>> PAGE_SHIFT;
     const count = ((map.size - map.firstFrame) / PAGE_SIZE) | 0;
     this.#used = new Uint8Array(first + count);
+    this.#listed = new Uint8Array(first + count).fill(1);
     this.#dirty = new Uint8Array(first + count);
     this.#free = new Int32Array(count);
     for (let i = 0; i < count; i++) this.#free[i] = first + i;
+    // Single frames come scattered from above the contiguous zone, and from the zone itself only at the very end.
+    const zone = Math.min(CONTIGUOUS_ZONE / PAGE_SIZE, count >>> 1);
     const random = new Random(seed);
-    for (let i = count - 1; i > 0; i--) {
-      const j = random.below(i + 1);
+    for (let i = count - 1; i > zone; i--) {
+      const j = zone + random.below(i - zone + 1);
       const swap = this.#free[i];
       this.#free[i] = this.#free[j];
       this.#free[j] = swap;
@@ -116,6 +124,7 @@ export class PageAllocator {
   allocPage(): number | undefined {
     while (this.#freeCount > 0) {
       const frame = this.#free[--this.#freeCount];
+      this.#listed[frame] = 0;
       if (this.#used[frame] === 0) return this.#take(frame);
     }
     return undefined;
@@ -156,6 +165,8 @@ export class PageAllocator {
       this.#memory.u8.fill(POISON, at, at + PAGE_SIZE);
       this.frames.setMapping(at, 0);
       this.frames.clearFlags(at, PG.CODE | PG.DIRTY | PG.UNMOVABLE);
+      if (this.#listed[frame] !== 0) continue;
+      this.#listed[frame] = 1;
       this.#free[this.#freeCount++] = frame;
     }
   }

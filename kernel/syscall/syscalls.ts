@@ -6,6 +6,7 @@ import { MAP_LOCKED, NR } from '../include/uapi/syscall.ts';
 import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Task } from '../lib/task.ts';
+import type { File } from './file.ts';
 
 /** Largest single read or write: what fits one copy without starving others. */
 const MAX_RW = 1 << 20;
@@ -17,7 +18,13 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   [NR.open]: {
     name: 'open',
     *handler(kernel, [path, flags]) {
-      return kernel.files.install(yield* kernel.vfs.open(yield* readPath(kernel, path), flags));
+      const file = yield* kernel.vfs.open(yield* readPath(kernel, path), flags);
+      try {
+        return kernel.files.install(file);
+      } catch (error) {
+        yield* file.put();
+        throw error;
+      }
     },
   },
   [NR.close]: {
@@ -29,11 +36,11 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   },
   [NR.ioctl]: {
     name: 'ioctl',
-    *handler(kernel, [fd, command, arg]) {
-      const file = kernel.files.file(fd);
-      if (file.operations.ioctl === undefined) throw new Errno('ENOTTY', file.name);
-      return yield* file.operations.ioctl(command, arg);
-    },
+    handler: (kernel, [fd, command, arg]) =>
+      withFile(kernel, fd, (file) => {
+        if (file.operations.ioctl === undefined) throw new Errno('ENOTTY', file.name);
+        return file.operations.ioctl(command, arg);
+      }),
   },
   [NR.read]: { name: 'read', handler: (kernel, [fd, buffer, count]) => read(kernel, fd, buffer, count, 0) },
   [NR.write]: { name: 'write', handler: (kernel, [fd, buffer, count]) => write(kernel, fd, buffer, count, 0) },
@@ -51,9 +58,10 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
       if (!(length > 0)) throw new Errno('EINVAL', 'mmap: length');
       const size = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
       if (fd === -1) return kernel.mm.mmapAnonymous('anon', size, (flags & MAP_LOCKED) === 0).start;
-      const file = kernel.files.file(fd);
-      if (file.operations.mmap === undefined) throw new Errno('ENODEV', file.name);
-      return yield* file.operations.mmap(size, offset);
+      return yield* withFile(kernel, fd, (file) => {
+        if (file.operations.mmap === undefined) throw new Errno('ENODEV', file.name);
+        return file.operations.mmap(size, offset);
+      });
     },
   },
   [NR.munmap]: {
@@ -72,6 +80,7 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   [NR.readlink]: {
     name: 'readlink',
     *handler(kernel, [path, buffer, size]) {
+      if (!(size > 0)) throw new Errno('EINVAL', 'readlink: size');
       const target = new TextEncoder().encode(kernel.vfs.readlink(yield* readPath(kernel, path))).subarray(0, size);
       yield* kernel.mm.space.copy(buffer, target, true);
       return target.length;
@@ -91,26 +100,38 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   },
 };
 
-function* read(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
-  const file = kernel.files.file(fd);
-  if (file.operations.read === undefined || !(count >= 0)) throw new Errno('EINVAL', file.name);
-  const bytes = yield* file.operations.read(Math.min(count, MAX_RW), offset);
-  yield* kernel.mm.space.copy(buffer, bytes, true);
-  return bytes.length;
+/** fdget and fdput: a file stays open while a call on it is under way, though its descriptor be closed meanwhile. */
+function* withFile(kernel: Kernel, fd: number, body: (file: File) => Task<number>): Task<number> {
+  const file = kernel.files.file(fd).get();
+  try {
+    return yield* body(file);
+  } finally {
+    yield* file.put();
+  }
 }
 
-function* write(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
-  const file = kernel.files.file(fd);
-  if (file.operations.write === undefined || !(count >= 0)) throw new Errno('EINVAL', file.name);
-  return yield* file.operations.write(yield* kernel.mm.space.copyIn(buffer, Math.min(count, MAX_RW)), offset);
+function read(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
+  return withFile(kernel, fd, function* (file) {
+    if (file.operations.read === undefined || !(count >= 0 && offset >= 0)) throw new Errno('EINVAL', file.name);
+    const bytes = yield* file.operations.read(Math.min(count, MAX_RW), offset);
+    yield* kernel.mm.space.copy(buffer, bytes, true);
+    return bytes.length;
+  });
 }
 
-/** strncpy_from_user. @throws Errno EFAULT, E2BIG stands for ENAMETOOLONG */
+function write(kernel: Kernel, fd: number, buffer: number, count: number, offset: number): Task<number> {
+  return withFile(kernel, fd, function* (file) {
+    if (file.operations.write === undefined || !(count >= 0 && offset >= 0)) throw new Errno('EINVAL', file.name);
+    return yield* file.operations.write(yield* kernel.mm.space.copyIn(buffer, Math.min(count, MAX_RW)), offset);
+  });
+}
+
+/** strncpy_from_user. @throws Errno EFAULT, ENAMETOOLONG */
 function* readPath(kernel: Kernel, address: number): Task<string> {
   const inPage = PAGE_SIZE - (address % PAGE_SIZE);
   let bytes = yield* kernel.mm.space.copyIn(address, inPage);
   if (!bytes.includes(0)) bytes = yield* kernel.mm.space.copyIn(address, PATH_MAX);
   const end = bytes.indexOf(0);
-  if (end < 0) throw new Errno('E2BIG', 'path');
+  if (end < 0) throw new Errno('ENAMETOOLONG', 'path');
   return new TextDecoder().decode(bytes.subarray(0, end));
 }

@@ -44,8 +44,8 @@ export const RUN_ANSWER = {
   CC: 1,
   /** Take a program interruption with code `answer_value`. */
   PROGRAM: 2,
-  /** Execution is over: the vCPU stops. */
-  STOP: 3,
+  /** Nothing to execute (disabled wait): wait for orders of other CPUs. */
+  PARK: 3,
 } as const;
 
 /** Bits of `dirty_regs`: which register fields the VMM changed and the vCPU is to take over (kvm_dirty_regs). */
@@ -110,11 +110,17 @@ export const KVM_RUN = struct(
     reserved3: bytes(4),
   },
   {
-    size: 544,
+    size: 472,
     offsets: { hcall_state: 64, hcall_nr: 72, hcall_args: 88, text: 256, operand: 264, psw_mask: 320, gprs: 336 },
   },
 );
 export type KvmRun = View<typeof KVM_RUN.fields>;
+
+/**
+ * Offset in a vCPU's state block of the word that makes translated code leave soon. The block is the vCPU's own
+ * (`guest/cpu/state.ts`, which asserts this number); the kernel writes only this word of it.
+ */
+export const STATE_ATTENTION = 500;
 
 /** Offset in the run page of the pending local interrupts: see `kernel/kvm/interrupt.ts`. */
 export const RUN_LOCAL_INTERRUPTS = 1024;

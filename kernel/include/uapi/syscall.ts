@@ -16,7 +16,7 @@ export const NR = {
   getdents: 141,
   pread64: 180,
   pwrite64: 181,
-  eventfd2: 324,
+  eventfd2: 323,
 } as const;
 
 /** State of a slot; the word that hands the slot over. */

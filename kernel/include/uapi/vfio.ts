@@ -176,3 +176,14 @@ export const vfio_iommu_spapr_tce_remove = struct(
 
 /** The argument of VFIO_GROUP_SET_CONTAINER and of the kvm-vfio group attributes: a descriptor. */
 export const fd_argument = struct('fd', 'le', { fd: s32 }, { size: 4 });
+
+/** Extension: a mapping's address may be updated (VFIO_CHECK_EXTENSION). */
+export const VFIO_UPDATE_VADDR = 10;
+/** Capability of vfio_iommu_type1_info: mappings that may still be made. */
+export const VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL = 3;
+export const vfio_iommu_type1_info_dma_avail = struct(
+  'vfio_iommu_type1_info_dma_avail',
+  'le',
+  { id: u16, version: u16, next: u32, avail: u32 },
+  { size: 12 },
+);

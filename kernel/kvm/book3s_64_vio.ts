@@ -1,0 +1,189 @@
+/**
+ * Virtual mode: TCE hypercalls that real mode passed on, answered by the kernel's thread, which may wait
+ * (arch/powerpc/kvm/book3s_64_vio.c). Each vCPU has one task that watches the hypercall words of its run page.
+ */
+import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
+import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { Errno } from '../include/uapi/errno.ts';
+import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
+import type { Kernel } from '../kernel.ts';
+import { PAGE_SIZE } from '../lib/host_memory.ts';
+import { Memslots } from '../lib/memslots.ts';
+import { preempt, type Task, type Wait } from '../lib/task.ts';
+import { hcallSwitch } from './book3s_64_vio_hv.ts';
+import { KVM_HEADER } from './kvm_area.ts';
+import { checkStuff, entryCount, rangeFits, type SpaprTce } from './spapr_tce.ts';
+
+const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
+
+/** The tier that a vCPU notes for calls finished here (`hcall_tier` of the run page). */
+const TIER_VIRTUAL = 1;
+/** Entries changed by H_STUFF_TCE before other tasks of the kernel get a turn. */
+const STUFF_CHUNK = 4096;
+
+/** Where the guest's arguments stand: words of the run page, low word first. */
+class HcallArguments {
+  readonly #kernel: Kernel;
+  readonly #base: number;
+  constructor(kernel: Kernel, run: number) {
+    this.#kernel = kernel;
+    this.#base = run + KVM_RUN.offset.hcall_args;
+  }
+  lo(n: number): number {
+    return this.#kernel.memory.i32[(this.#base >>> 2) + 2 * n];
+  }
+  hi(n: number): number {
+    return this.#kernel.memory.i32[(this.#base >>> 2) + 2 * n + 1];
+  }
+  set(n: number, hi: number, lo: number): void {
+    this.#kernel.memory.i32[(this.#base >>> 2) + 2 * n] = lo;
+    this.#kernel.memory.i32[(this.#base >>> 2) + 2 * n + 1] = hi;
+  }
+}
+
+/** The handlers of virtual mode; one for all vCPUs. */
+export class VirtualMode {
+  readonly #kernel: Kernel;
+  readonly #tce: SpaprTce;
+  readonly #memslots: Memslots;
+  readonly #enabled: number;
+
+  constructor(kernel: Kernel, tce: SpaprTce) {
+    this.#kernel = kernel;
+    this.#tce = tce;
+    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
+    this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
+  }
+
+  /** Whether the kernel answers this call. */
+  enabled(nr: number): boolean {
+    return (this.#kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
+  }
+
+  /** Calls that are over in a moment: no generator is made for them. undefined: use {@link long}. */
+  short(nr: number, args: HcallArguments): number | undefined {
+    const tce = this.#tce;
+    if (nr !== HCALL.H_PUT_TCE && nr !== HCALL.H_GET_TCE) return undefined;
+    const stt = tce.find(args.hi(0), args.lo(0));
+    if (stt === 0) return H_TOO_HARD;
+    const index = tce.index(stt, args.hi(1), args.lo(1));
+    if (index < 0) return H_PARAMETER;
+    if (nr === HCALL.H_PUT_TCE) return tce.put(stt, index, args.hi(2), args.lo(2));
+    const result = tce.get(stt, index);
+    args.set(0, tce.outHi, tce.outLo);
+    return result;
+  }
+
+  /** Calls that take a while or read guest memory. */
+  *long(nr: number, args: HcallArguments): Task<number> {
+    if (nr === HCALL.H_STUFF_TCE) return yield* this.#stuff(args);
+    if (nr === HCALL.H_PUT_TCE_INDIRECT) return yield* this.#indirect(args);
+    return H_TOO_HARD;
+  }
+
+  /** A pause may end the table's life: it is looked up again by its number, and the VMM is asked when it is gone. */
+  *#stuff(args: HcallArguments): Task<number> {
+    const tce = this.#tce;
+    const [liobnHi, liobnLo] = [args.hi(0), args.lo(0)];
+    const [valueHi, valueLo] = [args.hi(2), args.lo(2)];
+    let stt = tce.find(liobnHi, liobnLo);
+    if (stt === 0) return H_TOO_HARD;
+    const index = tce.index(stt, args.hi(1), args.lo(1));
+    if (index < 0) return H_PARAMETER;
+    const count = entryCount(args.hi(3), args.lo(3));
+    const wrong = checkStuff(index, valueLo, count, tce.size(stt));
+    if (wrong !== H_SUCCESS) return wrong;
+    for (let done = 0; done < count; done += STUFF_CHUNK) {
+      if (done > 0) {
+        yield* preempt();
+        stt = tce.find(liobnHi, liobnLo);
+        if (stt === 0 || !rangeFits(index, count, tce.size(stt))) return H_TOO_HARD;
+      }
+      const result = tce.stuff(stt, index + done, valueHi, valueLo, Math.min(STUFF_CHUNK, count - done));
+      if (result !== H_SUCCESS) return result;
+    }
+    return H_SUCCESS;
+  }
+
+  /**
+   * The list is copied once, so that what was validated is what is mapped; Linux reads it twice. An entry without
+   * permissions unmaps, as in H_PUT_TCE; Linux counts such an entry as mapped and never gives the count back.
+   */
+  *#indirect(args: HcallArguments): Task<number> {
+    const tce = this.#tce;
+    const [liobnHi, liobnLo, iobaHi, iobaLo] = [args.hi(0), args.lo(0), args.hi(1), args.lo(1)];
+    if (tce.find(liobnHi, liobnLo) === 0) return H_TOO_HARD;
+    const count = entryCount(args.hi(3), args.lo(3));
+    if (count < 0 || count > TCE_INDIRECT_MAX) return H_PARAMETER;
+    const [listHi, listLo] = [args.hi(2), args.lo(2)];
+    if (listLo % PAGE_SIZE !== 0) return H_PARAMETER;
+    const before = tce.find(liobnHi, liobnLo);
+    const place = tce.index(before, iobaHi, iobaLo);
+    if (place < 0 || !rangeFits(place, count, tce.size(before))) return H_PARAMETER;
+    if (count === 0) return H_SUCCESS;
+    const list = yield* this.#readList((listHi >>> 0) * 0x1_0000_0000 + (listLo >>> 0), count);
+    if (list === undefined) return H_TOO_HARD;
+    // Reading may have waited.
+    const stt = tce.find(liobnHi, liobnLo);
+    const index = stt === 0 ? -1 : tce.index(stt, iobaHi, iobaLo);
+    if (index < 0 || !rangeFits(index, count, tce.size(stt))) return H_TOO_HARD;
+    for (let i = 0; i < count; i++) {
+      const [hi, lo] = [list.getInt32(i * TCE_SIZE), list.getInt32(i * TCE_SIZE + 4)];
+      if ((lo & TCE_PERMISSION_MASK) !== 0 && tce.validate(stt, hi, lo) < 0) return H_TOO_HARD;
+    }
+    for (let i = 0; i < count; i++) {
+      const result = tce.put(stt, index + i, list.getInt32(i * TCE_SIZE), list.getInt32(i * TCE_SIZE + 4));
+      if (result !== H_SUCCESS) return result;
+    }
+    return H_SUCCESS;
+  }
+
+  /** The guest's list of `count` big-endian TCEs; undefined when it is not in guest memory. */
+  *#readList(gpa: number, count: number): Task<DataView | undefined> {
+    const hva = this.#memslots.hva(gpa);
+    if (hva < 0) return undefined;
+    try {
+      const bytes = yield* this.#kernel.mm.space.copyIn(hva, count * TCE_SIZE);
+      return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    } catch (error) {
+      if (error instanceof Errno) return undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * Serves the hypercalls that vCPU `vcpu` posts, until `gone()` holds.
+ * The vCPU writes `hcall_nr` and `hcall_args` (four arguments), stores POSTED and rings the kernel; it finds
+ * `hcall_ret`, results from `hcall_args` 0 on and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
+ */
+export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
+  const { memory } = kernel;
+  const run = kernel.map.vcpus[vcpu].run;
+  const state = run + KVM_RUN.offset.hcall_state;
+  const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
+  const retAt = (run + KVM_RUN.offset.hcall_ret) >>> 2;
+  const tierAt = (run + KVM_RUN.offset.hcall_tier) >>> 2;
+  const args = new HcallArguments(kernel, run);
+  const doorbell = kernel.doorbell(`vcpu${vcpu}`);
+  const posted = () => memory.load(state) === HCALL_STATE.POSTED;
+  const wait: Wait = { what: 'hypercall', ready: () => posted() || gone(), strategy: 'kernel_hcall' };
+  for (;;) {
+    if (!posted()) {
+      if (gone()) return;
+      yield wait;
+      continue;
+    }
+    const nr = memory.i32[nrAt];
+    kernel.tracer.point('hypercall', nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
+    let result: number = H_TOO_HARD;
+    if (memory.i32[nrAt + 1] === 0 && virtual.enabled(nr))
+      result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
+    kernel.tracer.point('hypercall_ret', nr, result, TIER_VIRTUAL);
+    memory.i32[retAt] = result;
+    memory.i32[retAt + 1] = result < 0 ? -1 : 0;
+    memory.i32[tierAt] = TIER_VIRTUAL;
+    memory.store(state, HCALL_STATE.DONE);
+    doorbell.ring();
+  }
+}

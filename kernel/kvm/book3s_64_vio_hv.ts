@@ -1,0 +1,120 @@
+/**
+ * Real mode: TCE hypercalls answered on the vCPU's own thread, inside the guest run (arch/powerpc/kvm/
+ * book3s_64_vio_hv.c). Shared memory only: no allocation, no bigint, no waiting, bounded work. What does not fit goes
+ * on to virtual mode by H_TOO_HARD.
+ *
+ * What real mode reads without a lock is freed only after this vCPU has left the guest: see `vcpu_requests.ts`.
+ */
+import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import type { HostMemory } from '../lib/host_memory.ts';
+import type { SharedMap } from '../lib/shared_map.ts';
+import type { Tracer } from '../lib/trace.ts';
+import { AddressSpace } from '../mm/address_space.ts';
+import { TceOps } from '../ppc/tce_ops.ts';
+import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
+import { checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
+import { VcpuRequests } from './vcpu_requests.ts';
+
+const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
+
+/** Most hardware entries one call changes in real mode: what H_PUT_TCE_INDIRECT may name (PAPR). Some ten microseconds. */
+export const REAL_MODE_ENTRIES = 512;
+
+/** The switch of a hypercall in the header's `enabled`; 0 for calls that the kernel does not answer. */
+export function hcallSwitch(nr: number): number {
+  switch (nr) {
+    case HCALL.H_PUT_TCE:
+      return HCALL_ENABLED.H_PUT_TCE;
+    case HCALL.H_GET_TCE:
+      return HCALL_ENABLED.H_GET_TCE;
+    case HCALL.H_STUFF_TCE:
+      return HCALL_ENABLED.H_STUFF_TCE;
+    case HCALL.H_PUT_TCE_INDIRECT:
+      return HCALL_ENABLED.H_PUT_TCE_INDIRECT;
+    default:
+      return 0;
+  }
+}
+
+export interface RealModeOptions {
+  /** Offset of the `attention` word in the vCPU state block. */
+  readonly attentionOffset: number;
+  /** The vCPU's tracer. */
+  readonly tracer?: Tracer;
+}
+
+/** One per vCPU thread. */
+export class RealMode {
+  readonly #memory: HostMemory;
+  readonly #tce: SpaprTce;
+  readonly #enabled: number;
+  readonly #radix: number;
+
+  /** @param phbBase the host bridge's area. */
+  constructor(memory: HostMemory, map: SharedMap, phbBase: number, options: RealModeOptions) {
+    const space = new AddressSpace(memory, map);
+    const requests = new VcpuRequests(memory, map, options.attentionOffset);
+    space.onCodeWritten = (va) => requests.codeWritten(va);
+    const written = (va: number, hpa: number) => space.written(va, hpa);
+    this.#memory = memory;
+    this.#tce = new SpaprTce(memory, map, new TceOps(memory, map.kvm, phbBase, { written, tracer: options.tracer }));
+    this.#enabled = map.kvm + KVM_HEADER.offset.enabled;
+    this.#radix = map.kvm + KVM_HEADER.offset.radix;
+  }
+
+  /** High word of what a successful H_GET_TCE returned. */
+  get outHi(): number {
+    return this.#tce.outHi;
+  }
+  /** Low word of it. */
+  get outLo(): number {
+    return this.#tce.outLo;
+  }
+
+  /** Whether the kernel answers this call at all; a call that is not enabled goes to the VMM at once. */
+  enabled(nr: number): boolean {
+    return (this.#memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
+  }
+
+  /**
+   * Answers a hypercall. Arguments 1 to 4 (r4 to r7) as high and low words.
+   * @returns an H_* code; H_TOO_HARD: ask virtual mode. Only H_GET_TCE has a result, in {@link outHi} and {@link outLo}.
+   */
+  hcall(
+    nr: number,
+    liobnHi: number,
+    liobnLo: number,
+    iobaHi: number,
+    iobaLo: number,
+    arg3Hi: number,
+    arg3Lo: number,
+    arg4Hi: number,
+    arg4Lo: number,
+  ): number {
+    const memory = this.#memory;
+    if (memory.load(this.#radix) !== 0 || (memory.load(this.#enabled) & hcallSwitch(nr)) === 0) return H_TOO_HARD;
+    const tce = this.#tce;
+    const stt = tce.find(liobnHi, liobnLo);
+    if (stt === 0) return H_TOO_HARD;
+    const index = tce.index(stt, iobaHi, iobaLo);
+    if (index < 0) return nr === HCALL.H_PUT_TCE_INDIRECT ? H_TOO_HARD : H_PARAMETER;
+    switch (nr) {
+      case HCALL.H_PUT_TCE:
+        return tce.subpages(stt) > REAL_MODE_ENTRIES ? H_TOO_HARD : tce.put(stt, index, arg3Hi, arg3Lo);
+      case HCALL.H_GET_TCE:
+        return tce.get(stt, index);
+      case HCALL.H_STUFF_TCE:
+        return this.#stuff(stt, index, arg3Hi, arg3Lo, entryCount(arg4Hi, arg4Lo));
+      default:
+        // H_PUT_TCE_INDIRECT reads a list in guest memory, whose page may be on the move: that can mean waiting.
+        return H_TOO_HARD;
+    }
+  }
+
+  #stuff(stt: number, index: number, valueHi: number, valueLo: number, count: number): number {
+    const wrong = checkStuff(index, valueLo, count, this.#tce.size(stt));
+    if (wrong !== H_SUCCESS) return wrong;
+    if (Math.max(1, this.#tce.subpages(stt)) * count > REAL_MODE_ENTRIES) return H_TOO_HARD;
+    return this.#tce.stuff(stt, index, valueHi, valueLo, count);
+  }
+}

@@ -1,0 +1,17 @@
+/** KVM_CHECK_EXTENSION: what this KVM can do, one row each (virt/kvm/kvm_main.c, arch/powerpc and arch/s390 parts). */
+import { KVM_CAP } from '../include/uapi/kvm.ts';
+
+const PRESENT: ReadonlySet<number> = new Set([
+  KVM_CAP.SPAPR_TCE,
+  KVM_CAP.SPAPR_MULTITCE,
+  KVM_CAP.PPC_ENABLE_HCALL,
+  KVM_CAP.SPAPR_TCE_64,
+  KVM_CAP.SPAPR_TCE_VFIO,
+  KVM_CAP.PPC_MMU_RADIX,
+]);
+
+/** The answer: 0 when absent. */
+export function checkExtension(extension: number, vcpus: number): number {
+  if (extension === KVM_CAP.MAX_VCPUS) return vcpus;
+  return PRESENT.has(extension) ? 1 : 0;
+}

@@ -1,0 +1,66 @@
+/** KVM_SET_USER_MEMORY_REGION: the guest-physical memory map, in shared memory (virt/kvm/kvm_main.c, __kvm_set_memory_region). */
+import { Errno } from '../include/uapi/errno.ts';
+import type { kvm_userspace_memory_region } from '../include/uapi/kvm.ts';
+import type { Kernel } from '../kernel.ts';
+import { PAGE_SIZE } from '../lib/host_memory.ts';
+import { MEMSLOTS, Memslots } from '../lib/memslots.ts';
+import type { View } from '../lib/struct.ts';
+import { Mutex, type Task } from '../lib/task.ts';
+import type { VcpuRequests } from './vcpu_requests.ts';
+
+/** Largest guest-physical address plus one that numbers here hold exactly. */
+const LIMIT = 2 ** 53;
+
+export class MemoryRegions {
+  readonly #memslots: Memslots;
+  readonly #requests: VcpuRequests;
+  readonly #mutex = new Mutex('slots_lock');
+
+  constructor(kernel: Kernel, requests: VcpuRequests) {
+    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
+    this.#requests = requests;
+  }
+
+  /** @throws Errno EINVAL for what cannot be, EEXIST when it overlaps another slot */
+  *set(region: View<typeof kvm_userspace_memory_region.fields>): Task<number> {
+    const { slot, flags, guest_phys_addr: gpa, memory_size: size, userspace_addr: hva } = region;
+    const unaligned = [gpa, size, hva].some((value) => value % PAGE_SIZE !== 0);
+    if (flags !== 0 || slot >= MEMSLOTS || unaligned || gpa + size > LIMIT || hva + size > LIMIT)
+      throw new Errno('EINVAL', `memory slot ${slot} at 0x${gpa.toString(16)}, size 0x${size.toString(16)}`);
+    yield* this.#mutex.lock();
+    try {
+      const old = this.#memslots.get(slot);
+      this.#check(slot, gpa, size, old.size);
+      // Withdrawn first, and out of every vCPU's translations, before something else appears at these addresses.
+      if (old.size !== 0) {
+        this.#memslots.set(slot, { ...old, size: 0 });
+        yield* this.#requests.flushAll('memory slot in use');
+      }
+      if (size !== 0) this.#memslots.set(slot, { gpa, size, hva });
+    } finally {
+      this.#mutex.unlock();
+    }
+    return 0;
+  }
+
+  #check(slot: number, gpa: number, size: number, oldSize: number): void {
+    if (size === 0 && oldSize === 0) throw new Errno('EINVAL', `memory slot ${slot} does not exist`);
+    // A slot is moved or deleted, never resized.
+    if (size !== 0 && oldSize !== 0 && size !== oldSize) throw new Errno('EINVAL', `memory slot ${slot}: size changed`);
+    for (let other = 0; other < MEMSLOTS; other++) {
+      const there = this.#memslots.get(other);
+      if (size === 0 || other === slot || there.size === 0) continue;
+      if (gpa < there.gpa + there.size && there.gpa < gpa + size)
+        throw new Errno('EEXIST', `memory slot ${slot} overlaps slot ${other} at 0x${there.gpa.toString(16)}`);
+    }
+  }
+
+  /** The virtual machine goes: no slot is left. */
+  *clear(): Task {
+    for (let slot = 0; slot < MEMSLOTS; slot++) {
+      const old = this.#memslots.get(slot);
+      if (old.size !== 0) this.#memslots.set(slot, { ...old, size: 0 });
+    }
+    yield* this.#requests.flushAll('memory slots in use');
+  }
+}

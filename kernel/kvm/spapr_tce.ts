@@ -1,0 +1,200 @@
+/**
+ * H_PUT_TCE, H_GET_TCE and H_STUFF_TCE on guest tables in shared memory: the part that real mode and virtual mode have
+ * in common (PAPR, "TCE hypervisor calls"; Linux arch/powerpc/kvm/book3s_64_vio.c and book3s_64_vio_hv.c hold it twice).
+ * No allocation, no bigint, no waiting. A 64-bit value is two 32-bit words, signed or unsigned; words that come from
+ * an Int32Array are cheapest.
+ *
+ * Where this differs from Linux, on purpose (the tiers must be observationally equal, and a guest must not harm):
+ * - a TCE whose address is not aligned to the guest's page is H_TOO_HARD in both modes, not H_PARAMETER in real mode;
+ * - the whole range of a call is checked against the table, not its first entry;
+ * - all subpages are validated before one is changed;
+ * - an entry that is cleared because a call failed half-way gives its page back; Linux forgets the count.
+ */
+import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { Memslots } from '../lib/memslots.ts';
+import type { SharedMap } from '../lib/shared_map.ts';
+import type { TceOps } from '../ppc/tce_ops.ts';
+import { IOMMU_TABLE, KVM_AREA, KVM_STT, KVM_STTS, KVM_TCE_LINKS } from './kvm_area.ts';
+
+const { H_SUCCESS, H_PARAMETER, H_TOO_HARD } = HCALL_RETURN;
+const OFFSET = KVM_STT.offset;
+const TABLE_LIVE = IOMMU_TABLE.offset.live;
+const TABLE_SHIFT = IOMMU_TABLE.offset.pageShift;
+
+/** 2^32: the weight of a high word. */
+const WORD = 0x1_0000_0000;
+/** 2^(32 - shift), the pages a high word is worth, by page shift below 32. */
+const PAGES_PER_WORD = Float64Array.from({ length: 33 }, (_, shift) => 2 ** (32 - shift));
+
+export class SpaprTce {
+  /** What the last successful {@link get} found. */
+  outHi = 0;
+  outLo = 0;
+  readonly #memory: HostMemory;
+  readonly #memslots: Memslots;
+  readonly #ops: TceOps;
+  readonly #first: number;
+  readonly #end: number;
+
+  constructor(memory: HostMemory, map: SharedMap, ops: TceOps) {
+    this.#memory = memory;
+    this.#memslots = new Memslots(memory, map.memslots);
+    this.#ops = ops;
+    this.#first = map.kvm + KVM_AREA.stt;
+    this.#end = this.#first + KVM_STTS * KVM_STT.size;
+  }
+
+  /** The table of a LIOBN (kvmppc_find_table), or 0. LIOBNs have 32 bits. */
+  find(liobnHi: number, liobnLo: number): number {
+    if (liobnHi !== 0) return 0;
+    const memory = this.#memory;
+    for (let stt = this.#first; stt < this.#end; stt += KVM_STT.size)
+      if (memory.load(stt + OFFSET.live) !== 0 && memory.load(stt + OFFSET.liobn) === (liobnLo | 0)) return stt;
+    return 0;
+  }
+
+  /** Entries of a table. */
+  size(stt: number): number {
+    return this.#memory.load(stt + OFFSET.size);
+  }
+
+  /** Number of the entry for a bus address, or -1 when it is not page-aligned or outside the window. */
+  index(stt: number, iobaHi: number, iobaLo: number): number {
+    const memory = this.#memory;
+    const shift = memory.load(stt + OFFSET.pageShift);
+    let page: number;
+    if (shift < 32) {
+      if ((iobaLo & ((1 << shift) - 1)) !== 0) return -1;
+      page = (iobaHi >>> 0) * PAGES_PER_WORD[shift] + (iobaLo >>> shift);
+    } else {
+      if (iobaLo !== 0 || (iobaHi & ((1 << (shift - 32)) - 1)) !== 0) return -1;
+      page = iobaHi >>> (shift - 32);
+    }
+    // Page numbers have at most 52 bits: exact.
+    const start = (memory.load(stt + OFFSET.offsetHi) >>> 0) * WORD + (memory.load(stt + OFFSET.offsetLo) >>> 0);
+    const index = page - start;
+    return index >= 0 && index < memory.load(stt + OFFSET.size) ? index | 0 : -1;
+  }
+
+  /** Hardware entries per guest entry in the attached table with the smallest pages: how much work an entry is. */
+  subpages(stt: number): number {
+    const memory = this.#memory;
+    const shift = memory.load(stt + OFFSET.pageShift);
+    let most = 0;
+    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
+      const table = memory.load(link);
+      if (table !== 0) most = Math.max(most, 1 << (shift - memory.load(table + TABLE_SHIFT)));
+    }
+    return most;
+  }
+
+  /** H_GET_TCE: the guest's own value, also where no page is mapped. */
+  get(stt: number, index: number): number {
+    const at = this.#memory.load(stt + OFFSET.view) + index * TCE_SIZE;
+    this.outLo = this.#memory.load(at);
+    this.outHi = this.#memory.load(at + 4);
+    return H_SUCCESS;
+  }
+
+  /** H_PUT_TCE for an entry: validate, map or unmap in every hardware table, then the guest view. */
+  put(stt: number, index: number, tceHi: number, tceLo: number): number {
+    const permission = tceLo & TCE_PERMISSION_MASK;
+    if (permission === 0) {
+      const result = this.#unmap(stt, index, 1);
+      if (result !== H_SUCCESS) return result;
+    } else {
+      const page = this.validate(stt, tceHi, tceLo);
+      if (page < 0) return H_TOO_HARD;
+      const result = this.#map(stt, index, page, permission);
+      if (result !== H_SUCCESS) return result;
+    }
+    this.#store(stt, index, tceHi, tceLo);
+    return H_SUCCESS;
+  }
+
+  /**
+   * Checks a TCE with permissions against memory slots and preregistered memory.
+   * @returns the user page to map (its number), or -1: the VMM must decide.
+   */
+  validate(stt: number, tceHi: number, tceLo: number): number {
+    const memory = this.#memory;
+    const shift = memory.load(stt + OFFSET.pageShift);
+    const address = tceLo & ~TCE_PERMISSION_MASK;
+    if (shift < 32 ? (address & ((1 << shift) - 1)) !== 0 : address !== 0 || (tceHi & ((1 << (shift - 32)) - 1)) !== 0)
+      return -1;
+    const hva = this.#memslots.hva((tceHi >>> 0) * WORD + (address >>> 0));
+    if (hva < 0) return -1;
+    const page = hva / PAGE_SIZE;
+    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
+      const table = memory.load(link);
+      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
+      if (!this.#ops.mappable(table, page, 1 << (shift - memory.load(table + TABLE_SHIFT)))) return -1;
+    }
+    return page;
+  }
+
+  /**
+   * H_STUFF_TCE for `count` entries from `index` on, which are inside the table: unmaps them in every hardware table,
+   * then writes the value, which has no permission bits, to the guest view.
+   */
+  stuff(stt: number, index: number, valueHi: number, valueLo: number, count: number): number {
+    const result = this.#unmap(stt, index, count);
+    if (result !== H_SUCCESS) return result;
+    for (let i = index; i < index + count; i++) this.#store(stt, i, valueHi, valueLo);
+    return H_SUCCESS;
+  }
+
+  #store(stt: number, index: number, hi: number, lo: number): void {
+    const at = this.#memory.load(stt + OFFSET.view) + index * TCE_SIZE;
+    this.#memory.store(at, lo);
+    this.#memory.store(at + 4, hi);
+  }
+
+  #map(stt: number, index: number, page: number, permission: number): number {
+    const memory = this.#memory;
+    const shift = memory.load(stt + OFFSET.pageShift);
+    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
+      const table = memory.load(link);
+      // A table whose window was removed is dead: no device can see it, and it takes no more pages.
+      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
+      const subpages = 1 << (shift - memory.load(table + TABLE_SHIFT));
+      const first = index * subpages;
+      if (this.#ops.map(table, first, page, subpages, permission) < subpages) {
+        this.#ops.unmap(table, first, subpages);
+        return H_TOO_HARD;
+      }
+    }
+    return H_SUCCESS;
+  }
+
+  #unmap(stt: number, index: number, count: number): number {
+    const memory = this.#memory;
+    const shift = memory.load(stt + OFFSET.pageShift);
+    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
+      const table = memory.load(link);
+      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
+      const subpages = 1 << (shift - memory.load(table + TABLE_SHIFT));
+      const result = this.#ops.unmap(table, index * subpages, count * subpages);
+      if (result !== H_SUCCESS) return result;
+    }
+    return H_SUCCESS;
+  }
+}
+
+/** A guest's count of entries: a number, or -1 when it does not fit what a table can have. */
+export function entryCount(hi: number, lo: number): number {
+  return hi === 0 && lo >= 0 ? lo : -1;
+}
+
+/** Whether `count` entries from `index` on lie inside a table of `size`. */
+export function rangeFits(index: number, count: number, size: number): boolean {
+  return count >= 0 && count <= size - index;
+}
+
+/** What is wrong with the arguments of H_STUFF_TCE after its bus address; H_SUCCESS when nothing is. */
+export function checkStuff(index: number, valueLo: number, count: number, size: number): number {
+  if ((valueLo & TCE_PERMISSION_MASK) !== 0) return H_PARAMETER;
+  return rangeFits(index, count, size) ? H_SUCCESS : H_PARAMETER;
+}

@@ -1,0 +1,205 @@
+/**
+ * Guest TCE tables as kernel objects: KVM_CREATE_SPAPR_TCE, the descriptor, and the hardware tables that hang under a
+ * table (arch/powerpc/kvm/book3s_64_vio.c: kvm_vm_ioctl_create_spapr_tce, kvm_spapr_tce_attach_iommu_group,
+ * kvm_spapr_tce_release_iommu_group).
+ *
+ * The pages of the guest view are allocated here, all of them and in a row, so that real mode never lacks one; Linux
+ * allocates each when it is first needed.
+ */
+import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { Errno } from '../include/uapi/errno.ts';
+import type { Kernel } from '../kernel.ts';
+import { PAGE_SIZE } from '../lib/host_memory.ts';
+import type { Task } from '../lib/task.ts';
+import type { IommuTable } from '../ppc/iommu_table.ts';
+import type { TableGroup } from '../ppc/table_group.ts';
+import { File } from '../syscall/file.ts';
+import { KVM_AREA, KVM_STT, KVM_STTS, KVM_TCE_LINKS } from './kvm_area.ts';
+import type { VcpuRequests } from './vcpu_requests.ts';
+
+/** IOMMU page shifts that a table may have (Linux kvm_vm_ioctl_create_spapr_tce). */
+const PAGE_SHIFT_RANGE = { least: 12, most: 34 } as const;
+/** Bytes that the descriptor of a table is charged for, beside a pointer per page (sizeof kvmppc_spapr_tce_table, rounded). */
+const STT_BYTES = 128;
+const POINTER = 8;
+
+/** What KVM_CREATE_SPAPR_TCE_64 asks for; offset and size in IOMMU pages. */
+export interface SpaprTceArguments {
+  readonly liobn: number;
+  readonly pageShift: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A hardware table under a guest table: kept as long as one of the groups that brought it is attached. */
+interface Link {
+  readonly table: IommuTable;
+  /** Address of the word in the slot. */
+  readonly at: number;
+  readonly groups: Set<TableGroup>;
+}
+
+export class SpaprTceTable {
+  readonly liobn: number;
+  readonly pageShift: number;
+  readonly offset: number;
+  readonly size: number;
+  /** HPA of the guest view. */
+  readonly view: number;
+  /** The slot in shared memory. */
+  readonly slot: number;
+  readonly #kernel: Kernel;
+  readonly #requests: VcpuRequests;
+  readonly #pages: number;
+  readonly #charged: number;
+  readonly #links: Link[] = [];
+  readonly #mappings: number[] = [];
+
+  /** @throws Errno EINVAL for a geometry that no table can have, ENOMEM, EBUSY when the LIOBN has a table */
+  constructor(kernel: Kernel, requests: VcpuRequests, args: SpaprTceArguments, taken: boolean) {
+    checkGeometry(args);
+    const pages = Math.ceil((args.size * TCE_SIZE) / PAGE_SIZE);
+    const charged = pages + Math.ceil((STT_BYTES + pages * POINTER) / PAGE_SIZE);
+    kernel.mm.account(charged);
+    const slot = taken ? undefined : freeSlot(kernel);
+    const view = slot === undefined ? undefined : kernel.mm.pages.allocPages(pages);
+    if (slot === undefined || view === undefined) {
+      kernel.mm.unaccount(charged);
+      throw new Errno(taken ? 'EBUSY' : 'ENOMEM', `TCE table for LIOBN 0x${args.liobn.toString(16)}`);
+    }
+    this.#kernel = kernel;
+    this.#requests = requests;
+    this.#pages = pages;
+    this.#charged = charged;
+    this.liobn = args.liobn;
+    this.pageShift = args.pageShift;
+    this.offset = args.offset;
+    this.size = args.size;
+    this.slot = slot;
+    this.view = view;
+    this.#publish();
+  }
+
+  #publish(): void {
+    const { memory } = this.#kernel;
+    const stt = KVM_STT.at(memory.dv, this.slot);
+    stt.liobn = this.liobn;
+    stt.pageShift = this.pageShift;
+    stt.size = this.size;
+    stt.offsetHi = Math.floor(this.offset / 2 ** 32);
+    stt.offsetLo = this.offset >>> 0;
+    stt.view = this.view;
+    stt.tables.fill(0);
+    memory.store(this.slot + KVM_STT.offset.live, 1);
+  }
+
+  /** Hardware tables attached now, each with the number of groups that brought it. */
+  attached(): { readonly table: IommuTable; readonly groups: number }[] {
+    return this.#links.map(({ table, groups }) => ({ table, groups: groups.size }));
+  }
+
+  /**
+   * Hangs the first table of the group that fits under this one. The same group again changes nothing; another group
+   * of the container shares the link. @throws Errno EINVAL when no table fits, ENOMEM when there are too many
+   */
+  attachGroup(group: TableGroup): void {
+    const table = group.tables.find((candidate) => candidate !== undefined && this.#fits(candidate));
+    if (table === undefined)
+      throw new Errno('EINVAL', `no DMA window of PE ${group.pe} fits LIOBN 0x${this.liobn.toString(16)}`);
+    const link = this.#links.find((one) => one.table === table);
+    if (link !== undefined) {
+      link.groups.add(group);
+      return;
+    }
+    const { memory } = this.#kernel;
+    for (let at = this.slot + KVM_STT.offset.tables, i = 0; i < KVM_TCE_LINKS; i++, at += 4) {
+      if (memory.load(at) !== 0) continue;
+      this.#links.push({ table: table.get(), at, groups: new Set([group]) });
+      memory.store(at, table.slot);
+      return;
+    }
+    throw new Errno('ENOMEM', `LIOBN 0x${this.liobn.toString(16)}: ${KVM_TCE_LINKS} hardware tables are attached`);
+  }
+
+  /** Page not larger than the guest's, same start, at least as long (kvm_spapr_tce_attach_iommu_group). */
+  #fits(table: IommuTable): boolean {
+    return (
+      table.pageShift <= this.pageShift &&
+      table.startAddress === this.offset * 2 ** this.pageShift &&
+      table.entries * 2 ** table.pageShift >= this.size * 2 ** this.pageShift
+    );
+  }
+
+  /** The group leaves: links that no other group needs go. A group that brought nothing changes nothing. */
+  *releaseGroup(group: TableGroup): Task {
+    for (const link of [...this.#links]) {
+      if (!link.groups.delete(group) || link.groups.size > 0) continue;
+      yield* this.#unlink(link);
+    }
+  }
+
+  *#unlink(link: Link): Task {
+    this.#links.splice(this.#links.indexOf(link), 1);
+    // While vCPUs may still use the table, the place in the slot is empty but the reference is held.
+    this.#kernel.memory.store(link.at, 0);
+    yield* this.#requests.flushAll('hardware TCE table in use');
+    yield* link.table.put();
+  }
+
+  /** Maps the guest view for the VMM (kvm_spapr_tce_mmap). @throws Errno EINVAL outside the table */
+  mmap(length: number, offset: number): number {
+    if (offset % PAGE_SIZE !== 0 || offset < 0 || offset + length > this.#pages * PAGE_SIZE)
+      throw new Errno('EINVAL', `mmap of 0x${length.toString(16)} bytes of a TCE table`);
+    const vma = this.#kernel.mm.mmapFrames('kvm-spapr-tce', this.view + offset, length);
+    this.#mappings.push(vma.start);
+    return vma.start;
+  }
+
+  /** The descriptor is closed: mappings of the view that are left go with it. */
+  *release(): Task {
+    const { memory, mm } = this.#kernel;
+    memory.store(this.slot + KVM_STT.offset.live, 0);
+    while (this.#links.length > 0) yield* this.#unlink(this.#links[0]);
+    yield* this.#requests.flushAll('TCE table in use');
+    for (const start of this.#mappings) if (mm.vmas.some((vma) => vma.start === start)) mm.munmap(start);
+    mm.pages.freePages(this.view, this.#pages);
+    mm.unaccount(this.#charged);
+    memory.store(this.slot + KVM_STT.offset.view, 0);
+  }
+}
+
+function checkGeometry({ liobn, pageShift, offset, size }: SpaprTceArguments): void {
+  const end = (offset + size) * 2 ** pageShift;
+  const good =
+    liobn < 2 ** 32 &&
+    size > 0 &&
+    pageShift >= PAGE_SHIFT_RANGE.least &&
+    pageShift <= PAGE_SHIFT_RANGE.most &&
+    end < 2 ** 64;
+  if (!good) throw new Errno('EINVAL', `TCE table: page shift ${pageShift}, offset ${offset}, size ${size}`);
+  // Beyond any host memory: refused before the locked-memory account, whose numbers it would not fit.
+  if (size * TCE_SIZE >= 2 ** 31) throw new Errno('ENOMEM', `TCE table of ${size} entries`);
+}
+
+/** A slot is free when it is neither live nor waiting for the grace period of its release. */
+function freeSlot({ memory, map }: Kernel): number | undefined {
+  for (let i = 0; i < KVM_STTS; i++) {
+    const slot = map.kvm + KVM_AREA.stt + i * KVM_STT.size;
+    if (memory.load(slot + KVM_STT.offset.view) === 0) return slot;
+  }
+  return undefined;
+}
+
+/** The descriptor of a table. @param release what the virtual machine does when it is closed. */
+export function spaprTceFile(table: SpaprTceTable, release: () => Task): File {
+  return new File(
+    'anon_inode:kvm-spapr-tce',
+    {
+      *mmap(length, offset) {
+        return table.mmap(length, offset);
+      },
+      release,
+    },
+    table,
+  );
+}

@@ -1,0 +1,189 @@
+/** A virtual machine's descriptor: memory, CPUs, interrupts, TCE tables and the kvm-vfio device (virt/kvm/kvm_main.c). */
+import { Errno } from '../include/uapi/errno.ts';
+import * as ioctls from '../include/uapi/ioctl.ts';
+import { KVM_CAP, KVM_DEV_TYPE_VFIO, type kvm_create_device, type kvm_enable_cap } from '../include/uapi/kvm.ts';
+import { KVM_REQ } from '../include/uapi/kvm_run.ts';
+import type { Kernel } from '../kernel.ts';
+import { FloatingInterrupts } from '../lib/floating_interrupts.ts';
+import type { View } from '../lib/struct.ts';
+import type { Task } from '../lib/task.ts';
+import { File } from '../syscall/file.ts';
+import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
+import { hcallTask, type VirtualMode } from './book3s_64_vio.ts';
+import { hcallSwitch } from './book3s_64_vio_hv.ts';
+import { checkExtension } from './extensions.ts';
+import { injectFloating, type S390Interrupt } from './interrupt.ts';
+import { HCALL_ENABLED_DEFAULT, KVM_HEADER } from './kvm_area.ts';
+import { MemoryRegions } from './memory_regions.ts';
+import { registerMmuNotifier } from './mmu_notifier.ts';
+import { type SpaprTceArguments, SpaprTceTable, spaprTceFile } from './spapr_tce_table.ts';
+import { vcpuFile } from './vcpu.ts';
+import type { VcpuRequests } from './vcpu_requests.ts';
+import { KvmVfio, type KvmVfioOwner, type VfioGroups } from './vfio.ts';
+
+/** IOMMU page shift of tables made by KVM_CREATE_SPAPR_TCE. */
+const TCE_4K = 12;
+
+/** KVM_CREATE_DEVICE flag: say whether the type exists, make nothing (include/uapi/linux/kvm.h). */
+const KVM_CREATE_DEVICE_TEST = 1;
+
+/** What a virtual machine is made from. */
+export interface VmHost {
+  readonly kernel: Kernel;
+  readonly requests: VcpuRequests;
+  readonly virtual: VirtualMode;
+  readonly vfioGroups: VfioGroups;
+}
+
+export class Vm implements KvmVfioOwner {
+  readonly kernel: Kernel;
+  readonly vfioGroups: VfioGroups;
+  readonly tables = new Set<SpaprTceTable>();
+  readonly file: File;
+  readonly #host: VmHost;
+  readonly #regions: MemoryRegions;
+  readonly #floating: FloatingInterrupts;
+  readonly #vcpus = new Set<number>();
+  readonly #unregister: () => void;
+  /** The kvm-vfio device; there is one at most, and none again after it was closed. */
+  #device: KvmVfio | undefined;
+  #gone = false;
+
+  /** @param released called when the last descriptor that needs the machine is closed. */
+  constructor(host: VmHost, released: () => void) {
+    const { kernel, requests } = host;
+    this.#host = host;
+    this.kernel = kernel;
+    this.vfioGroups = host.vfioGroups;
+    this.#regions = new MemoryRegions(kernel, requests);
+    this.#floating = new FloatingInterrupts(kernel.memory, kernel.map.floating);
+    this.#unregister = registerMmuNotifier(kernel, requests);
+    kernel.memory.store(kernel.map.kvm + KVM_HEADER.offset.enabled, HCALL_ENABLED_DEFAULT);
+    kernel.memory.store(kernel.map.kvm + KVM_HEADER.offset.radix, 0);
+    const vm = this;
+    this.file = new File(
+      'anon_inode:kvm-vm',
+      {
+        ioctl: ioctlOperation(kernel.mm.space, this.#rows()),
+        *release() {
+          yield* vm.#release();
+          released();
+        },
+      },
+      this,
+    );
+  }
+
+  #rows(): IoctlRow[] {
+    const vm = this;
+    const rows: IoctlRow[] = [
+      row(ioctls.KVM_CHECK_EXTENSION, function* (extension) {
+        return checkExtension(extension, vm.#host.requests.count);
+      }),
+      row(ioctls.KVM_SET_USER_MEMORY_REGION, (_, region) => vm.#regions.set(region)),
+      row(ioctls.KVM_CREATE_VCPU, (address) => vm.#createVcpu(address)),
+      row(ioctls.KVM_S390_INTERRUPT, (_, interrupt) => vm.#interrupt(interrupt)),
+      row(ioctls.KVM_ENABLE_CAP, (_, cap) => vm.#enableCap(cap)),
+      row(ioctls.KVM_CREATE_DEVICE, (_, device) => vm.#createDevice(device)),
+      row(ioctls.KVM_CREATE_SPAPR_TCE, (_, { liobn, window_size }) =>
+        vm.#createTable({ liobn, pageShift: TCE_4K, offset: 0, size: Math.floor(window_size / 2 ** TCE_4K) }),
+      ),
+      row(ioctls.KVM_CREATE_SPAPR_TCE_64, (_, { liobn, page_shift: pageShift, flags, offset, size }) => {
+        if (flags !== 0) throw new Errno('EINVAL', `KVM_CREATE_SPAPR_TCE_64: flags 0x${flags.toString(16)}`);
+        return vm.#createTable({ liobn, pageShift, offset, size });
+      }),
+    ];
+    return rows;
+  }
+
+  /** A descriptor for a new file, which is released when there is none left. @throws Errno EMFILE */
+  *#install(file: File): Task<number> {
+    try {
+      return this.kernel.files.install(file);
+    } catch (error) {
+      yield* file.put();
+      throw error;
+    }
+  }
+
+  *#createVcpu(address: number): Task<number> {
+    const { kernel } = this;
+    const { requests, virtual } = this.#host;
+    if (!Number.isInteger(address) || address < 0 || address >= requests.count)
+      throw new Errno('EINVAL', `CPU address ${address}: this machine has ${requests.count}`);
+    if (this.#vcpus.has(address)) throw new Errno('EEXIST', `CPU ${address}`);
+    const file = vcpuFile(kernel, requests, address, () => this.file.put());
+    this.file.get();
+    const fd = yield* this.#install(file);
+    this.#vcpus.add(address);
+    kernel.actor.spawn(
+      `hcall of vcpu${address}`,
+      hcallTask(kernel, virtual, address, () => this.#gone),
+    );
+    return fd;
+  }
+
+  *#interrupt(interrupt: S390Interrupt): Task<number> {
+    injectFloating(this.#floating, interrupt);
+    this.#host.requests.requestAll(KVM_REQ.INTERRUPT);
+    const { type, parm, parm64 } = interrupt;
+    this.kernel.tracer.point('kvm_interrupt', -1, type, parm, Number(parm64));
+    return 0;
+  }
+
+  *#enableCap({ cap, flags, arg0, arg1 }: View<typeof kvm_enable_cap.fields>): Task<number> {
+    if (flags !== 0) throw new Errno('EINVAL', `KVM_ENABLE_CAP: flags 0x${flags.toString(16)}`);
+    const { memory, map } = this.kernel;
+    if (cap === KVM_CAP.PPC_ENABLE_HCALL) {
+      const bit = hcallSwitch(arg0);
+      if (bit === 0) throw new Errno('EINVAL', `hypercall 0x${arg0.toString(16)} has no in-kernel handler`);
+      const enabled = map.kvm + KVM_HEADER.offset.enabled;
+      if (arg1 !== 0) memory.or(enabled, bit);
+      else memory.and(enabled, ~bit);
+      return 0;
+    }
+    if (cap === KVM_CAP.PPC_MMU_RADIX && arg0 <= 1) {
+      memory.store(map.kvm + KVM_HEADER.offset.radix, arg0);
+      return 0;
+    }
+    throw new Errno('EINVAL', `KVM_ENABLE_CAP ${cap}, argument ${arg0}`);
+  }
+
+  *#createDevice(device: View<typeof kvm_create_device.fields>): Task<number> {
+    if (device.type !== KVM_DEV_TYPE_VFIO) throw new Errno('ENODEV', `KVM device type ${device.type}`);
+    if ((device.flags & ~KVM_CREATE_DEVICE_TEST) !== 0)
+      throw new Errno('EINVAL', `KVM_CREATE_DEVICE: flags 0x${device.flags.toString(16)}`);
+    if ((device.flags & KVM_CREATE_DEVICE_TEST) !== 0) return 0;
+    if (this.#device !== undefined) throw new Errno('EBUSY', 'the virtual machine has its kvm-vfio device');
+    const created = new KvmVfio(this);
+    // The machine's reference comes before the descriptor can be used, or closed, by anyone.
+    this.file.get();
+    this.#device = created;
+    device.fd = yield* this.#install(created.file(() => this.#deviceClosed()));
+    return 0;
+  }
+  *#deviceClosed(): Task {
+    this.#device = undefined;
+    yield* this.file.put();
+  }
+
+  *#createTable(args: SpaprTceArguments): Task<number> {
+    const taken = [...this.tables].some((table) => table.liobn === args.liobn);
+    const table = new SpaprTceTable(this.kernel, this.#host.requests, args, taken);
+    this.file.get();
+    this.tables.add(table);
+    return yield* this.#install(spaprTceFile(table, () => this.#tableClosed(table)));
+  }
+  *#tableClosed(table: SpaprTceTable): Task {
+    this.tables.delete(table);
+    yield* table.release();
+    yield* this.file.put();
+  }
+
+  *#release(): Task {
+    this.#gone = true;
+    yield* this.#regions.clear();
+    this.kernel.memory.store(this.kernel.map.kvm + KVM_HEADER.offset.enabled, 0);
+    this.#unregister();
+  }
+}

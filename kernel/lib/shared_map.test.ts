@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SYSCALL_RING, SYSCALL_RING_CAPACITY } from '../include/uapi/syscall.ts';
+import { DOORBELL_SIZE } from './doorbell.ts';
+import { PAGE_SIZE } from './host_memory.ts';
+import { MEMSLOTS } from './memslots.ts';
+import { ringSize } from './ring.ts';
+import { AREA, actorAreas, type SharedMap, sharedMap } from './shared_map.ts';
+import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
+
+/** Every area of the map: name, address, size. */
+function areas(map: SharedMap): [string, number, number][] {
+  const fixed = ['syscalls', 'floating', 'memslots', 'css', 'phb', 'kvm'] as const;
+  return [
+    ['stop', map.control.stop, 4],
+    ...map.actors.flatMap(({ name, doorbell, trace }): [string, number, number][] => [
+      [`${name} doorbell`, doorbell, DOORBELL_SIZE],
+      [`${name} trace`, trace, TRACE_RING_SIZE],
+    ]),
+    ['trace enable', map.traceEnable, TRACE_ENABLE_SIZE],
+    ...map.vcpus.flatMap((vcpu, i) =>
+      Object.entries(vcpu).map(([name, at]): [string, number, number] => [
+        `vcpu${i} ${name}`,
+        at,
+        AREA[name as 'run' | 'state' | 'tlb' | 'pcCache'],
+      ]),
+    ),
+    ...fixed.map((name): [string, number, number] => [name, map[name], AREA[name]]),
+    ['page table', map.pageTable, map.pageTableEntries * 4],
+    ['frames', map.frames, (map.size / PAGE_SIZE) * AREA.frame],
+    ['page frames', map.firstFrame, map.size - map.firstFrame],
+  ];
+}
+
+test('areas do not overlap, pages are aligned, and every frame has its descriptor, for any machine', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3584 }),
+      fc.integer({ min: 1, max: 8 }),
+      fc.array(fc.constantFrom('iop0', 'dma0', 'dma1'), { maxLength: 3 }),
+      (megabytes, vcpus, hardware) => {
+        const map = sharedMap({ guestMemory: megabytes << 20 >>> 0, vcpus, hardware });
+        const sorted = areas(map).sort((a, b) => a[1] - b[1]);
+        let end = PAGE_SIZE;
+        for (const [name, at, size] of sorted) {
+          expect(at, name).toBeGreaterThanOrEqual(end);
+          expect(Number.isInteger(at + size), name).toBe(true);
+          end = at + size;
+        }
+        expect(end).toBe(map.size);
+        for (const { run, state, tlb, pcCache } of map.vcpus)
+          for (const at of [run, state, tlb, pcCache]) expect(at % PAGE_SIZE).toBe(0);
+        for (const at of [map.firstFrame, map.pageTable, map.frames, map.css, map.phb, map.kvm, map.size])
+          expect(at % PAGE_SIZE).toBe(0);
+        for (const { doorbell } of map.actors) expect(doorbell % DOORBELL_SIZE).toBe(0);
+        expect(map.size - map.firstFrame).toBeGreaterThan(megabytes << 20 >>> 0);
+        expect(map.size).toBeLessThanOrEqual(2 ** 32);
+      },
+    ),
+    { numRuns: 60, examples: [[3584, 8, ['iop0', 'dma0', 'dma1']]] },
+  );
+});
+
+test('fixed areas hold what is laid out in them', () => {
+  expect(AREA.syscalls).toBeGreaterThanOrEqual(SYSCALL_RING + ringSize(SYSCALL_RING_CAPACITY));
+  expect(AREA.floating).toBeGreaterThanOrEqual(16 + 512 * 16);
+  expect(AREA.memslots).toBeGreaterThanOrEqual(MEMSLOTS * 32);
+});
+
+test('a guest that does not fit 32-bit memory is refused', () => {
+  expect(() => sharedMap({ guestMemory: 2 ** 32, vcpus: 1, hardware: [] })).toThrow(RangeError);
+});
+
+test('an actor is found by name', () => {
+  const map = sharedMap({ guestMemory: 1 << 20, vcpus: 2, hardware: ['iop0'] });
+  expect(map.actors.map((a) => a.name)).toEqual(['vmm', 'kernel', 'vcpu0', 'vcpu1', 'iop0']);
+  expect(actorAreas(map, 'vcpu1')).toBe(map.actors[3]);
+  expect(() => actorAreas(map, 'vcpu2')).toThrow('no actor named vcpu2');
+});

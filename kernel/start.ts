@@ -1,0 +1,66 @@
+/** Starts the host kernel: hardware first, then the drivers, then the device nodes that user space opens. */
+import { ChannelSubsystem } from '../devices/physical/css/channel_subsystem.ts';
+import { HostBridge } from '../devices/physical/phb/host_bridge.ts';
+import { STATE_ATTENTION } from './include/uapi/kvm_run.ts';
+import { Kernel } from './kernel.ts';
+import { Kvm } from './kvm/kvm_main.ts';
+import { VcpuRequests } from './kvm/vcpu_requests.ts';
+import type { ActorContext, Running } from './lib/actor_module.ts';
+import { memoryPressure } from './mm/migrate.ts';
+import { Powernv } from './ppc/powernv.ts';
+import { startCss } from './s390/cio/start_css.ts';
+import { spaprTceDriver } from './vfio/vfio_iommu_spapr_tce.ts';
+import { registerType1 } from './vfio/vfio_iommu_type1.ts';
+import { VfioCore } from './vfio/vfio_main.ts';
+import { bindVfioPci } from './vfio/vfio_pci.ts';
+
+interface KernelConfig {
+  readonly lockLimit: number;
+  readonly seed: number;
+  readonly memoryPressure: boolean;
+}
+
+/** What the kernel tells at its end. */
+export interface KernelStatistics {
+  /** Page frames handed out. */
+  readonly allocatedFrames: number;
+  /** Pages charged against the locked-memory limit. */
+  readonly lockedVm: number;
+  /** Frames moved by memory pressure. */
+  readonly migrations: number;
+}
+
+/** @see ActorModule */
+export function start({ actor, memory, map, config, log }: ActorContext<KernelConfig>): Running {
+  const kernel = new Kernel(actor, memory, map, { lockLimit: config.lockLimit, seed: config.seed, log });
+  const hardware = map.actors.map(({ name }) => name);
+  const doorbells = (kind: string) =>
+    hardware.filter((name) => name.startsWith(kind)).map((name) => kernel.doorbell(name));
+  const vfio = new VfioCore(kernel);
+  registerType1(vfio);
+  const css = new ChannelSubsystem(memory, map.css, { iopDoorbells: doorbells('iop'), trace: kernel.tracer });
+  startCss(kernel, vfio, css);
+  const bridge = new HostBridge(memory, map.phb, {
+    firstFrame: map.firstFrame,
+    doorbells: doorbells('dma'),
+    tracer: kernel.tracer,
+  });
+  const powernv = new Powernv(kernel, bridge, map.phb, new VcpuRequests(memory, map, STATE_ATTENTION));
+  vfio.registerIommuDriver(spaprTceDriver(powernv));
+  bindVfioPci(powernv, vfio);
+  new Kvm(kernel, powernv, vfio);
+  let migrations = 0;
+  if (config.memoryPressure)
+    actor.spawn(
+      'kcompactd',
+      memoryPressure(actor, kernel.mm, memory, config.seed, () => {
+        migrations++;
+      }),
+    );
+  const statistics = (): KernelStatistics => ({
+    allocatedFrames: kernel.mm.pages.allocated,
+    lockedVm: kernel.mm.lockedVm,
+    migrations,
+  });
+  return { finish: statistics };
+}

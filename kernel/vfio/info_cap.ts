@@ -1,0 +1,35 @@
+/**
+ * Capability chains behind an information structure (vfio_info_add_capability, vfio_info_cap_shift): a header
+ * {id, version, next}, `next` being the offset of the following one from the start of the structure, 0 at the end.
+ */
+import { vfio_info_cap_header } from '../include/uapi/vfio.ts';
+
+/** Capabilities start at multiples of this (the header's alignment after long). */
+const ALIGN = 8;
+
+/** One capability: its header's id and version, and the whole structure with the header still zero. */
+export interface InfoCapability {
+  readonly id: number;
+  readonly version: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The chain as it lies in memory when its first byte is `offset` bytes behind the start of the structure. */
+export function infoCapabilities(offset: number, capabilities: readonly InfoCapability[]): Uint8Array {
+  const starts: number[] = [];
+  let size = 0;
+  for (const { bytes } of capabilities) {
+    starts.push(size);
+    size += Math.ceil(bytes.length / ALIGN) * ALIGN;
+  }
+  const chain = new Uint8Array(size);
+  const dv = new DataView(chain.buffer);
+  for (const [i, { id, version, bytes }] of capabilities.entries()) {
+    chain.set(bytes, starts[i]);
+    const header = vfio_info_cap_header.at(dv, starts[i]);
+    header.id = id;
+    header.version = version;
+    header.next = i + 1 < capabilities.length ? offset + starts[i + 1] : 0;
+  }
+  return chain;
+}

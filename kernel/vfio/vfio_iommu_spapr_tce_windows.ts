@@ -1,0 +1,164 @@
+/** The DMA windows of one sPAPR TCE container (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window and its neighbours). */
+import { DMA_WINDOWS, TCE_PAGE_SHIFTS, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { Errno } from '../include/uapi/errno.ts';
+import type { Task } from '../lib/task.ts';
+import { IommuTable, tablePages } from '../ppc/iommu_table.ts';
+import type { Powernv } from '../ppc/powernv.ts';
+import { MAX_LEVELS, type TableGroup, TCE32_PAGE_SHIFT, TCE32_SIZE } from '../ppc/table_group.ts';
+
+/** Entries of a table that a request names. */
+export interface TableRange {
+  readonly table: IommuTable;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** A bus-address range as an ioctl gives it. */
+interface DmaRequest {
+  readonly iova: number;
+  readonly size: number;
+  /** Exact low word of `iova`: as a number above 2^53 it was rounded. */
+  readonly iovaLow: number;
+}
+
+/** Low 32 bits of the 64-bit field at `offset` of a structure. */
+export function lowWord(view: { readonly dv: DataView; readonly address: number }, offset: number): number {
+  return view.dv.getUint32(view.address + offset, true);
+}
+
+export class SpaprWindows {
+  readonly groups: TableGroup[] = [];
+  /** By window number. */
+  readonly tables: (IommuTable | undefined)[] = Array.from({ length: DMA_WINDOWS }, () => undefined);
+  readonly #host: Powernv;
+  /** The default window is wanted, and made when something needs it. */
+  #defaultPending = false;
+
+  constructor(host: Powernv) {
+    this.#host = host;
+  }
+
+  /** A group joins: the windows there are become its own. @throws Errno EBUSY, EINVAL; nothing is changed then */
+  attach(group: TableGroup): void {
+    group.takeOwnership();
+    try {
+      for (const table of this.tables) if (table !== undefined) group.setWindow(table);
+    } catch (error) {
+      group.releaseOwnership();
+      throw error;
+    }
+    if (this.groups.length === 0 && this.tables.every((table) => table === undefined)) this.#defaultPending = true;
+    this.groups.push(group);
+  }
+
+  /** A group leaves; the tables stay with the container. */
+  detach(group: TableGroup): void {
+    const at = this.groups.indexOf(group);
+    if (at < 0) return;
+    this.groups.splice(at, 1);
+    group.releaseOwnership();
+  }
+
+  /** Makes the default window if it is still owed. @throws Errno ENOMEM */
+  settleDefault(): void {
+    if (!this.#defaultPending) return;
+    this.create(TCE32_PAGE_SHIFT, TCE32_SIZE, 1);
+  }
+
+  /**
+   * Creates a window in the first free place of every group.
+   * @throws Errno ENXIO without a group, ENOSPC without a free window, EINVAL, ENOMEM; nothing is changed then
+   */
+  create(pageShift: number, size: number, levels: number): IommuTable {
+    if (this.groups.length === 0) throw new Errno('ENXIO', 'no group is attached');
+    const window = this.tables.indexOf(undefined);
+    if (window < 0) throw new Errno('ENOSPC', `${DMA_WINDOWS} DMA windows exist`);
+    if (!TCE_PAGE_SHIFTS.some((shift) => shift === pageShift)) throw new Errno('EINVAL', `page shift ${pageShift}`);
+    const entries = size / 2 ** pageShift;
+    if (!(entries >= 1) || !Number.isInteger(Math.log2(size)) || levels < 1 || levels > MAX_LEVELS)
+      throw new Errno('EINVAL', `DMA window of 0x${size.toString(16)} bytes in ${levels} levels`);
+    const { mm, memory, tracer } = this.#host.kernel;
+    if (entries * TCE_SIZE > memory.size) throw new Errno('ENOMEM', `TCE table of ${entries} entries`);
+    mm.account(tablePages(entries));
+    const table = this.#allocate({ window, pageShift, entries });
+    this.#program(table);
+    this.tables[window] = table;
+    this.#defaultPending = false;
+    tracer.point('vfio_spapr_create_window', pageShift, size, table.startAddress);
+    return table;
+  }
+
+  #allocate(geometry: { window: number; pageShift: number; entries: number }): IommuTable {
+    try {
+      return new IommuTable(this.#host, geometry);
+    } catch (error) {
+      this.#host.kernel.mm.unaccount(tablePages(geometry.entries));
+      throw error;
+    }
+  }
+
+  /** Sets the window in every group, or in none. */
+  #program(table: IommuTable): void {
+    try {
+      for (const group of this.groups) group.setWindow(table);
+    } catch (error) {
+      this.#unset(table);
+      this.#host.kernel.mm.unaccount(tablePages(table.entries));
+      // No hypercall has ever seen it: freeing it waits for nobody.
+      this.#host.kernel.actor.spawn('free TCE table', table.put());
+      throw error;
+    }
+  }
+
+  #unset(table: IommuTable): void {
+    for (const group of this.groups) if (group.tables[table.window] === table) group.unsetWindow(table.window);
+  }
+
+  /** Removes the window that starts at `start`. @param startLow its exact low word. @throws Errno EINVAL when there is none */
+  *remove(start: number, startLow: number): Task<number> {
+    if (this.#defaultPending && start === 0) {
+      this.#defaultPending = false;
+      return 0;
+    }
+    const table = this.tables.find((one) => one?.startAddress === start && startLow === 0);
+    if (table === undefined) throw new Errno('EINVAL', `no DMA window starts at 0x${start.toString(16)}`);
+    yield* this.#free(table);
+    return 0;
+  }
+
+  *#free(table: IommuTable, clear?: (table: IommuTable) => Task): Task {
+    this.tables[table.window] = undefined;
+    this.#unset(table);
+    if (clear !== undefined) yield* clear(table);
+    yield* table.revoke();
+    this.#host.kernel.mm.unaccount(tablePages(table.entries));
+    yield* table.put();
+  }
+
+  /** The container goes: all tables. @param clear gives pages back that only the container knows (v1). */
+  *release(clear?: (table: IommuTable) => Task): Task {
+    this.#defaultPending = false;
+    for (const table of [...this.tables]) if (table !== undefined) yield* this.#free(table, clear);
+  }
+
+  /**
+   * The entries a request names. @param vaddr must be aligned to the window's page as well.
+   * @throws Errno ENXIO when no window holds its first byte, EINVAL when it is not aligned or leaves the window
+   */
+  range({ iova, size, iovaLow }: DmaRequest, vaddr: number): TableRange {
+    const table = this.tables.find((one) => one !== undefined && this.#holds(one, iova));
+    if (table === undefined) throw new Errno('ENXIO', `no DMA window at 0x${iova.toString(16)}`);
+    const page = 2 ** table.pageShift;
+    if (size % page !== 0 || vaddr % page !== 0 || iovaLow % page !== 0)
+      throw new Errno('EINVAL', `0x${iova.toString(16)} size 0x${size.toString(16)}: not in pages of ${page} bytes`);
+    const first = (iova - table.startAddress) / page;
+    const count = size / page;
+    if (first + count > table.entries)
+      throw new Errno('EINVAL', `0x${iova.toString(16)} size 0x${size.toString(16)}: beyond the DMA window`);
+    return { table, first, count };
+  }
+
+  #holds(table: IommuTable, iova: number): boolean {
+    return iova >= table.startAddress && iova < table.startAddress + table.entries * 2 ** table.pageShift;
+  }
+}
