@@ -1,0 +1,646 @@
+/**
+ * One z/Architecture CPU: architected state in shared memory, code translated to WebAssembly when first reached,
+ * interruptions, and the exits to whoever owns it. See README.md for the parts.
+ */
+import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { CodeCache, type Region } from './code_cache.ts';
+import { CC } from './condition_code.ts';
+import { disassemble } from './disassemble.ts';
+import { encodeDispatcher } from './dispatcher.ts';
+import { ACCESS } from './emitter.ts';
+import { instructionLength } from './formats.ts';
+import {
+  type InterruptionClass,
+  LOWCORE,
+  LOWCORE_PSW,
+  nullifies,
+  PGM,
+  ProgramInterruption,
+  Retry,
+} from './interruption.ts';
+import { addressMask, invalidPsw, modeKey, PSW, PSW_INTERRUPTION_MASKS } from './psw.ts';
+import type { Translation } from './region.ts';
+import { type Instruction, NEXT } from './row.ts';
+import { type CpuState, cpu_state } from './state.ts';
+import { Storage } from './storage.ts';
+import { decode, hasLengthByte, mnemonicOf } from './table.ts';
+
+/** What identifies the CPU to the guest. */
+export interface CpuModel {
+  /** Facility bits (STFLE numbering) that are one. */
+  readonly facilities: readonly number[];
+  /** The 64-bit CPU identification stored by STIDP. SA22-7832 chapter 10 "STORE CPU ID". */
+  readonly cpuId: bigint;
+}
+
+/** What the CPU needs from the machine it is in. All run on the CPU's own thread. */
+export interface CpuBus {
+  /** Host-physical address of a 4 KiB frame; -1: no such storage; -2: being moved, try again. */
+  translate(absolutePage: number, write: boolean): number;
+  /** Code was translated from this frame: stores by others must be told with `invalidatePage`. */
+  markCode(hpa: number): void;
+  /** TOD clock: 2^12 units per microsecond, unsigned 64 bit. */
+  tod(): bigint;
+  /** DIAGNOSE X'5E0'; false: leave `run` with 'hypercall'. */
+  hypercall(cpu: Cpu): boolean;
+  /** The guest executed an instruction the core does not have. */
+  onMissing(mnemonic: string, text: Uint8Array, address: bigint): void;
+}
+
+/** Why `run` returned; the index is stored in the state block. */
+export const EXIT_REASONS = [
+  'budget',
+  'attention',
+  'retry',
+  'wait',
+  'disabled_wait',
+  'intercept',
+  'hypercall',
+] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
+
+export interface CpuConfig {
+  readonly stateBase: number;
+  readonly tlbBase: number;
+  readonly pcCacheBase: number;
+  /** CPU address (STAP). */
+  readonly address: number;
+  readonly model: CpuModel;
+}
+
+const OFF = cpu_state.offset;
+/** Attention bit the CPU sets for itself: code it may be running was changed. */
+const SELF_ATTENTION = -0x8000_0000;
+const MAX_BUDGET = 0x3fff_ffff;
+const RING = 32;
+const INVALID_MODE = 0x8000;
+
+export class Cpu {
+  readonly bus: CpuBus;
+  readonly config: CpuConfig;
+  /** View of the state block. */
+  readonly state: CpuState;
+  readonly memory: HostMemory;
+  readonly storage: Storage;
+  /** Instructions executed since reset. */
+  instructions = 0;
+  #code: CodeCache;
+  #dv: DataView;
+  #base: number;
+  #dispatch: () => number;
+  #ccOf: (op: number, a: bigint, b: bigint) => number;
+  #nested: Translation | undefined;
+  #fault: { thrown: unknown; ilc: number } | undefined;
+  #refund = 0;
+  #exit: ExitReason = 'budget';
+  #maskOpened = false;
+  /** An interruption whose lowcore could not be reached yet. */
+  #pending: (() => void) | undefined;
+  #ring: { address: bigint; text: Uint8Array }[] = [];
+  #lastTod = 0n;
+
+  constructor(memory: HostMemory, config: CpuConfig, bus: CpuBus) {
+    this.memory = memory;
+    this.config = config;
+    this.bus = bus;
+    this.#dv = memory.dv;
+    this.#base = config.stateBase;
+    this.state = cpu_state.at(memory.dv, config.stateBase);
+    this.storage = new Storage(memory, config.stateBase, config.tlbBase, {
+      translate: (page, write) => bus.translate(page, write),
+      holdsCode: (page) => this.#code.holdsCode(page),
+      codeWritten: (page, start, end) => {
+        if (this.#code.invalidate(page, start, end)) memory.or(this.#base + OFF.attention, SELF_ATTENTION);
+      },
+    });
+    this.#code = new CodeCache(memory, config, config.pcCacheBase, {
+      memory: memory.memory,
+      access: (packed: number) => this.#access(packed),
+      exec: (site: number) => this.#exec(site),
+      raise: (packed: number) => this.#raise(packed),
+      commit: () => this.storage.commit(),
+    });
+    const module = new WebAssembly.Module(encodeDispatcher(config, config.pcCacheBase, this.#code.wasmPages));
+    const { exports } = new WebAssembly.Instance(module, { m: { memory: memory.memory, table: this.#code.table } });
+    this.#dispatch = exports.dispatch as () => number;
+    this.#ccOf = exports.cc as (op: number, a: bigint, b: bigint) => number;
+    this.reset();
+  }
+
+  // --- registers -----------------------------------------------------------------------------------------------
+
+  gpr(n: number): bigint {
+    return this.#dv.getBigUint64(this.#base + n * 8, true);
+  }
+  setGpr(n: number, value: bigint): void {
+    this.#dv.setBigUint64(this.#base + n * 8, BigInt.asUintN(64, value), true);
+  }
+  /** Bits 32-63, unsigned. */
+  gprLow(n: number): number {
+    return this.#dv.getUint32(this.#base + n * 8, true);
+  }
+  /** Bits 0-31, unsigned. */
+  gprHigh(n: number): number {
+    return this.#dv.getUint32(this.#base + n * 8 + 4, true);
+  }
+  /** Replaces bits 32-63. */
+  setGprLow(n: number, value: number): void {
+    this.#dv.setUint32(this.#base + n * 8, value, true);
+  }
+  /** The unsigned register as a number: exact below 2^53. */
+  gprNumber(n: number): number {
+    return this.gprHigh(n) * 0x1_0000_0000 + this.gprLow(n);
+  }
+  /** Sets the whole register from a signed number. */
+  setGprNumber(n: number, value: number): void {
+    this.#dv.setUint32(this.#base + n * 8, value % 0x1_0000_0000, true);
+    this.#dv.setInt32(this.#base + n * 8 + 4, Math.floor(value / 0x1_0000_0000), true);
+  }
+  cr(n: number): bigint {
+    return this.#dv.getBigUint64(this.#base + OFF.cr + n * 8, true);
+  }
+  /** Sets a control register, with what follows from it. */
+  setCr(n: number, value: bigint): void {
+    const changed = this.cr(n) ^ BigInt.asUintN(64, value);
+    this.#dv.setBigUint64(this.#base + OFF.cr + n * 8, BigInt.asUintN(64, value), true);
+    if (changed === 0n) return;
+    if (n === 1 || n === 7 || n === 13 || (n === 0 && changed & 0x1000_0000n)) this.#flushTranslations();
+    if (n === 0 || n === 6 || n === 14) this.#maskOpened = true;
+  }
+  get cc(): number {
+    const dv = this.#dv;
+    const op = dv.getUint32(this.#base + OFF.ccOp, true);
+    if (op === CC.STATIC) return dv.getUint32(this.#base + OFF.ccA, true) & 3;
+    return this.#ccOf(op, dv.getBigInt64(this.#base + OFF.ccA, true), dv.getBigInt64(this.#base + OFF.ccB, true));
+  }
+  setCc(value: number): void {
+    this.#dv.setUint32(this.#base + OFF.ccOp, CC.STATIC, true);
+    this.#dv.setUint32(this.#base + OFF.ccA, value, true);
+    this.#dv.setUint32(this.#base + OFF.ccA + 4, 0, true);
+  }
+  /** The PSW in its 16-byte form. */
+  psw(): { mask: bigint; address: bigint } {
+    return { mask: this.#mask() | (BigInt(this.cc) << 44n), address: this.#address() };
+  }
+  #mask(): bigint {
+    return this.#dv.getBigUint64(this.#base + OFF.pswMask, true);
+  }
+  #address(): bigint {
+    return this.#dv.getBigUint64(this.#base + OFF.pswAddress, true);
+  }
+  /** Loads a PSW without checking it. */
+  setPsw(mask: bigint, address: bigint): void {
+    this.setPswMask(mask);
+    this.setCc(Number((mask & PSW.CC) >> 44n));
+    this.setPswAddress(address);
+    // A mode no code is translated for: the next look for code comes to `#enter`, which refuses the PSW.
+    if (invalidPsw(mask, address)) this.#dv.setUint32(this.#base + OFF.modeKey, INVALID_MODE, true);
+  }
+  /** Replaces the PSW's first doubleword except the condition code. */
+  setPswMask(mask: bigint): void {
+    const old = this.#mask();
+    this.#dv.setBigUint64(this.#base + OFF.pswMask, BigInt.asUintN(64, mask) & ~PSW.CC, true);
+    const key = modeKey(mask);
+    const oldKey = this.#dv.getUint32(this.#base + OFF.modeKey, true);
+    this.#dv.setUint32(this.#base + OFF.modeKey, key, true);
+    // The upper bits of the key tell the address space: its translations are no longer those in force.
+    if (key >> 4 !== oldKey >> 4) this.#flushTranslations();
+    if (mask & ~old & PSW_INTERRUPTION_MASKS) this.#maskOpened = true;
+  }
+  setPswAddress(address: bigint): void {
+    this.#dv.setBigUint64(this.#base + OFF.pswAddress, BigInt.asUintN(64, address), true);
+  }
+  /** Loads a PSW as LPSWE does: an invalid one is recognised when it is used. */
+  loadPsw(mask: bigint, address: bigint): number {
+    this.setPsw(mask, address);
+    return NEXT.POLL;
+  }
+  /** Mode key of the PSW. */
+  get mode(): number {
+    return this.#dv.getUint32(this.#base + OFF.modeKey, true);
+  }
+  /** In problem state. */
+  get problem(): boolean {
+    return (this.mode & 4) !== 0;
+  }
+  /** First storage-operand address of the exec row being executed. */
+  get operand1(): bigint {
+    return this.#dv.getBigUint64(this.#base + OFF.operand1, true);
+  }
+  /** Second storage-operand address of the exec row being executed. */
+  get operand2(): bigint {
+    return this.#dv.getBigUint64(this.#base + OFF.operand2, true);
+  }
+  /** TOD clock as this CPU sees it. */
+  tod(): bigint {
+    return BigInt.asUintN(64, this.bus.tod() + this.state.todOffset);
+  }
+  /** As STCK stores it: each value unique and later than the one before. */
+  uniqueTod(): bigint {
+    let now = this.tod();
+    if (now <= this.#lastTod && this.#lastTod - now < 4096n) now = this.#lastTod + 1n;
+    this.#lastTod = now;
+    return now;
+  }
+  /** CPU timer, signed. */
+  cpuTimer(): bigint {
+    return BigInt.asIntN(64, this.state.cpuTimerEnd - this.tod());
+  }
+  setCpuTimer(value: bigint): void {
+    this.state.cpuTimerEnd = BigInt.asUintN(64, this.tod() + value);
+    this.#maskOpened = true;
+  }
+  setClockComparator(value: bigint): void {
+    this.state.clockComparator = BigInt.asUintN(64, value);
+    this.#maskOpened = true;
+  }
+  get prefix(): number {
+    return this.state.prefix;
+  }
+  setPrefix(address: number): void {
+    this.state.prefix = (address & 0x7fff_e000) >>> 0;
+    this.#flushTranslations();
+  }
+
+  // --- reset and code ------------------------------------------------------------------------------------------
+
+  /** Initial CPU reset, also clearing the general registers. SA22-7832 chapter 4 "Initial CPU Reset". */
+  reset(): void {
+    cpu_state.bytes(this.state).fill(0);
+    this.instructions = 0;
+    this.#pending = undefined;
+    this.#fault = undefined;
+    this.#dv.setBigUint64(this.#base + OFF.cr, 0xe0n, true);
+    this.#dv.setBigUint64(this.#base + OFF.cr + 14 * 8, 0xc200_0000n, true);
+    // All ones until set: a comparator of zero would be pending at once.
+    this.state.clockComparator = 0xffff_ffff_ffff_ffffn;
+    this.state.cpuTimerEnd = 0x7fff_ffff_ffff_ffffn;
+    this.#flushTranslations();
+  }
+  #flushTranslations(): void {
+    this.storage.flush();
+    this.#code.flushPcCache();
+  }
+  /** Forgets logical-to-host translations (the host moved or unmapped a page, or the guest changed its tables). */
+  flushTlb(): void {
+    this.#flushTranslations();
+  }
+  /** Somebody else stored into an absolute page. */
+  invalidatePage(absolutePage: number): void {
+    this.#code.invalidate(absolutePage, 0, 4096);
+  }
+  /** Drops all translated code. */
+  invalidateAll(): void {
+    this.#code.invalidateAll();
+  }
+
+  // --- running -------------------------------------------------------------------------------------------------
+
+  /** Executes at most about `budget` instructions (a block is never cut). Returns why it stopped. */
+  run(budget: number): ExitReason {
+    const granted = Math.max(1, Math.min(budget, MAX_BUDGET));
+    this.#dv.setInt32(this.#base + OFF.budget, granted, true);
+    this.#maskOpened = false;
+    const reason = this.#loop();
+    const left = this.#dv.getInt32(this.#base + OFF.budget, true);
+    this.instructions += granted - left;
+    this.state.executed = this.instructions;
+    this.state.exitReason = EXIT_REASONS.indexOf(reason);
+    return reason;
+  }
+
+  #loop(): ExitReason {
+    if (this.#pending && !this.#finishPending()) return 'retry';
+    let stop = this.#stopped();
+    while (!stop) {
+      let next: number;
+      try {
+        next = this.#dispatch();
+        if (next === NEXT.MISS) {
+          this.#enter();
+          continue;
+        }
+      } catch (thrown) {
+        // Only the fetch of an instruction throws here.
+        this.#fault = { thrown, ilc: this.mode === INVALID_MODE ? 0 : 2 };
+        this.#spend(1);
+        next = NEXT.FAULT;
+      }
+      if (next === NEXT.FAULT) {
+        if (!this.#takeFault()) return 'retry';
+      } else if (next === NEXT.STOP) return this.#exit;
+      else if (next === NEXT.POLL) {
+        const seen = this.memory.exchange(this.#base + OFF.attention, 0);
+        if ((seen & ~SELF_ATTENTION) !== 0) return 'attention';
+        if (this.#dv.getInt32(this.#base + OFF.budget, true) <= 0) return 'budget';
+      }
+      stop = this.#stopped();
+    }
+    return stop;
+  }
+  #stopped(): ExitReason | undefined {
+    const high = this.#dv.getUint32(this.#base + OFF.pswMask + 4, true);
+    // Wait bit (14); I/O, external and machine-check masks (6, 7, 13).
+    if (high & 0x0002_0000) return high & 0x0304_0000 ? 'wait' : 'disabled_wait';
+    if (this.#maskOpened) {
+      this.#maskOpened = false;
+      return 'attention';
+    }
+    return undefined;
+  }
+  #spend(count: number): void {
+    const at = this.#base + OFF.budget;
+    this.#dv.setInt32(at, this.#dv.getInt32(at, true) - count, true);
+  }
+
+  /** Finds or translates the code at the PSW and puts it into the PC cache. */
+  #enter(): void {
+    const address = this.#address();
+    const mode = this.mode;
+    if (mode === INVALID_MODE) throw new ProgramInterruption(PGM.SPECIFICATION);
+    if (address & 1n) throw new ProgramInterruption(PGM.SPECIFICATION);
+    const offset = Number(address & 0xfffn);
+    const base = address - BigInt(offset);
+    const host = this.storage.host(base, false);
+    const page = this.storage.absolute(Number(this.storage.realPage(base, false).page));
+    let region = this.#code.find(page, base, mode, offset);
+    if (!region) {
+      const first = !this.#code.holdsCode(page);
+      const bytes = this.memory.u8.slice(host, host + 4096);
+      const length = instructionLength(bytes[offset]);
+      region =
+        offset + length > 4096
+          ? this.#crossing(page, bytes.subarray(offset), address, length, mode)
+          : this.#code.translate(page, bytes, base, mode, offset);
+      if (first) {
+        this.bus.markCode(host);
+        this.storage.forbidWrites();
+      }
+    }
+    this.#code.remember(address, mode, region, region.translation.entries.get(offset) as number);
+    this.#ring.push({ address, text: this.memory.u8.slice(host + offset, host + Math.min(offset + 6, 4096)) });
+    if (this.#ring.length > RING) this.#ring.shift();
+  }
+  #crossing(page: number, head: Uint8Array, address: bigint, length: number, mode: number): Region {
+    const nextLogical = (address + BigInt(head.length)) & addressMask(mode & 3);
+    const host = this.storage.host(nextLogical, false);
+    const nextPage = this.storage.absolute(Number(this.storage.realPage(nextLogical, false).page));
+    const text = new Uint8Array(length);
+    text.set(head);
+    text.set(this.memory.u8.subarray(host, host + length - head.length), head.length);
+    const i = decode(text, address, (address + BigInt(length)) & addressMask(mode & 3));
+    if (!this.#code.holdsCode(nextPage)) this.bus.markCode(host);
+    const region = this.#code.translateCrossing(page, nextPage, i, mode);
+    this.storage.forbidWrites();
+    return region;
+  }
+
+  // --- called by translated code -------------------------------------------------------------------------------
+
+  #current(): Translation {
+    return this.#nested ?? this.#code.inSlot(this.#dv.getUint32(this.#base + OFF.slot, true)).translation;
+  }
+  /** Records a fault of the instruction at halfword `index` of the current page. */
+  #faulted(thrown: unknown, index: number): void {
+    const region = this.#current();
+    this.setPswAddress(region.base + BigInt(index * 2));
+    this.#fault = { thrown, ilc: region.lengths[index] };
+    if (region.remaining[index] > 0) this.#refund = region.remaining[index] - 1;
+  }
+  #access(packed: number): number {
+    const address = this.#dv.getBigUint64(this.#base + OFF.accessAddress, true);
+    try {
+      const size = (packed >> ACCESS.SIZE_SHIFT) & ACCESS.SIZE_MASK;
+      return this.storage.access(address, size, (packed & ACCESS.WRITE) !== 0, (packed & ACCESS.SECOND) !== 0);
+    } catch (thrown) {
+      this.#faulted(thrown, packed & 0x7ff);
+      return -1;
+    }
+  }
+  #raise(packed: number): void {
+    // Data exceptions carry their data-exception code above the interruption code.
+    const code = packed >>> 11;
+    this.#faulted(new ProgramInterruption(code & 0xfff, undefined, code >>> 12), packed & 0x7ff);
+  }
+  #exec(site: number): number {
+    const region = this.#current();
+    const i = region.sites[site];
+    // Where the PSW is while the instruction executes: that of the EXECUTE for its target.
+    const index = this.#nested ? -1 : Number(i.address - region.base) >> 1;
+    const start = i.next - BigInt(this.#nested ? this.#nestedLength : i.length);
+    try {
+      const next = i.row.exec?.(this, i) ?? NEXT.CONTINUE;
+      if (next === NEXT.CONTINUE && !this.#maskOpened) return next;
+      if (next === NEXT.CONTINUE) this.setPswAddress(i.next);
+      if (index >= 0) this.#spend(1 - region.remaining[index]);
+      return next === NEXT.CONTINUE || this.#maskOpened ? this.#leave(next) : next;
+    } catch (thrown) {
+      this.setPswAddress(start);
+      this.#fault = { thrown, ilc: Number(i.next - start) };
+      if (index >= 0) this.#spend(1 - region.remaining[index]);
+      return NEXT.FAULT;
+    }
+  }
+  /** An exec row opened an interruption mask: go back to the run loop. */
+  #leave(next: number): number {
+    if (next === NEXT.STOP || next === NEXT.FAULT) return next;
+    return NEXT.POLL;
+  }
+  #nestedLength = 0;
+  /** Executes an instruction text from `address` as the target of the EXECUTE `by`. */
+  executeTarget(text: Uint8Array, address: bigint, by: Instruction): number {
+    let key = text;
+    if (hasLengthByte(text)) {
+      // One translation serves every length: it takes the length from the state block.
+      this.state.executedLength = text[1] + 1;
+      key = text.slice();
+      key[1] = 0;
+    }
+    const { translation, run } = this.#code.executed(decode(key, address, by.next), by.next - BigInt(by.length), this.mode);
+    this.#nested = translation;
+    this.#nestedLength = by.length;
+    try {
+      const next = run(0);
+      if (next !== NEXT.CHAIN) return next;
+      return this.#address() === by.next ? NEXT.CONTINUE : NEXT.CHAIN;
+    } finally {
+      this.#nested = undefined;
+    }
+  }
+  /** The PSW address moves behind the instruction: it leaves `run` completed. */
+  advance(i: Instruction): void {
+    this.setPswAddress(i.next);
+  }
+  /** The PSW address stays at the instruction: an interruptible one goes on when it is executed again. */
+  restartInstruction(i: Instruction): void {
+    this.setPswAddress(i.next - BigInt(this.#nested ? this.#nestedLength : i.length));
+  }
+  /** Leaves `run` with the instruction done as far as the core goes. */
+  stop(i: Instruction, reason: 'intercept' | 'hypercall', operand = 0n): number {
+    this.advance(i);
+    const text = new Uint8Array(8);
+    text.set(i.text);
+    this.state.exitText = text;
+    this.state.exitOperand = operand;
+    this.state.ilc = Number(i.length);
+    this.#exit = reason;
+    return NEXT.STOP;
+  }
+  /** Text of the intercepted instruction. */
+  get exitText(): Uint8Array {
+    const text = this.state.exitText;
+    return text.slice(0, instructionLength(text[0]));
+  }
+  /** Operand address of the intercepted instruction. */
+  get exitOperand(): bigint {
+    return this.state.exitOperand;
+  }
+  get exitMnemonic(): string {
+    return mnemonicOf(this.state.exitText);
+  }
+
+  // --- interruptions -------------------------------------------------------------------------------------------
+
+  /** Turns the recorded fault into a program interruption. @returns false for a retry. */
+  #takeFault(): boolean {
+    const { thrown, ilc } = this.#fault as { thrown: unknown; ilc: number };
+    this.#fault = undefined;
+    this.#spend(-this.#refund);
+    this.#refund = 0;
+    if (thrown instanceof Retry) {
+      this.#spend(-1);
+      return false;
+    }
+    if (!(thrown instanceof ProgramInterruption)) throw thrown;
+    if (!nullifies(thrown.code)) this.setPswAddress((this.#address() + BigInt(ilc)) & addressMask(this.mode & 3));
+    return this.#program(thrown, ilc);
+  }
+  #finishPending(): boolean {
+    const deliver = this.#pending as () => void;
+    this.#pending = undefined;
+    return this.#deliver(deliver);
+  }
+  /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
+  #deliver(interruption: () => void): boolean {
+    try {
+      interruption();
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof Retry) {
+        this.#pending = interruption;
+        return false;
+      }
+      if (!(thrown instanceof ProgramInterruption)) throw thrown;
+      // No storage at the prefix: check stop, seen as a disabled wait that names the prefix.
+      this.setPsw(PSW.WAIT | PSW.EA | PSW.BA, BigInt(this.prefix));
+      return true;
+    }
+  }
+  /** Stores the old PSW and fields into the lowcore and loads the new PSW. */
+  #swap(kind: InterruptionClass, store: (lowcore: DataView) => void): void {
+    const lowcore = new DataView(this.memory.memory.buffer, this.storage.hostOfReal(0, true), 4096);
+    const old = this.psw();
+    store(lowcore);
+    lowcore.setBigUint64(LOWCORE_PSW[kind].old, old.mask);
+    lowcore.setBigUint64(LOWCORE_PSW[kind].old + 8, old.address);
+    this.loadPsw(lowcore.getBigUint64(LOWCORE_PSW[kind].new), lowcore.getBigUint64(LOWCORE_PSW[kind].new + 8));
+  }
+  #program({ code, teid, dataCode }: ProgramInterruption, ilc: number): boolean {
+    this.state.programCode = code;
+    this.state.ilc = ilc;
+    return this.#deliver(() =>
+      this.#swap('program', (lowcore) => {
+        lowcore.setUint32(LOWCORE.PGM_ILC, (ilc << 16) | code);
+        if (code === PGM.DATA) lowcore.setUint32(LOWCORE.DATA_CODE, dataCode);
+        if (teid !== undefined) lowcore.setBigUint64(LOWCORE.TEID, teid);
+        lowcore.setBigUint64(LOWCORE.BREAKING_EVENT, this.state.breakingEvent);
+      }),
+    );
+  }
+  /** Program interruption of the intercepted instruction; the PSW is behind it already. */
+  programInterruption(code: number, teid?: bigint): void {
+    if (nullifies(code)) this.setPswAddress(this.#address() - BigInt(this.state.ilc));
+    this.#program(new ProgramInterruption(code, teid), this.state.ilc);
+  }
+  /** External interruption. @param code interruption code; @param cpuAddress of the sender; @param parameter 32 bits */
+  externalInterruption(code: number, cpuAddress = 0, parameter = 0): void {
+    this.#deliver(() =>
+      this.#swap('external', (lowcore) => {
+        lowcore.setUint32(LOWCORE.EXT_PARAMETER, parameter);
+        lowcore.setUint16(LOWCORE.EXT_CPU_ADDRESS, cpuAddress);
+        lowcore.setUint16(LOWCORE.EXT_CODE, code);
+      }),
+    );
+  }
+  /** I/O interruption with the three words of the interruption code. */
+  ioInterruption(subsystemId: number, parameter: number, word: number): void {
+    this.#deliver(() =>
+      this.#swap('io', (lowcore) => {
+        lowcore.setUint32(LOWCORE.IO_SUBSYSTEM_ID, subsystemId);
+        lowcore.setUint32(LOWCORE.IO_PARAMETER, parameter);
+        lowcore.setUint32(LOWCORE.IO_WORD, word);
+      }),
+    );
+  }
+  /** Machine-check interruption with its code; registers are saved as the code says they are. */
+  machineCheck(mcic: bigint): void {
+    this.#deliver(() => {
+      this.storeStatus();
+      this.#swap('mcheck', (lowcore) => lowcore.setBigUint64(LOWCORE.MCIC, mcic));
+    });
+  }
+  /** Restart interruption. */
+  restart(): void {
+    this.#deliver(() => this.#swap('restart', () => {}));
+  }
+  /** Supervisor call. */
+  supervisorCall(i: Instruction): number {
+    this.advance(i);
+    const ilc = this.#nested ? this.#nestedLength : i.length;
+    // As for every instruction, an unreachable lowcore leaves it unexecuted.
+    this.#swap('svc', (lowcore) => {
+      lowcore.setUint16(LOWCORE.SVC_ILC, ilc);
+      lowcore.setUint16(LOWCORE.SVC_CODE, i.i);
+    });
+    return NEXT.CHAIN;
+  }
+  /** MONITOR CALL: an interruption when the class's bit in CR8 is one. SA22-7832 chapter 7 "MONITOR CALL". */
+  monitorCall(monitorClass: number, code: bigint): void {
+    if (monitorClass > 15) throw new ProgramInterruption(PGM.SPECIFICATION);
+    if ((this.cr(8) & (0x8000n >> BigInt(monitorClass))) === 0n) return;
+    const host = this.storage.hostOfReal(0, true);
+    this.#dv.setUint16(host + LOWCORE.MONITOR_CLASS, monitorClass);
+    this.#dv.setBigUint64(host + LOWCORE.MONITOR_CODE, code);
+    throw new ProgramInterruption(PGM.MONITOR);
+  }
+  /** Stores registers into the save areas of the lowcore at the prefix. SA22-7832 chapter 4 "Store Status". */
+  storeStatus(): void {
+    const host = this.storage.hostOfReal(4096, true) - 4096;
+    const { dv } = this.memory;
+    const psw = this.psw();
+    for (let n = 0; n < 16; n++) {
+      dv.setBigUint64(host + LOWCORE.SAVE_FPR + n * 8, this.state.fpr[n]);
+      dv.setBigUint64(host + LOWCORE.SAVE_GPR + n * 8, this.gpr(n));
+      dv.setBigUint64(host + LOWCORE.SAVE_CR + n * 8, this.cr(n));
+      dv.setUint32(host + LOWCORE.SAVE_AR + n * 4, this.state.ar[n]);
+    }
+    dv.setBigUint64(host + LOWCORE.SAVE_PSW, psw.mask);
+    dv.setBigUint64(host + LOWCORE.SAVE_PSW + 8, psw.address);
+    dv.setUint32(host + LOWCORE.SAVE_PREFIX, this.prefix);
+    dv.setUint32(host + LOWCORE.SAVE_FPC, this.state.fpc);
+    dv.setUint32(host + LOWCORE.SAVE_TOD_PROGRAMMABLE, this.state.todProgrammable);
+    dv.setBigInt64(host + LOWCORE.SAVE_CPU_TIMER, this.cpuTimer());
+    dv.setBigUint64(host + LOWCORE.SAVE_CLOCK_COMPARATOR - 1, this.state.clockComparator >> 8n);
+  }
+
+  // --- for people ----------------------------------------------------------------------------------------------
+
+  /** Bytes at a logical address. @throws ProgramInterruption or Retry when they cannot be reached. */
+  readGuest(address: bigint, length: number): Uint8Array {
+    return this.storage.read(address, length);
+  }
+  /** The code places entered last, newest last, disassembled. */
+  lastInstructions(count: number): string[] {
+    return this.#ring.slice(-count).map(({ address, text }) => `${address.toString(16).padStart(8, '0')}: ${disassemble(text, address)}`);
+  }
+}
