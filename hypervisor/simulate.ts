@@ -1,6 +1,7 @@
 /** The whole machine on one thread, in virtual time, from one seed. */
 import { type ActorContext, type ActorModule, actorContext, type Running } from '../kernel/lib/actor_module.ts';
 import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
+import { delay } from '../kernel/lib/host_timer.ts';
 import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
@@ -17,6 +18,8 @@ export interface SimulatedRun {
   /** Virtual nanoseconds and task steps. */
   readonly now: number;
   readonly steps: number;
+  /** What each actor's `finish` returned, by name. */
+  readonly actors: Readonly<Record<string, unknown>>;
   readonly memory: HostMemory;
   readonly map: SharedMap;
 }
@@ -24,11 +27,16 @@ export interface SimulatedRun {
 /** Steps after which a simulated boot counts as hung. */
 const MAX_STEPS = 20_000_000;
 
+/** Task steps between two turns of the event loop. */
+const SLICE_STEPS = 5000;
+
+export interface SimulateOptions extends Partial<Pick<ActorContext, 'log' | 'output'>> {
+  /** Asked now and then: true ends the run. */
+  readonly interrupted?: () => boolean;
+}
+
 /** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, Error when it does not end */
-export async function simulate(
-  config: MachineConfig,
-  sinks: Partial<Pick<ActorContext, 'log' | 'output'>> = {},
-): Promise<SimulatedRun> {
+export async function simulate(config: MachineConfig, options: SimulateOptions = {}): Promise<SimulatedRun> {
   const map = sharedMap(mapConfig(config));
   const memory = createMemory(map.size);
   const host = new HostMemory(memory);
@@ -46,23 +54,30 @@ export async function simulate(
       {
         log: (line) => {
           log.push(`${row.name}: ${line}`);
-          sinks.log?.(`${row.name}: ${line}`);
+          options.log?.(`${row.name}: ${line}`);
         },
         output: (bytes) => {
           console.push(Buffer.from(bytes));
-          sinks.output?.(bytes);
+          options.output?.(bytes);
         },
       },
     );
     running.set(row.name, await start(context));
   }
-  simulation.run(() => stopping(host, map), MAX_STEPS);
+  const stopped = () => stopping(host, map) || options.interrupted?.() === true;
+  // The event loop gets a turn now and then: for signals and time-outs.
+  while (!simulation.advance(stopped, SLICE_STEPS)) {
+    if (simulation.steps > MAX_STEPS) throw new Error(`the simulated run did not end within ${MAX_STEPS} steps`);
+    await delay(0);
+  }
   const trace = readTrace(
     host,
     map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
   );
+  const actors = Object.fromEntries([...running].map(([name, actor]) => [name, actor?.finish?.()]));
   return {
-    result: running.get('vmm')?.finish?.() as MachineResult,
+    result: actors.vmm as MachineResult,
+    actors,
     console: Buffer.concat(console).toString('latin1'),
     log,
     trace,

@@ -123,9 +123,13 @@ export class CodeCache {
     ]);
   }
   /** The function executing the target of an EXECUTE, by everything it depends on. */
-  executed(i: Instruction, pswAddress: bigint, mode: number): { translation: Translation; run: (entry: number) => number } {
+  executed(
+    i: Instruction,
+    pswAddress: bigint,
+    mode: number,
+  ): { translation: Translation; run: (entry: number) => number } {
     const { stateBase, tlbBase } = this.#layout;
-    const key = `e${stateBase}:${tlbBase}:${this.wasmPages}:${mode}:${pswAddress}:${i.address}:${Buffer.from(i.text).toString('hex')}`;
+    const key = `e${stateBase}:${tlbBase}:${this.wasmPages}:${mode}:${pswAddress}:${i.next}:${i.address}:${Buffer.from(i.text).toString('hex')}`;
     const compiled = compile(key, new Uint8Array(PAGE), () => ({
       ...translateSingle(this.#layout, i, pswAddress, mode, this.wasmPages, 0),
       spans: [],

@@ -49,7 +49,17 @@ const sign = {
 };
 
 /** Index of each kind: the value stored in `ccOp`. */
-export const CC = { STATIC: 0, SIGN: 1, SIGNED: 2, UNSIGNED: 3, NONZERO: 4, CARRY: 5, OVERFLOW: 6, TM: 7, TMX: 8 } as const;
+export const CC = {
+  STATIC: 0,
+  SIGN: 1,
+  SIGNED: 2,
+  UNSIGNED: 3,
+  NONZERO: 4,
+  CARRY: 5,
+  OVERFLOW: 6,
+  TM: 7,
+  TMX: 8,
+} as const;
 export type CcOp = (typeof CC)[keyof typeof CC];
 
 /** The kinds, by index. */
@@ -61,8 +71,7 @@ export const CC_KINDS: readonly CcKind[] = [
   {
     name: 'NONZERO',
     code: (a) => i64.ne(a, zero),
-    test: (mask, a) =>
-      [i32.const(0), i64.ne(a, zero), i64.eqz(a), i32.const(1)][((mask & 8) >> 2) | ((mask & 4) >> 2)],
+    test: (mask, a) => [i32.const(0), i64.ne(a, zero), i64.eqz(a), i32.const(1)][((mask & 8) >> 2) | ((mask & 4) >> 2)],
   },
   {
     // a = result, b = carry (0 or 1; for subtraction, 1 = no borrow).
@@ -105,11 +114,7 @@ export const CC_KINDS: readonly CcKind[] = [
       i32.select(
         i64.eqz(a),
         i32.const(0),
-        i32.select(
-          i64.eq(a, b),
-          i32.const(3),
-          i32.select(i64.eq(i64.clz(a), i64.clz(b)), i32.const(2), i32.const(1)),
-        ),
+        i32.select(i64.eq(a, b), i32.const(3), i32.select(i64.eq(i64.clz(a), i64.clz(b)), i32.const(2), i32.const(1))),
       ),
     test: (mask, a) => (mask === 8 ? i64.eqz(a) : mask === 7 ? i64.ne(a, zero) : undefined),
   },

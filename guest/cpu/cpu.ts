@@ -4,7 +4,7 @@
  */
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { CodeCache, type Region } from './code_cache.ts';
-import { CC } from './condition_code.ts';
+import type { CpuBus, CpuConfig } from './config.ts';
 import { disassemble } from './disassemble.ts';
 import { encodeDispatcher } from './dispatcher.ts';
 import { ACCESS } from './emitter.ts';
@@ -13,39 +13,22 @@ import {
   type InterruptionClass,
   LOWCORE,
   LOWCORE_PSW,
+  LOWCORE_STORED,
   nullifies,
   PGM,
   ProgramInterruption,
   Retry,
 } from './interruption.ts';
-import { addressMask, invalidPsw, modeKey, PSW, PSW_INTERRUPTION_MASKS } from './psw.ts';
+import { addressMask, PSW } from './psw.ts';
 import type { Translation } from './region.ts';
+import { INVALID_MODE, Registers } from './registers.ts';
 import { type Instruction, NEXT } from './row.ts';
-import { type CpuState, cpu_state } from './state.ts';
+import { cpu_state } from './state.ts';
 import { Storage } from './storage.ts';
+import { storeStatus } from './store_status.ts';
 import { decode, hasLengthByte, mnemonicOf } from './table.ts';
 
-/** What identifies the CPU to the guest. */
-export interface CpuModel {
-  /** Facility bits (STFLE numbering) that are one. */
-  readonly facilities: readonly number[];
-  /** The 64-bit CPU identification stored by STIDP. SA22-7832 chapter 10 "STORE CPU ID". */
-  readonly cpuId: bigint;
-}
-
-/** What the CPU needs from the machine it is in. All run on the CPU's own thread. */
-export interface CpuBus {
-  /** Host-physical address of a 4 KiB frame; -1: no such storage; -2: being moved, try again. */
-  translate(absolutePage: number, write: boolean): number;
-  /** Code was translated from this frame: stores by others must be told with `invalidatePage`. */
-  markCode(hpa: number): void;
-  /** TOD clock: 2^12 units per microsecond, unsigned 64 bit. */
-  tod(): bigint;
-  /** DIAGNOSE X'5E0'; false: leave `run` with 'hypercall'. */
-  hypercall(cpu: Cpu): boolean;
-  /** The guest executed an instruction the core does not have. */
-  onMissing(mnemonic: string, text: Uint8Array, address: bigint): void;
-}
+export type { CpuBus, CpuConfig, CpuModel } from './config.ts';
 
 /** Why `run` returned; the index is stored in the state block. */
 export const EXIT_REASONS = [
@@ -59,58 +42,42 @@ export const EXIT_REASONS = [
 ] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
-export interface CpuConfig {
-  readonly stateBase: number;
-  readonly tlbBase: number;
-  readonly pcCacheBase: number;
-  /** CPU address (STAP). */
-  readonly address: number;
-  readonly model: CpuModel;
-}
-
 const OFF = cpu_state.offset;
 /** Attention bit the CPU sets for itself: code it may be running was changed. */
 const SELF_ATTENTION = -0x8000_0000;
 const MAX_BUDGET = 0x3fff_ffff;
 const RING = 32;
-const INVALID_MODE = 0x8000;
+/** CR0 bit 45, AFP-register control: the data-exception code also goes into the FPC. SA22-7832 chapter 6. */
+const CR0_AFP = 0x4_0000n;
 
-export class Cpu {
+export class Cpu extends Registers {
   readonly bus: CpuBus;
   readonly config: CpuConfig;
-  /** View of the state block. */
-  readonly state: CpuState;
   readonly memory: HostMemory;
   readonly storage: Storage;
   /** Instructions executed since reset. */
   instructions = 0;
   #code: CodeCache;
-  #dv: DataView;
-  #base: number;
   #dispatch: () => number;
   #ccOf: (op: number, a: bigint, b: bigint) => number;
   #nested: Translation | undefined;
   #fault: { thrown: unknown; ilc: number } | undefined;
   #refund = 0;
   #exit: ExitReason = 'budget';
-  #maskOpened = false;
   /** An interruption whose lowcore could not be reached yet. */
   #pending: (() => void) | undefined;
   #ring: { address: bigint; text: Uint8Array }[] = [];
-  #lastTod = 0n;
 
   constructor(memory: HostMemory, config: CpuConfig, bus: CpuBus) {
+    super(memory, config.stateBase);
     this.memory = memory;
     this.config = config;
     this.bus = bus;
-    this.#dv = memory.dv;
-    this.#base = config.stateBase;
-    this.state = cpu_state.at(memory.dv, config.stateBase);
     this.storage = new Storage(memory, config.stateBase, config.tlbBase, {
       translate: (page, write) => bus.translate(page, write),
       holdsCode: (page) => this.#code.holdsCode(page),
       codeWritten: (page, start, end) => {
-        if (this.#code.invalidate(page, start, end)) memory.or(this.#base + OFF.attention, SELF_ATTENTION);
+        if (this.#code.invalidate(page, start, end)) memory.or(this.base + OFF.attention, SELF_ATTENTION);
       },
     });
     this.#code = new CodeCache(memory, config, config.pcCacheBase, {
@@ -127,139 +94,11 @@ export class Cpu {
     this.reset();
   }
 
-  // --- registers -----------------------------------------------------------------------------------------------
-
-  gpr(n: number): bigint {
-    return this.#dv.getBigUint64(this.#base + n * 8, true);
+  protected evaluateCc(op: number, a: bigint, b: bigint): number {
+    return this.#ccOf(op, a, b);
   }
-  setGpr(n: number, value: bigint): void {
-    this.#dv.setBigUint64(this.#base + n * 8, BigInt.asUintN(64, value), true);
-  }
-  /** Bits 32-63, unsigned. */
-  gprLow(n: number): number {
-    return this.#dv.getUint32(this.#base + n * 8, true);
-  }
-  /** Bits 0-31, unsigned. */
-  gprHigh(n: number): number {
-    return this.#dv.getUint32(this.#base + n * 8 + 4, true);
-  }
-  /** Replaces bits 32-63. */
-  setGprLow(n: number, value: number): void {
-    this.#dv.setUint32(this.#base + n * 8, value, true);
-  }
-  /** The unsigned register as a number: exact below 2^53. */
-  gprNumber(n: number): number {
-    return this.gprHigh(n) * 0x1_0000_0000 + this.gprLow(n);
-  }
-  /** Sets the whole register from a signed number. */
-  setGprNumber(n: number, value: number): void {
-    this.#dv.setUint32(this.#base + n * 8, value % 0x1_0000_0000, true);
-    this.#dv.setInt32(this.#base + n * 8 + 4, Math.floor(value / 0x1_0000_0000), true);
-  }
-  cr(n: number): bigint {
-    return this.#dv.getBigUint64(this.#base + OFF.cr + n * 8, true);
-  }
-  /** Sets a control register, with what follows from it. */
-  setCr(n: number, value: bigint): void {
-    const changed = this.cr(n) ^ BigInt.asUintN(64, value);
-    this.#dv.setBigUint64(this.#base + OFF.cr + n * 8, BigInt.asUintN(64, value), true);
-    if (changed === 0n) return;
-    if (n === 1 || n === 7 || n === 13 || (n === 0 && changed & 0x1000_0000n)) this.#flushTranslations();
-    if (n === 0 || n === 6 || n === 14) this.#maskOpened = true;
-  }
-  get cc(): number {
-    const dv = this.#dv;
-    const op = dv.getUint32(this.#base + OFF.ccOp, true);
-    if (op === CC.STATIC) return dv.getUint32(this.#base + OFF.ccA, true) & 3;
-    return this.#ccOf(op, dv.getBigInt64(this.#base + OFF.ccA, true), dv.getBigInt64(this.#base + OFF.ccB, true));
-  }
-  setCc(value: number): void {
-    this.#dv.setUint32(this.#base + OFF.ccOp, CC.STATIC, true);
-    this.#dv.setUint32(this.#base + OFF.ccA, value, true);
-    this.#dv.setUint32(this.#base + OFF.ccA + 4, 0, true);
-  }
-  /** The PSW in its 16-byte form. */
-  psw(): { mask: bigint; address: bigint } {
-    return { mask: this.#mask() | (BigInt(this.cc) << 44n), address: this.#address() };
-  }
-  #mask(): bigint {
-    return this.#dv.getBigUint64(this.#base + OFF.pswMask, true);
-  }
-  #address(): bigint {
-    return this.#dv.getBigUint64(this.#base + OFF.pswAddress, true);
-  }
-  /** Loads a PSW without checking it. */
-  setPsw(mask: bigint, address: bigint): void {
-    this.setPswMask(mask);
-    this.setCc(Number((mask & PSW.CC) >> 44n));
-    this.setPswAddress(address);
-    // A mode no code is translated for: the next look for code comes to `#enter`, which refuses the PSW.
-    if (invalidPsw(mask, address)) this.#dv.setUint32(this.#base + OFF.modeKey, INVALID_MODE, true);
-  }
-  /** Replaces the PSW's first doubleword except the condition code. */
-  setPswMask(mask: bigint): void {
-    const old = this.#mask();
-    this.#dv.setBigUint64(this.#base + OFF.pswMask, BigInt.asUintN(64, mask) & ~PSW.CC, true);
-    const key = modeKey(mask);
-    const oldKey = this.#dv.getUint32(this.#base + OFF.modeKey, true);
-    this.#dv.setUint32(this.#base + OFF.modeKey, key, true);
-    // The upper bits of the key tell the address space: its translations are no longer those in force.
-    if (key >> 4 !== oldKey >> 4) this.#flushTranslations();
-    if (mask & ~old & PSW_INTERRUPTION_MASKS) this.#maskOpened = true;
-  }
-  setPswAddress(address: bigint): void {
-    this.#dv.setBigUint64(this.#base + OFF.pswAddress, BigInt.asUintN(64, address), true);
-  }
-  /** Loads a PSW as LPSWE does: an invalid one is recognised when it is used. */
-  loadPsw(mask: bigint, address: bigint): number {
-    this.setPsw(mask, address);
-    return NEXT.POLL;
-  }
-  /** Mode key of the PSW. */
-  get mode(): number {
-    return this.#dv.getUint32(this.#base + OFF.modeKey, true);
-  }
-  /** In problem state. */
-  get problem(): boolean {
-    return (this.mode & 4) !== 0;
-  }
-  /** First storage-operand address of the exec row being executed. */
-  get operand1(): bigint {
-    return this.#dv.getBigUint64(this.#base + OFF.operand1, true);
-  }
-  /** Second storage-operand address of the exec row being executed. */
-  get operand2(): bigint {
-    return this.#dv.getBigUint64(this.#base + OFF.operand2, true);
-  }
-  /** TOD clock as this CPU sees it. */
-  tod(): bigint {
-    return BigInt.asUintN(64, this.bus.tod() + this.state.todOffset);
-  }
-  /** As STCK stores it: each value unique and later than the one before. */
-  uniqueTod(): bigint {
-    let now = this.tod();
-    if (now <= this.#lastTod && this.#lastTod - now < 4096n) now = this.#lastTod + 1n;
-    this.#lastTod = now;
-    return now;
-  }
-  /** CPU timer, signed. */
-  cpuTimer(): bigint {
-    return BigInt.asIntN(64, this.state.cpuTimerEnd - this.tod());
-  }
-  setCpuTimer(value: bigint): void {
-    this.state.cpuTimerEnd = BigInt.asUintN(64, this.tod() + value);
-    this.#maskOpened = true;
-  }
-  setClockComparator(value: bigint): void {
-    this.state.clockComparator = BigInt.asUintN(64, value);
-    this.#maskOpened = true;
-  }
-  get prefix(): number {
-    return this.state.prefix;
-  }
-  setPrefix(address: number): void {
-    this.state.prefix = (address & 0x7fff_e000) >>> 0;
-    this.#flushTranslations();
+  protected hostTod(): bigint {
+    return this.bus.tod();
   }
 
   // --- reset and code ------------------------------------------------------------------------------------------
@@ -270,20 +109,20 @@ export class Cpu {
     this.instructions = 0;
     this.#pending = undefined;
     this.#fault = undefined;
-    this.#dv.setBigUint64(this.#base + OFF.cr, 0xe0n, true);
-    this.#dv.setBigUint64(this.#base + OFF.cr + 14 * 8, 0xc200_0000n, true);
+    this.dv.setBigUint64(this.base + OFF.cr, 0xe0n, true);
+    this.dv.setBigUint64(this.base + OFF.cr + 14 * 8, 0xc200_0000n, true);
     // All ones until set: a comparator of zero would be pending at once.
     this.state.clockComparator = 0xffff_ffff_ffff_ffffn;
     this.state.cpuTimerEnd = 0x7fff_ffff_ffff_ffffn;
-    this.#flushTranslations();
+    this.flushTranslations();
   }
-  #flushTranslations(): void {
+  protected override flushTranslations(): void {
     this.storage.flush();
     this.#code.flushPcCache();
   }
   /** Forgets logical-to-host translations (the host moved or unmapped a page, or the guest changed its tables). */
   flushTlb(): void {
-    this.#flushTranslations();
+    this.flushTranslations();
   }
   /** Somebody else stored into an absolute page. */
   invalidatePage(absolutePage: number): void {
@@ -299,10 +138,10 @@ export class Cpu {
   /** Executes at most about `budget` instructions (a block is never cut). Returns why it stopped. */
   run(budget: number): ExitReason {
     const granted = Math.max(1, Math.min(budget, MAX_BUDGET));
-    this.#dv.setInt32(this.#base + OFF.budget, granted, true);
-    this.#maskOpened = false;
+    this.dv.setInt32(this.base + OFF.budget, granted, true);
+    this.maskOpened = false;
     const reason = this.#loop();
-    const left = this.#dv.getInt32(this.#base + OFF.budget, true);
+    const left = this.dv.getInt32(this.base + OFF.budget, true);
     this.instructions += granted - left;
     this.state.executed = this.instructions;
     this.state.exitReason = EXIT_REASONS.indexOf(reason);
@@ -330,32 +169,32 @@ export class Cpu {
         if (!this.#takeFault()) return 'retry';
       } else if (next === NEXT.STOP) return this.#exit;
       else if (next === NEXT.POLL) {
-        const seen = this.memory.exchange(this.#base + OFF.attention, 0);
+        const seen = this.memory.exchange(this.base + OFF.attention, 0);
         if ((seen & ~SELF_ATTENTION) !== 0) return 'attention';
-        if (this.#dv.getInt32(this.#base + OFF.budget, true) <= 0) return 'budget';
+        if (this.dv.getInt32(this.base + OFF.budget, true) <= 0) return 'budget';
       }
       stop = this.#stopped();
     }
     return stop;
   }
   #stopped(): ExitReason | undefined {
-    const high = this.#dv.getUint32(this.#base + OFF.pswMask + 4, true);
+    const high = this.dv.getUint32(this.base + OFF.pswMask + 4, true);
     // Wait bit (14); I/O, external and machine-check masks (6, 7, 13).
     if (high & 0x0002_0000) return high & 0x0304_0000 ? 'wait' : 'disabled_wait';
-    if (this.#maskOpened) {
-      this.#maskOpened = false;
+    if (this.maskOpened) {
+      this.maskOpened = false;
       return 'attention';
     }
     return undefined;
   }
   #spend(count: number): void {
-    const at = this.#base + OFF.budget;
-    this.#dv.setInt32(at, this.#dv.getInt32(at, true) - count, true);
+    const at = this.base + OFF.budget;
+    this.dv.setInt32(at, this.dv.getInt32(at, true) - count, true);
   }
 
   /** Finds or translates the code at the PSW and puts it into the PC cache. */
   #enter(): void {
-    const address = this.#address();
+    const address = this.pswAddress();
     const mode = this.mode;
     if (mode === INVALID_MODE) throw new ProgramInterruption(PGM.SPECIFICATION);
     if (address & 1n) throw new ProgramInterruption(PGM.SPECIFICATION);
@@ -398,7 +237,7 @@ export class Cpu {
   // --- called by translated code -------------------------------------------------------------------------------
 
   #current(): Translation {
-    return this.#nested ?? this.#code.inSlot(this.#dv.getUint32(this.#base + OFF.slot, true)).translation;
+    return this.#nested ?? this.#code.inSlot(this.dv.getUint32(this.base + OFF.slot, true)).translation;
   }
   /** Records a fault of the instruction at halfword `index` of the current page. */
   #faulted(thrown: unknown, index: number): void {
@@ -408,7 +247,7 @@ export class Cpu {
     if (region.remaining[index] > 0) this.#refund = region.remaining[index] - 1;
   }
   #access(packed: number): number {
-    const address = this.#dv.getBigUint64(this.#base + OFF.accessAddress, true);
+    const address = this.dv.getBigUint64(this.base + OFF.accessAddress, true);
     try {
       const size = (packed >> ACCESS.SIZE_SHIFT) & ACCESS.SIZE_MASK;
       return this.storage.access(address, size, (packed & ACCESS.WRITE) !== 0, (packed & ACCESS.SECOND) !== 0);
@@ -423,28 +262,29 @@ export class Cpu {
     this.#faulted(new ProgramInterruption(code & 0xfff, undefined, code >>> 12), packed & 0x7ff);
   }
   #exec(site: number): number {
-    const region = this.#current();
-    const i = region.sites[site];
-    // Where the PSW is while the instruction executes: that of the EXECUTE for its target.
-    const index = this.#nested ? -1 : Number(i.address - region.base) >> 1;
-    const start = i.next - BigInt(this.#nested ? this.#nestedLength : i.length);
+    const i = this.#current().sites[site];
     try {
       const next = i.row.exec?.(this, i) ?? NEXT.CONTINUE;
-      if (next === NEXT.CONTINUE && !this.#maskOpened) return next;
+      // Masks were opened, or a store hit translated code: back to the run loop.
+      const look = this.maskOpened || this.dv.getInt32(this.base + OFF.attention, true) < 0;
+      if (next === NEXT.CONTINUE && !look) return next;
       if (next === NEXT.CONTINUE) this.setPswAddress(i.next);
-      if (index >= 0) this.#spend(1 - region.remaining[index]);
-      return next === NEXT.CONTINUE || this.#maskOpened ? this.#leave(next) : next;
+      this.#refundFrom(i);
+      return look && next !== NEXT.STOP && next !== NEXT.FAULT ? NEXT.POLL : next;
     } catch (thrown) {
-      this.setPswAddress(start);
-      this.#fault = { thrown, ilc: Number(i.next - start) };
-      if (index >= 0) this.#spend(1 - region.remaining[index]);
+      const ilc = this.#nested ? this.#nestedLength : i.length;
+      this.setPswAddress(i.next - BigInt(ilc));
+      this.#fault = { thrown, ilc };
+      this.#refundFrom(i);
       return NEXT.FAULT;
     }
   }
-  /** An exec row opened an interruption mask: go back to the run loop. */
-  #leave(next: number): number {
-    if (next === NEXT.STOP || next === NEXT.FAULT) return next;
-    return NEXT.POLL;
+  /** The instructions behind this one in its block were counted but are not executed. */
+  #refundFrom(i: Instruction): void {
+    // The target of an EXECUTE is counted with the EXECUTE.
+    if (this.#nested) return;
+    const region = this.#current();
+    this.#spend(1 - region.remaining[Number(i.address - region.base) >> 1]);
   }
   #nestedLength = 0;
   /** Executes an instruction text from `address` as the target of the EXECUTE `by`. */
@@ -456,13 +296,17 @@ export class Cpu {
       key = text.slice();
       key[1] = 0;
     }
-    const { translation, run } = this.#code.executed(decode(key, address, by.next), by.next - BigInt(by.length), this.mode);
+    const { translation, run } = this.#code.executed(
+      decode(key, address, by.next),
+      by.next - BigInt(by.length),
+      this.mode,
+    );
     this.#nested = translation;
     this.#nestedLength = by.length;
     try {
       const next = run(0);
       if (next !== NEXT.CHAIN) return next;
-      return this.#address() === by.next ? NEXT.CONTINUE : NEXT.CHAIN;
+      return this.pswAddress() === by.next ? NEXT.CONTINUE : NEXT.CHAIN;
     } finally {
       this.#nested = undefined;
     }
@@ -512,7 +356,7 @@ export class Cpu {
       return false;
     }
     if (!(thrown instanceof ProgramInterruption)) throw thrown;
-    if (!nullifies(thrown.code)) this.setPswAddress((this.#address() + BigInt(ilc)) & addressMask(this.mode & 3));
+    if (!nullifies(thrown.code)) this.setPswAddress((this.pswAddress() + BigInt(ilc)) & addressMask(this.mode & 3));
     return this.#program(thrown, ilc);
   }
   #finishPending(): boolean {
@@ -521,6 +365,10 @@ export class Cpu {
     return this.#deliver(deliver);
   }
   /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
+  /** An interruption was accepted and waits for its lowcore's page: no other may be taken before it. */
+  get interruptionAccepted(): boolean {
+    return this.#pending !== undefined;
+  }
   #deliver(interruption: () => void): boolean {
     try {
       interruption();
@@ -538,7 +386,9 @@ export class Cpu {
   }
   /** Stores the old PSW and fields into the lowcore and loads the new PSW. */
   #swap(kind: InterruptionClass, store: (lowcore: DataView) => void): void {
-    const lowcore = new DataView(this.memory.memory.buffer, this.storage.hostOfReal(0, true), 4096);
+    const { FIRST, LENGTH } = LOWCORE_STORED;
+    const page = this.storage.hostOfReal(FIRST, true, LENGTH) - FIRST;
+    const lowcore = new DataView(this.memory.memory.buffer, page, 4096);
     const old = this.psw();
     store(lowcore);
     lowcore.setBigUint64(LOWCORE_PSW[kind].old, old.mask);
@@ -547,6 +397,10 @@ export class Cpu {
   }
   #program({ code, teid, dataCode }: ProgramInterruption, ilc: number): boolean {
     this.state.programCode = code;
+    if (code === PGM.DATA && this.cr(0) & CR0_AFP)
+      this.state.fpc = ((this.state.fpc & 0xffff_00ff) | (dataCode << 8)) >>> 0;
+    if (code === PGM.DATA) this.state.dataCode = dataCode;
+    if (teid !== undefined) this.state.teid = teid;
     this.state.ilc = ilc;
     return this.#deliver(() =>
       this.#swap('program', (lowcore) => {
@@ -559,7 +413,7 @@ export class Cpu {
   }
   /** Program interruption of the intercepted instruction; the PSW is behind it already. */
   programInterruption(code: number, teid?: bigint): void {
-    if (nullifies(code)) this.setPswAddress(this.#address() - BigInt(this.state.ilc));
+    if (nullifies(code)) this.setPswAddress(this.pswAddress() - BigInt(this.state.ilc));
     this.#program(new ProgramInterruption(code, teid), this.state.ilc);
   }
   /** External interruption. @param code interruption code; @param cpuAddress of the sender; @param parameter 32 bits */
@@ -585,7 +439,7 @@ export class Cpu {
   /** Machine-check interruption with its code; registers are saved as the code says they are. */
   machineCheck(mcic: bigint): void {
     this.#deliver(() => {
-      this.storeStatus();
+      storeStatus(this);
       this.#swap('mcheck', (lowcore) => lowcore.setBigUint64(LOWCORE.MCIC, mcic));
     });
   }
@@ -602,37 +456,18 @@ export class Cpu {
       lowcore.setUint16(LOWCORE.SVC_ILC, ilc);
       lowcore.setUint16(LOWCORE.SVC_CODE, i.i);
     });
-    return NEXT.CHAIN;
+    return NEXT.POLL;
   }
   /** MONITOR CALL: an interruption when the class's bit in CR8 is one. SA22-7832 chapter 7 "MONITOR CALL". */
   monitorCall(monitorClass: number, code: bigint): void {
     if (monitorClass > 15) throw new ProgramInterruption(PGM.SPECIFICATION);
     if ((this.cr(8) & (0x8000n >> BigInt(monitorClass))) === 0n) return;
-    const host = this.storage.hostOfReal(0, true);
-    this.#dv.setUint16(host + LOWCORE.MONITOR_CLASS, monitorClass);
-    this.#dv.setBigUint64(host + LOWCORE.MONITOR_CODE, code);
+    const { FIRST, LENGTH } = LOWCORE_STORED;
+    const host = this.storage.hostOfReal(FIRST, true, LENGTH) - FIRST;
+    this.dv.setUint16(host + LOWCORE.MONITOR_CLASS, monitorClass);
+    this.dv.setBigUint64(host + LOWCORE.MONITOR_CODE, code);
     throw new ProgramInterruption(PGM.MONITOR);
   }
-  /** Stores registers into the save areas of the lowcore at the prefix. SA22-7832 chapter 4 "Store Status". */
-  storeStatus(): void {
-    const host = this.storage.hostOfReal(4096, true) - 4096;
-    const { dv } = this.memory;
-    const psw = this.psw();
-    for (let n = 0; n < 16; n++) {
-      dv.setBigUint64(host + LOWCORE.SAVE_FPR + n * 8, this.state.fpr[n]);
-      dv.setBigUint64(host + LOWCORE.SAVE_GPR + n * 8, this.gpr(n));
-      dv.setBigUint64(host + LOWCORE.SAVE_CR + n * 8, this.cr(n));
-      dv.setUint32(host + LOWCORE.SAVE_AR + n * 4, this.state.ar[n]);
-    }
-    dv.setBigUint64(host + LOWCORE.SAVE_PSW, psw.mask);
-    dv.setBigUint64(host + LOWCORE.SAVE_PSW + 8, psw.address);
-    dv.setUint32(host + LOWCORE.SAVE_PREFIX, this.prefix);
-    dv.setUint32(host + LOWCORE.SAVE_FPC, this.state.fpc);
-    dv.setUint32(host + LOWCORE.SAVE_TOD_PROGRAMMABLE, this.state.todProgrammable);
-    dv.setBigInt64(host + LOWCORE.SAVE_CPU_TIMER, this.cpuTimer());
-    dv.setBigUint64(host + LOWCORE.SAVE_CLOCK_COMPARATOR - 1, this.state.clockComparator >> 8n);
-  }
-
   // --- for people ----------------------------------------------------------------------------------------------
 
   /** Bytes at a logical address. @throws ProgramInterruption or Retry when they cannot be reached. */
@@ -641,6 +476,8 @@ export class Cpu {
   }
   /** The code places entered last, newest last, disassembled. */
   lastInstructions(count: number): string[] {
-    return this.#ring.slice(-count).map(({ address, text }) => `${address.toString(16).padStart(8, '0')}: ${disassemble(text, address)}`);
+    return this.#ring
+      .slice(-count)
+      .map(({ address, text }) => `${address.toString(16).padStart(8, '0')}: ${disassemble(text, address)}`);
   }
 }

@@ -1,5 +1,5 @@
 /** Disassembly in GNU assembler operand syntax, from the rows. */
-import { FORMATS, type FieldName, instructionLength } from './formats.ts';
+import { type FieldName, FORMATS, instructionLength } from './formats.ts';
 import type { Instruction } from './row.ts';
 import { decode, findRow, mnemonicOf } from './table.ts';
 
@@ -12,7 +12,8 @@ function operand(i: Instruction, syntax: string): string {
   const d = i[displacement as FieldName];
   const b = i[base as FieldName];
   if (index === undefined) return b === 0 ? `${d}` : `${d}(%r${b})`;
-  if (index[0] === 'l') return b === 0 ? `${d}(${i[index as FieldName] + 1})` : `${d}(${i[index as FieldName] + 1},%r${b})`;
+  if (index[0] === 'l')
+    return b === 0 ? `${d}(${i[index as FieldName] + 1})` : `${d}(${i[index as FieldName] + 1},%r${b})`;
   const x = i[index as FieldName];
   if (x === 0) return b === 0 ? `${d}` : `${d}(%r${b})`;
   return `${d}(%r${x},%r${b})`;
@@ -25,14 +26,17 @@ function plain(i: Instruction, name: FieldName): string {
     const { mnemonic, class: kind } = i.row;
     if (/^L?STCT|^LCT|^STCT/.test(mnemonic)) return `%c${value}`;
     if (/^(LAM|STAM)/.test(mnemonic)) return `%a${value}`;
-    const access = mnemonic === 'CPYA' || (mnemonic === 'EAR' && name === 'r2') || (mnemonic === 'SAR' && name === 'r1');
+    const access =
+      mnemonic === 'CPYA' || (mnemonic === 'EAR' && name === 'r2') || (mnemonic === 'SAR' && name === 'r1');
     if (access) return `%a${value}`;
-    const general = /^(S|E)FPC$/.test(mnemonic) || (mnemonic === 'LDGR' && name === 'r2') || (mnemonic === 'LGDR' && name === 'r1');
+    const general =
+      /^(S|E)FPC$/.test(mnemonic) || (mnemonic === 'LDGR' && name === 'r2') || (mnemonic === 'LGDR' && name === 'r1');
     return kind === 'fp-support' && !general ? `%f${value}` : `%r${value}`;
   }
   if (!SIGNED_WIDTH[name] || i.row.unsigned) return `${value}`;
   const width = FORMATS[i.row.format].fields.find((field) => field.name === name)?.width ?? 16;
-  if (width === 8 && (i.row.format === 'SI' || i.row.format === 'SIY') && !/^AL?G?SI$/.test(i.row.mnemonic)) return `${value}`;
+  if (width === 8 && (i.row.format === 'SI' || i.row.format === 'SIY') && !/^AL?G?SI$/.test(i.row.mnemonic))
+    return `${value}`;
   return `${width === 32 ? value | 0 : (value << (32 - width)) >> (32 - width)}`;
 }
 
@@ -43,7 +47,9 @@ export function disassemble(bytes: Uint8Array, address: bigint): string {
   const text = bytes.subarray(0, length);
   if (!findRow(text)) {
     const name = mnemonicOf(text);
-    return name === '?' ? `.byte ${[...text].join(',')}` : `${name.toLowerCase()} # ${Buffer.from(text).toString('hex')}`;
+    return name === '?'
+      ? `.byte ${[...text].join(',')}`
+      : `${name.toLowerCase()} # ${Buffer.from(text).toString('hex')}`;
   }
   const i = decode(text, address, address + BigInt(length));
   const operands = FORMATS[i.row.format].operands.map((syntax) => operand(i, syntax)).join(',');

@@ -4,12 +4,13 @@
  *
  * PC cache entry (16 bytes): instruction address, mode key, table slot << 12 | entry number.
  */
-import type { Layout } from './emitter.ts';
+
 import { ccFunction } from './condition_code.ts';
+import type { Layout } from './emitter.ts';
 import { NEXT } from './row.ts';
 import { cpu_state } from './state.ts';
-import { encodeModule, type Signature } from './wasm/module.ts';
 import { FunctionBuilder } from './wasm/function_builder.ts';
+import { encodeModule, type Signature } from './wasm/module.ts';
 import { i32, i64, mem } from './wasm/types.ts';
 
 /** Offset of an instruction address's entry in the PC cache. */
@@ -44,13 +45,7 @@ export function encodeDispatcher({ stateBase }: Layout, pcCacheBase: number, pag
     // call_indirect: type 0, table 0
     b.set(code, {
       type: 'i32',
-      code: [
-        i32.and(packed.get, i32.const(0xfff)).code,
-        i32.shrU(packed.get, i32.const(12)).code,
-        0x11,
-        0,
-        0,
-      ],
+      code: [i32.and(packed.get, i32.const(0xfff)).code, i32.shrU(packed.get, i32.const(12)).code, 0x11, 0, 0],
     });
     b.brIf(i32.eq(code.get, i32.const(NEXT.CHAIN)), again);
   });
@@ -63,7 +58,12 @@ export function encodeDispatcher({ stateBase }: Layout, pcCacheBase: number, pag
     ],
     [
       { signature: { params: [], results: ['i32'] }, locals: b.locals, code: b.out, export: 'dispatch' },
-      { signature: { params: ['i32', 'i64', 'i64'], results: ['i32'] }, locals: cc.locals, code: cc.code, export: 'cc' },
+      {
+        signature: { params: ['i32', 'i64', 'i64'], results: ['i32'] },
+        locals: cc.locals,
+        code: cc.code,
+        export: 'cc',
+      },
     ],
     [REGION],
   );

@@ -32,6 +32,11 @@ export class Emitter extends FunctionBuilder {
   readonly layout: Layout;
   /** Byte offset in its page of the instruction being translated. */
   offset = 0;
+  /** Instructions of the block behind the one being translated, and where they begin. */
+  rest = 0;
+  next = 0n;
+  /** Set when the instruction may have stored through `host`. */
+  wrote = false;
   /** Set by the region: how to reach a branch target. */
   route: (target: bigint) => Route = () => 'outside';
   /** Operand length of an executed SS instruction, whose length byte is not known when translating. */
@@ -116,10 +121,7 @@ export class Emitter extends FunctionBuilder {
   }
   /** Replaces bits 0-31. */
   setHigh32(n: number, value: I32): void {
-    this.set64(
-      n,
-      i64.or(i64.and(this.r64(n), i64.const(0xffff_ffffn)), i64.shl(i64.fromU(value), i64.const(32))),
-    );
+    this.set64(n, i64.or(i64.and(this.r64(n), i64.const(0xffff_ffffn)), i64.shl(i64.fromU(value), i64.const(32))));
   }
   /** An address result: all of the register in 64-bit mode, the low word otherwise. */
   setAddress(n: number, value: I64): void {
@@ -195,10 +197,7 @@ export class Emitter extends FunctionBuilder {
       size === 1
         ? address
         : i64.add(address, typeof size === 'number' ? i64.const(size - 1) : i64.fromU(i32.sub(size, i32.const(1))));
-    return i64.eq(
-      i64.and(last, i64.const(-4096)),
-      mem.load64(entry, this.layout.tlbBase + (write ? 8 : 0)),
-    );
+    return i64.eq(i64.and(last, i64.const(-4096)), mem.load64(entry, this.layout.tlbBase + (write ? 8 : 0)));
   }
   #slow(address: I64, size: number | I32, write: boolean, second = false): I32 {
     this.setState64('accessAddress', address);
@@ -217,6 +216,7 @@ export class Emitter extends FunctionBuilder {
    * @param size 1..256; @param second the copy of a crossing operand goes to the second scratch area.
    */
   host(address: I64, size: number | I32, write: boolean, second = false): I32 {
+    if (write) this.wrote = true;
     const a = this.let64(address);
     const entry = this.let32(this.#entryOf(a));
     return this.choose32(
@@ -228,9 +228,7 @@ export class Emitter extends FunctionBuilder {
   /** Ends writing at a host address given by `host`. */
   commit(host: I32): void {
     const scratch = this.#field('scratch');
-    this.if(i32.ltU(i32.sub(host, i32.const(scratch)), i32.const(256)), () =>
-      this.emit([0x10, uleb(FUNCTION.commit)]),
-    );
+    this.if(i32.ltU(i32.sub(host, i32.const(scratch)), i32.const(256)), () => this.emit([0x10, uleb(FUNCTION.commit)]));
   }
   load64(address: I64): I64 {
     return this.let64(be.load64(this.host(address, 8, false)));
@@ -260,6 +258,8 @@ export class Emitter extends FunctionBuilder {
         const h = this.#slow(a, size, true);
         this.emit(write(h));
         if (size > 1) this.emit([0x10, uleb(FUNCTION.commit)]);
+        // Storing is the last thing such an instruction does.
+        this.leaveIfCodeChanged();
       },
     );
   }
@@ -302,6 +302,13 @@ export class Emitter extends FunctionBuilder {
     this.setState64('pswAddress', address);
     this.set(this.#code, i32.const(code));
     this.br(this.#exit);
+  }
+  /** A store may have changed the very code being executed (the CPU's own attention bit): the rest is looked up anew. */
+  leaveIfCodeChanged(): void {
+    this.if(i32.ltS(this.state32('attention'), i32.const(0)), () => {
+      this.set(this.#budget, i32.add(this.#budget.get, i32.const(this.rest)));
+      this.leaveTo(i64.const(this.next), NEXT.POLL);
+    });
   }
   /** Branches to a constant address. */
   jump(target: bigint): void {

@@ -95,3 +95,6 @@ export const LOWCORE = {
   SAVE_AR: 0x1340,
   SAVE_CR: 0x1380,
 } as const;
+
+/** The part of the lowcore page interruptions store into: parameters to the last old PSW. */
+export const LOWCORE_STORED = { FIRST: 0x80, LENGTH: 0x100 } as const;

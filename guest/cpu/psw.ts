@@ -23,21 +23,22 @@ export const PSW = {
 } as const;
 
 /** Bits that must be zero: 0, 2-4, 12 and 24-30, 33-63. */
-const UNASSIGNED = ~(
-  PSW.PER |
-  PSW.DAT |
-  PSW.IO |
-  PSW.EXT |
-  PSW.KEY |
-  PSW.MCHECK |
-  PSW.WAIT |
-  PSW.PROBLEM |
-  PSW.AS |
-  PSW.CC |
-  PSW.PROGRAM_MASK |
-  PSW.EA |
-  PSW.BA
-) & 0xffff_ffff_ffff_ffffn;
+const UNASSIGNED =
+  ~(
+    PSW.PER |
+    PSW.DAT |
+    PSW.IO |
+    PSW.EXT |
+    PSW.KEY |
+    PSW.MCHECK |
+    PSW.WAIT |
+    PSW.PROBLEM |
+    PSW.AS |
+    PSW.CC |
+    PSW.PROGRAM_MASK |
+    PSW.EA |
+    PSW.BA
+  ) & 0xffff_ffff_ffff_ffffn;
 
 /** Interruption masks whose opening may admit a pending interruption. */
 export const PSW_INTERRUPTION_MASKS = PSW.IO | PSW.EXT | PSW.MCHECK;
@@ -61,7 +62,9 @@ export function modeKey(mask: bigint): number {
   const low = Number(mask & 0xffff_ffffn);
   const amode = (low >>> 31) | ((high & 1) << 1);
   const dat = (high >>> 26) & 1;
-  return amode | (((high >>> 16) & 1) << 2) | (((high >>> 11) & 1) << 3) | (dat << 4) | (dat ? ((high >>> 14) & 3) << 5 : 0);
+  return (
+    amode | (((high >>> 16) & 1) << 2) | (((high >>> 11) & 1) << 3) | (dat << 4) | (dat ? ((high >>> 14) & 3) << 5 : 0)
+  );
 }
 
 /** Reads a mode key. */

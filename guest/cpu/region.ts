@@ -4,13 +4,13 @@
  * one branch table at the top.
  */
 import { ccFunction } from './condition_code.ts';
-import { Emitter, type Layout, relativeTarget, type Route } from './emitter.ts';
+import { Emitter, type Layout, type Route, relativeTarget } from './emitter.ts';
 import { instructionLength } from './formats.ts';
 import { modeOf } from './psw.ts';
 import type { Instruction } from './row.ts';
 import { decode, hasLengthByte } from './table.ts';
-import { encodeModule, type FunctionBody, type Import } from './wasm/module.ts';
 import type { Label } from './wasm/function_builder.ts';
+import { encodeModule, type FunctionBody, type Import } from './wasm/module.ts';
 import { i64 } from './wasm/types.ts';
 
 const PAGE = 4096;
@@ -118,7 +118,12 @@ function discover(page: Uint8Array, base: bigint, start: number, mode: number): 
       at = next;
     }
   });
-  return { blocks, index, entered: new Set([...entered].map((o) => index.get(o)).filter((n) => n !== undefined)), edges };
+  return {
+    blocks,
+    index,
+    entered: new Set([...entered].map((o) => index.get(o)).filter((n) => n !== undefined)),
+    edges,
+  };
 }
 
 /** Finds loops that can be structured: header -> last block. Targets of other backward edges become entries. */
@@ -167,17 +172,25 @@ const CC_FUNCTION = ccFunction();
 function finish(b: Emitter, code: ReturnType<Emitter['frame']>, pages: number): Uint8Array<ArrayBuffer> {
   const functions: FunctionBody[] = [
     { signature: { params: ['i32'], results: ['i32'] }, locals: b.locals, code, export: 'region' },
-    { signature: { params: ['i32', 'i64', 'i64'], results: ['i32'] }, locals: CC_FUNCTION.locals, code: CC_FUNCTION.code },
+    {
+      signature: { params: ['i32', 'i64', 'i64'], results: ['i32'] },
+      locals: CC_FUNCTION.locals,
+      code: CC_FUNCTION.code,
+    },
   ];
   return encodeModule(MODULE_IMPORTS(pages), functions);
 }
 
-function emitInstruction(b: Emitter, i: Instruction, offset: number): void {
+function emitInstruction(b: Emitter, i: Instruction, offset: number, rest: number): void {
   b.offset = offset;
+  b.rest = rest;
+  b.next = i.next;
+  b.wrote = false;
   b.releaseScratch();
   if (i.row.privileged && b.mode.problem) b.raise(2);
   else if (i.row.emit) i.row.emit(b, i);
   else b.call(i);
+  if (b.wrote) b.leaveIfCodeChanged();
 }
 
 /**
@@ -221,7 +234,7 @@ export function translateRegion(
       const offset = Number(i.address - base);
       remaining[offset >> 1] = block.instructions.length - k;
       lengths[offset >> 1] = i.length;
-      emitInstruction(b, i, offset);
+      emitInstruction(b, i, offset, block.instructions.length - k - 1);
     });
     if (block.falls === undefined) b.emit(0x00);
     else if (block.falls !== base + BigInt(next)) b.jump(block.falls);
@@ -285,7 +298,7 @@ export function translateSingle(
   const code = b.frame(() => {
     b.countBlock(pswAddress, count, false);
     if (count === 0 && hasLengthByte(i.text)) b.takeExecutedLength();
-    emitInstruction(b, i, offset);
+    emitInstruction(b, i, offset, 0);
     b.leaveTo(i64.const(i.next));
   });
   const end = Math.min(PAGE, offset + i.length);

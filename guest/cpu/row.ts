@@ -63,6 +63,7 @@ export interface Row {
   /** Inline meaning: appends WebAssembly. */
   readonly emit?: (b: Emitter, i: Instruction) => void;
   /** Meaning as a TypeScript function called by translated code. Returns a NEXT value; nothing means CONTINUE. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most functions return nothing and go on
   readonly exec?: (cpu: Cpu, i: Instruction) => number | undefined | void;
   /** The exec function neither reads nor writes general registers (operand addresses are computed before). */
   readonly registerFree?: boolean;

@@ -49,6 +49,7 @@ export class SimpleMachine {
   /** Copies bytes (or hex text, blanks ignored) into storage. */
   load(address: number, bytes: Uint8Array | string): void {
     this.memory.u8.set(typeof bytes === 'string' ? Buffer.from(bytes.replace(/\s+/g, ''), 'hex') : bytes, address);
-    for (let page = address - (address % 4096); page < address + bytes.length; page += 4096) this.cpu.invalidatePage(page);
+    for (let page = address - (address % 4096); page < address + bytes.length; page += 4096)
+      this.cpu.invalidatePage(page);
   }
 }

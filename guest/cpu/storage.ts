@@ -80,17 +80,19 @@ export class Storage {
     return real;
   }
   /** Host address of a byte of absolute storage. @throws ProgramInterruption addressing; Retry. */
-  hostOfAbsolute(address: number, write: boolean): number {
+  hostOfAbsolute(address: number, write: boolean, length: number): number {
     const page = address - (address % PAGE);
     const frame = this.#owner.translate(page, write);
     if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
     if (frame < 0) throw new Retry(page);
-    if (write && this.#owner.holdsCode(page)) this.#owner.codeWritten(page, address - page, PAGE);
+    if (write && this.#owner.holdsCode(page)) {
+      this.#owner.codeWritten(page, address - page, address - page + length);
+    }
     return frame + (address - page);
   }
-  /** Host address of a byte of real storage. */
-  hostOfReal(address: number, write: boolean): number {
-    return this.hostOfAbsolute(this.absolute(address), write);
+  /** Host address of real storage; `length` bytes there, within the page, may be stored into. */
+  hostOfReal(address: number, write: boolean, length = PAGE): number {
+    return this.hostOfAbsolute(this.absolute(address), write, length);
   }
 
   /**

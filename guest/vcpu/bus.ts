@@ -1,10 +1,10 @@
 /** What the CPU core sees of the host: absolute storage through the memory slots and the VMM's page table. */
 
+import { AddressSpace, BUSY, FAULT } from '../../kernel/lib/address_space.ts';
+import { PG } from '../../kernel/lib/frames.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { Memslots } from '../../kernel/lib/memslots.ts';
 import type { SharedMap } from '../../kernel/lib/shared_map.ts';
-import { AddressSpace, BUSY, FAULT } from '../../kernel/mm/address_space.ts';
-import { PG } from '../../kernel/mm/page.ts';
 
 /** Answers of {@link GuestPages.translate} that are no address. */
 export const ADDRESSING = -1;

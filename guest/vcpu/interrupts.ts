@@ -66,7 +66,10 @@ export class Interrupts {
    */
   deliver(trace: (code: number) => void): number {
     let taken = 0;
-    for (let found = this.#find(); found !== undefined && taken < MOST_AT_ONCE; found = this.#find()) {
+    // One whose lowcore is being moved leaves the PSW as it is, open for the next: that one has to wait.
+    while (!this.#cpu.interruptionAccepted && taken < MOST_AT_ONCE) {
+      const found = this.#find();
+      if (found === undefined) break;
       // Another CPU may have taken a floating one in between: look again.
       if (found.take()) {
         taken++;

@@ -67,6 +67,8 @@ export interface VcpuStatistics {
   readonly firstRun: number;
   /** Hypercalls finished by real mode, virtual mode and the VMM. */
   readonly hypercalls: readonly number[];
+  /** PSW at the end, two doublewords. */
+  readonly psw: string;
   /** Disassembly of the last instructions, oldest first. */
   readonly lastInstructions: readonly string[];
 }
@@ -337,10 +339,13 @@ export class VcpuThread {
 
   /** What the thread tells at its end: plain data. */
   statistics(): VcpuStatistics {
+    const { mask, address } = this.cpu.psw();
+    const hex = (value: bigint) => value.toString(16).padStart(16, '0');
     return {
       instructions: this.cpu.instructions,
       firstRun: this.#firstRun,
       hypercalls: [...this.hypercalls.finished],
+      psw: `${hex(mask)} ${hex(address)}`,
       lastInstructions: this.cpu.lastInstructions(8),
     };
   }

@@ -2,13 +2,16 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { processUptime } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
-import type { MachineConfig } from '../config.ts';
-import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { Deadlock } from '../../kernel/lib/simulated.ts';
+import { TaskFailure } from '../../kernel/lib/threaded.ts';
+import type { MachineConfig, MachineResult } from '../config.ts';
+import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
 import { simulate, traceText } from '../simulate.ts';
 import { UserError } from '../user_error.ts';
 import { BOOT_OPTIONS, bootConfig, DEFAULT_DRIVE } from './boot_options.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
+import { lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
 import { bootReport } from './report.ts';
 
@@ -34,36 +37,67 @@ export const boot: Command = {
     if (config.drives.some((drive) => drive.file === DEFAULT_DRIVE) && !existsSync(DEFAULT_DRIVE))
       createToyVolume(DEFAULT_DRIVE);
     for (const drive of config.drives) checkDrive(drive.file, drive.readonly);
-    return values.sim === true ? await runSimulated(config, values) : await runThreaded(config, values);
+    const unlock = lockImages(config);
+    try {
+      return values.sim === true ? await runSimulated(config, values) : await runThreaded(config, values);
+    } finally {
+      for (const release of unlock) release();
+    }
   },
 };
 
+/** Takes every image that may be written; all or none. */
+function lockImages(config: MachineConfig): (() => void)[] {
+  const locks: (() => void)[] = [];
+  try {
+    for (const drive of config.drives) if (!drive.readonly) locks.push(lockImage(drive.file));
+    return locks;
+  } catch (error) {
+    for (const release of locks) release();
+    throw error;
+  }
+}
+
+/** What the user did to end the run before the guest did. */
+class Interruption {
+  why: string | undefined;
+  readonly #cancel: () => void;
+  readonly #signal = () => this.#interrupt('interrupted');
+  readonly #stop: () => void;
+
+  /** Listens for Ctrl-C and SIGTERM, and waits for the time-out. A second Ctrl-C ends the process at once. */
+  constructor(seconds: number, stop: () => void) {
+    this.#stop = stop;
+    process.on('SIGINT', this.#signal);
+    process.on('SIGTERM', this.#signal);
+    this.#cancel = after(seconds * 1000, () => this.#interrupt(`no end within ${seconds} s (--timeout)`));
+  }
+  #interrupt(why: string): void {
+    if (this.why !== undefined) process.exit(130);
+    this.why = why;
+    this.#stop();
+  }
+  end(): void {
+    this.#cancel();
+    process.off('SIGINT', this.#signal);
+    process.off('SIGTERM', this.#signal);
+  }
+}
+
 async function runThreaded(config: MachineConfig, values: Values): Promise<number> {
   const machine = new ThreadedMachine(config, values.verbose === true ? 'info' : 'warn');
-  let interrupted: string | undefined;
-  const interrupt = (why: string) => {
-    if (interrupted !== undefined) process.exit(130);
-    interrupted = why;
-    machine.stop();
-  };
-  const onSignal = () => interrupt('interrupted');
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  const seconds = values.timeout as number;
-  const cancel = after(seconds * 1000, () => interrupt(`no end within ${seconds} s (--timeout)`));
+  const interruption = new Interruption(values.timeout as number, () => machine.stop());
   try {
     const run = await machine.run();
     if (values.stats !== undefined) writeStats(values.stats as string, run);
     process.stdout.write(bootReport(run.result, run.trace));
-    if (interrupted !== undefined) return ended(`the guest was stopped: ${interrupted}`, 1);
-    return run.result.status === 0 ? 0 : ended(run.result.reason, run.result.status);
+    return ended(run.result, run.actors, interruption.why);
   } catch (error) {
-    if (interrupted !== undefined) return ended(`the guest was stopped: ${interrupted}`, 1);
+    // A thread that had to be ended by force after the user's wish is no news.
+    if (interruption.why !== undefined) return ended({ status: 1, reason: '' }, {}, interruption.why);
     throw error;
   } finally {
-    cancel();
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
+    interruption.end();
   }
 }
 
@@ -88,20 +122,43 @@ function writeStats(file: string, run: ThreadedRun): void {
 }
 
 async function runSimulated(config: MachineConfig, values: Values): Promise<number> {
-  const run = await simulate(config, {
-    output: (bytes) => process.stdout.write(bytes),
-    log: (line) => {
-      if (values.verbose === true) process.stderr.write(`${line}\n`);
-    },
-  });
-  if (config.trace.length > 0 && values.trace !== undefined) process.stderr.write(traceText(run.trace));
-  process.stdout.write(
-    `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
-  );
-  return run.result.status === 0 ? 0 : ended(run.result.reason, run.result.status);
+  const interruption = new Interruption(values.timeout as number, () => {});
+  try {
+    const run = await simulate(config, {
+      output: (bytes) => process.stdout.write(bytes),
+      log: (line) => {
+        if (values.verbose === true) process.stderr.write(`${line}\n`);
+      },
+      interrupted: () => interruption.why !== undefined,
+    });
+    if (values.trace !== undefined) process.stderr.write(traceText(run.trace));
+    process.stdout.write(
+      `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
+    );
+    return ended(run.result, run.actors, interruption.why);
+  } catch (error) {
+    if (error instanceof TaskFailure || error instanceof Deadlock) throw new ThreadDied('of the simulation', error);
+    throw error;
+  } finally {
+    interruption.end();
+  }
 }
 
-function ended(reason: string, status: number): number {
+/** Says why a run did not end well, and where each CPU was; returns the exit status. */
+function ended(
+  result: Pick<MachineResult, 'status' | 'reason'>,
+  actors: Readonly<Record<string, unknown>>,
+  interrupted?: string,
+): number {
+  if (interrupted === undefined && result.status === 0) return 0;
+  const reason = interrupted === undefined ? result.reason : `the guest was stopped: ${interrupted}`;
   process.stderr.write(`minivisor: ${reason}\n`);
-  return status;
+  for (const [name, actor] of Object.entries(actors)) {
+    if (!name.startsWith('vcpu')) continue;
+    const { psw, lastInstructions } = actor as { psw: string; lastInstructions: string[] };
+    process.stderr.write(
+      `${name}: PSW ${psw}; last instructions:\n${lastInstructions.map((line) => `  ${line}\n`).join('')}`,
+    );
+  }
+  return interrupted === undefined ? result.status : 1;
 }

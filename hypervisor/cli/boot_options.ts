@@ -22,6 +22,9 @@ const LIOBN = 0x80000000;
 export const WINDOW_SIZE = 0x40000000;
 export const BAR_ADDRESS = 0x100_8000_0000;
 
+/** Locked memory for tables and working sets beside guest RAM. */
+const MEMLOCK_TABLES = 64 << 20;
+
 export const BOOT_OPTIONS: readonly OptionRow[] = [
   {
     name: 'machine',
@@ -84,7 +87,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'memlock',
     kind: 'size',
     value: 'SIZE',
-    help: 'locked-memory limit of the VMM; without it guest RAM plus 64M',
+    help: 'locked-memory limit of the VMM; without it enough for the machine',
   },
   {
     name: 'memory-pressure',
@@ -145,12 +148,18 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     drives,
     dmaPort: true,
     tce: values.tce as TceTier,
-    lockLimit: ((values.memlock as number | undefined) ?? memory + (64 << 20)) / 4096,
+    lockLimit:
+      ((values.memlock as number | undefined) ?? defaultMemlock(memory, values['memory-pressure'] === true)) / 4096,
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
     trace: ['vfio_ccw_[QK]?', ...trace],
   };
+}
+
+/** Enough for RAM and tables; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
+function defaultMemlock(memory: number, pageByPage: boolean): number {
+  return memory + MEMLOCK_TABLES + (pageByPage ? WINDOW_SIZE : 0);
 }
 
 /** What the toy guest learns from its command line. */

@@ -62,17 +62,23 @@ function duration(io: ReadonlyMap<string, number>): number {
   return (io.get('Q7') as number) - (io.get('Q3') as number);
 }
 
-/** Times of the steps of every I/O that went from Q3 to Q7 with each step once; halted, cleared and split ones are passed over. */
+/**
+ * Times of the steps of every I/O that went from Q3 to Q7, each step's first, on one subchannel: others may be busy
+ * at the same time. Halted and cleared ones are passed over.
+ */
 function completeIos(steps: readonly TraceRecord[]): Map<string, number>[] {
   const complete: Map<string, number>[] = [];
-  let io = new Map<string, number>();
+  const ios = new Map<number, Map<string, number>>();
   for (const record of steps) {
     const step = record.event.slice(-2);
-    if (step === 'Q3') io = new Map();
+    const schid = record.args[0] & 0xffff;
+    if (step === 'Q3') ios.set(schid, new Map());
+    const io = ios.get(schid);
+    if (io === undefined) continue;
     if (!io.has(step)) io.set(step, record.time);
     if (STEPS.every(([name]) => io.has(name))) {
       complete.push(io);
-      io = new Map();
+      ios.delete(schid);
     }
   }
   return complete;

@@ -1,9 +1,9 @@
 /** Guest RAM as the VMM reaches it: guest-physical to the VMM's mapping, then through its page table. */
 import { Errno } from '../../kernel/include/uapi/errno.ts';
+import { AddressSpace } from '../../kernel/lib/address_space.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import type { SharedMap } from '../../kernel/lib/shared_map.ts';
 import type { Task } from '../../kernel/lib/task.ts';
-import { AddressSpace } from '../../kernel/mm/address_space.ts';
 import { type GuestMemory, PGM, ProgramInterruption } from '../machine_api.ts';
 
 export class GuestRam implements GuestMemory {

@@ -45,7 +45,7 @@ function* realizeDmaPort(vmm: Vmm): Task {
   const { hypercalls, memory, config } = vmm;
   // Frames can only move when RAM is not pinned as a whole: then every page is pinned when it is mapped.
   const preregister = !config.memoryPressure;
-  const container = yield* openSpaprContainer(vmm);
+  const container = yield* openSpaprContainer(vmm, preregister);
   const device = yield* VFIOPCIDevice.realize(vmm, { host: DMA_PORT.host, container });
   const table = yield* SpaprTceTable.create(vmm, {
     liobn: DMA_LIOBN,

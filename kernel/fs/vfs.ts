@@ -77,7 +77,8 @@ export class Vfs {
         if (node.target.startsWith('/')) at = '';
         continue;
       }
-      if ((parts.length > 0 || directory) && node.kind !== 'directory' && node.kind !== 'link') throw new Errno('ENOTDIR', path);
+      if ((parts.length > 0 || directory) && node.kind !== 'directory' && node.kind !== 'link')
+        throw new Errno('ENOTDIR', path);
       at = next;
     }
     return at === '' ? '/' : at;

@@ -6,10 +6,10 @@
  * What real mode reads without a lock is freed only after this vCPU has left the guest: see `vcpu_requests.ts`.
  */
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { AddressSpace } from '../lib/address_space.ts';
 import type { HostMemory } from '../lib/host_memory.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import type { Tracer } from '../lib/trace.ts';
-import { AddressSpace } from '../mm/address_space.ts';
 import { TceOps } from '../ppc/tce_ops.ts';
 import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
 import { checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
@@ -45,8 +45,9 @@ export interface RealModeOptions {
 
 /** One per vCPU thread. */
 export class RealMode {
-  readonly #memory: HostMemory;
+  readonly #i32: Int32Array;
   readonly #tce: SpaprTce;
+  /** Word numbers of the switches. */
   readonly #enabled: number;
   readonly #radix: number;
 
@@ -56,10 +57,10 @@ export class RealMode {
     const requests = new VcpuRequests(memory, map, options.attentionOffset);
     space.onCodeWritten = (va) => requests.codeWritten(va);
     const written = (va: number, hpa: number) => space.written(va, hpa);
-    this.#memory = memory;
+    this.#i32 = memory.i32;
     this.#tce = new SpaprTce(memory, map, new TceOps(memory, map.kvm, phbBase, { written, tracer: options.tracer }));
-    this.#enabled = map.kvm + KVM_HEADER.offset.enabled;
-    this.#radix = map.kvm + KVM_HEADER.offset.radix;
+    this.#enabled = (map.kvm + KVM_HEADER.offset.enabled) >>> 2;
+    this.#radix = (map.kvm + KVM_HEADER.offset.radix) >>> 2;
   }
 
   /** High word of what a successful H_GET_TCE returned. */
@@ -73,7 +74,7 @@ export class RealMode {
 
   /** Whether the kernel answers this call at all; a call that is not enabled goes to the VMM at once. */
   enabled(nr: number): boolean {
-    return (this.#memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
+    return (this.#i32[this.#enabled] & hcallSwitch(nr)) !== 0;
   }
 
   /**
@@ -91,8 +92,7 @@ export class RealMode {
     arg4Hi: number,
     arg4Lo: number,
   ): number {
-    const memory = this.#memory;
-    if (memory.load(this.#radix) !== 0 || (memory.load(this.#enabled) & hcallSwitch(nr)) === 0) return H_TOO_HARD;
+    if (this.#i32[this.#radix] !== 0 || !this.enabled(nr)) return H_TOO_HARD;
     const tce = this.#tce;
     const stt = tce.find(liobnHi, liobnLo);
     if (stt === 0) return H_TOO_HARD;

@@ -4,13 +4,18 @@
  *
  * | words | written by | rule |
  * |---|---|---|
- * | header | kernel | atomic words; a vCPU that misses a change is answered as before it |
- * | table, region and link slots | kernel | all other words first, then the word that makes the slot live; that word is cleared first, and nothing it named is freed before every vCPU has left real mode (`vcpu_requests.ts`) |
+ * | header | kernel | a vCPU that misses a change is answered as before it |
+ * | pointers, links, slots | kernel | the words of a slot first, then what makes it live: a pointer to a guest table, a link to a hardware table, a region's number of pages; that is cleared first, and nothing is freed or used again before every vCPU has left real mode (`vcpu_requests.ts`) |
  * | `mapped` of a region | any thread | atomic; +1 only while it is not 0, -1 only while it is above 1 |
  * | guest views | any thread, and the VMM through mmap | two 32-bit words per entry, each atomic: vCPUs that race on one entry may mix the halves of what they wrote |
  * | hardware tables, `it_userspace` | any thread | under the lock bit of the entry's `it_userspace` word: see `kernel/ppc/tce_ops.ts` |
  *
  * Native byte order, except for hardware tables.
+ *
+ * Real mode reads with plain loads, for an atomic one costs a call of several nanoseconds in JavaScript. What makes it
+ * right: a word is never torn; the words of a slot do not change while it is live; a guest table is reached through its
+ * pointer and a hardware table through its link, each stored after the words behind it, so that every address depends
+ * on the load before; a region is looked at again after the atomic count of a new entry.
  */
 import { AREA } from '../lib/shared_map.ts';
 import { bytes, s32, struct, u32 } from '../lib/struct.ts';
@@ -37,7 +42,6 @@ export const KVM_STT = struct(
   'kvmppc_spapr_tce_table',
   'le',
   {
-    live: u32,
     liobn: u32,
     /** log2 of the guest's IOMMU page. */
     pageShift: u32,
@@ -48,11 +52,15 @@ export const KVM_STT = struct(
     offsetLo: u32,
     /** HPA of the guest view: `size` 64-bit words. */
     view: u32,
-    reserved: u32,
+    /** Most hardware entries per guest entry in an attached table; 0 without one. */
+    subpages: u32,
+    /** Bytes of `tables` in use. */
+    tablesEnd: u32,
+    reserved: bytes(32),
     /** HPAs of the attached {@link IOMMU_TABLE} slots; 0 where there is none. */
     tables: bytes(4 * KVM_TCE_LINKS),
   },
-  { size: 64, offsets: { tables: 32 } },
+  { size: 96, offsets: { tables: 64 } },
 );
 
 /** iommu_table (arch/powerpc/include/asm/iommu.h): a hardware table. */
@@ -101,12 +109,15 @@ export const KVM_STTS = 32;
 export const IOMMU_TABLES = 64;
 export const IOMMU_MEMS = 64;
 
-const sttBase = KVM_HEADER.size;
+/** Words that name the live guest tables' slots, 0 for none. */
+const pointerBase = KVM_HEADER.size;
+const sttBase = pointerBase + 4 * KVM_STTS;
 const tableBase = sttBase + KVM_STTS * KVM_STT.size;
 const memBase = tableBase + IOMMU_TABLES * IOMMU_TABLE.size;
 
 /** Where the parts of the area begin. */
 export const KVM_AREA = {
+  sttPointer: pointerBase,
   stt: sttBase,
   table: tableBase,
   mem: memBase,

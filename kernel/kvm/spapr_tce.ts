@@ -16,7 +16,7 @@ import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import type { TceOps } from '../ppc/tce_ops.ts';
-import { IOMMU_TABLE, KVM_AREA, KVM_STT, KVM_STTS, KVM_TCE_LINKS } from './kvm_area.ts';
+import { IOMMU_TABLE, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 
 const { H_SUCCESS, H_PARAMETER, H_TOO_HARD } = HCALL_RETURN;
 const OFFSET = KVM_STT.offset;
@@ -32,38 +32,39 @@ export class SpaprTce {
   /** What the last successful {@link get} found. */
   outHi = 0;
   outLo = 0;
-  readonly #memory: HostMemory;
+  readonly #i32: Int32Array;
   readonly #memslots: Memslots;
   readonly #ops: TceOps;
+  /** Word numbers of the pointers to guest tables. */
   readonly #first: number;
   readonly #end: number;
 
   constructor(memory: HostMemory, map: SharedMap, ops: TceOps) {
-    this.#memory = memory;
+    this.#i32 = memory.i32;
     this.#memslots = new Memslots(memory, map.memslots);
     this.#ops = ops;
-    this.#first = map.kvm + KVM_AREA.stt;
-    this.#end = this.#first + KVM_STTS * KVM_STT.size;
+    this.#first = (map.kvm + KVM_AREA.sttPointer) >>> 2;
+    this.#end = this.#first + KVM_STTS;
   }
 
   /** The table of a LIOBN (kvmppc_find_table), or 0. LIOBNs have 32 bits. */
   find(liobnHi: number, liobnLo: number): number {
     if (liobnHi !== 0) return 0;
-    const memory = this.#memory;
-    for (let stt = this.#first; stt < this.#end; stt += KVM_STT.size)
-      if (memory.load(stt + OFFSET.live) !== 0 && memory.load(stt + OFFSET.liobn) === (liobnLo | 0)) return stt;
+    for (let at = this.#first; at < this.#end; at++) {
+      const stt = this.#i32[at];
+      if (stt !== 0 && this.#i32[(stt + OFFSET.liobn) >>> 2] === (liobnLo | 0)) return stt;
+    }
     return 0;
   }
 
   /** Entries of a table. */
   size(stt: number): number {
-    return this.#memory.load(stt + OFFSET.size);
+    return this.#i32[(stt + OFFSET.size) >>> 2];
   }
 
   /** Number of the entry for a bus address, or -1 when it is not page-aligned or outside the window. */
   index(stt: number, iobaHi: number, iobaLo: number): number {
-    const memory = this.#memory;
-    const shift = memory.load(stt + OFFSET.pageShift);
+    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
     let page: number;
     if (shift < 32) {
       if ((iobaLo & ((1 << shift) - 1)) !== 0) return -1;
@@ -73,28 +74,22 @@ export class SpaprTce {
       page = iobaHi >>> (shift - 32);
     }
     // Page numbers have at most 52 bits: exact.
-    const start = (memory.load(stt + OFFSET.offsetHi) >>> 0) * WORD + (memory.load(stt + OFFSET.offsetLo) >>> 0);
+    const start =
+      (this.#i32[(stt + OFFSET.offsetHi) >>> 2] >>> 0) * WORD + (this.#i32[(stt + OFFSET.offsetLo) >>> 2] >>> 0);
     const index = page - start;
-    return index >= 0 && index < memory.load(stt + OFFSET.size) ? index | 0 : -1;
+    return index >= 0 && index < this.#i32[(stt + OFFSET.size) >>> 2] ? index | 0 : -1;
   }
 
   /** Hardware entries per guest entry in the attached table with the smallest pages: how much work an entry is. */
   subpages(stt: number): number {
-    const memory = this.#memory;
-    const shift = memory.load(stt + OFFSET.pageShift);
-    let most = 0;
-    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
-      const table = memory.load(link);
-      if (table !== 0) most = Math.max(most, 1 << (shift - memory.load(table + TABLE_SHIFT)));
-    }
-    return most;
+    return this.#i32[(stt + OFFSET.subpages) >>> 2];
   }
 
   /** H_GET_TCE: the guest's own value, also where no page is mapped. */
   get(stt: number, index: number): number {
-    const at = this.#memory.load(stt + OFFSET.view) + index * TCE_SIZE;
-    this.outLo = this.#memory.load(at);
-    this.outHi = this.#memory.load(at + 4);
+    const at = (this.#i32[(stt + OFFSET.view) >>> 2] + index * TCE_SIZE) >>> 2;
+    this.outLo = this.#i32[at];
+    this.outHi = this.#i32[at + 1];
     return H_SUCCESS;
   }
 
@@ -119,18 +114,17 @@ export class SpaprTce {
    * @returns the user page to map (its number), or -1: the VMM must decide.
    */
   validate(stt: number, tceHi: number, tceLo: number): number {
-    const memory = this.#memory;
-    const shift = memory.load(stt + OFFSET.pageShift);
+    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
     const address = tceLo & ~TCE_PERMISSION_MASK;
     if (shift < 32 ? (address & ((1 << shift) - 1)) !== 0 : address !== 0 || (tceHi & ((1 << (shift - 32)) - 1)) !== 0)
       return -1;
     const hva = this.#memslots.hva((tceHi >>> 0) * WORD + (address >>> 0));
     if (hva < 0) return -1;
     const page = hva / PAGE_SIZE;
-    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
-      const table = memory.load(link);
-      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
-      if (!this.#ops.mappable(table, page, 1 << (shift - memory.load(table + TABLE_SHIFT)))) return -1;
+    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+      const table = this.#i32[link >>> 2];
+      if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
+      if (!this.#ops.mappable(table, page, 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]))) return -1;
     }
     return page;
   }
@@ -147,19 +141,23 @@ export class SpaprTce {
   }
 
   #store(stt: number, index: number, hi: number, lo: number): void {
-    const at = this.#memory.load(stt + OFFSET.view) + index * TCE_SIZE;
-    this.#memory.store(at, lo);
-    this.#memory.store(at + 4, hi);
+    const at = (this.#i32[(stt + OFFSET.view) >>> 2] + index * TCE_SIZE) >>> 2;
+    this.#i32[at] = lo;
+    this.#i32[at + 1] = hi;
+  }
+
+  /** End of the words in the slot that may name attached tables. */
+  #linksEnd(stt: number): number {
+    return stt + OFFSET.tables + this.#i32[(stt + OFFSET.tablesEnd) >>> 2];
   }
 
   #map(stt: number, index: number, page: number, permission: number): number {
-    const memory = this.#memory;
-    const shift = memory.load(stt + OFFSET.pageShift);
-    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
-      const table = memory.load(link);
+    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
+    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+      const table = this.#i32[link >>> 2];
       // A table whose window was removed is dead: no device can see it, and it takes no more pages.
-      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
-      const subpages = 1 << (shift - memory.load(table + TABLE_SHIFT));
+      if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
+      const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
       const first = index * subpages;
       if (this.#ops.map(table, first, page, subpages, permission) < subpages) {
         this.#ops.unmap(table, first, subpages);
@@ -170,12 +168,11 @@ export class SpaprTce {
   }
 
   #unmap(stt: number, index: number, count: number): number {
-    const memory = this.#memory;
-    const shift = memory.load(stt + OFFSET.pageShift);
-    for (let link = stt + OFFSET.tables; link < stt + OFFSET.tables + KVM_TCE_LINKS * 4; link += 4) {
-      const table = memory.load(link);
-      if (table === 0 || memory.load(table + TABLE_LIVE) === 0) continue;
-      const subpages = 1 << (shift - memory.load(table + TABLE_SHIFT));
+    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
+    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+      const table = this.#i32[link >>> 2];
+      if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
+      const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
       const result = this.#ops.unmap(table, index * subpages, count * subpages);
       if (result !== H_SUCCESS) return result;
     }

@@ -80,6 +80,12 @@ export class SpaprTceTable {
     this.#publish();
   }
 
+  /** The word by which vCPUs find the slot. */
+  get #pointer(): number {
+    const { kvm } = this.#kernel.map;
+    return kvm + KVM_AREA.sttPointer + ((this.slot - kvm - KVM_AREA.stt) / KVM_STT.size) * 4;
+  }
+
   #publish(): void {
     const { memory } = this.#kernel;
     const stt = KVM_STT.at(memory.dv, this.slot);
@@ -89,8 +95,10 @@ export class SpaprTceTable {
     stt.offsetHi = Math.floor(this.offset / 2 ** 32);
     stt.offsetLo = this.offset >>> 0;
     stt.view = this.view;
+    stt.subpages = 0;
+    stt.tablesEnd = 0;
     stt.tables.fill(0);
-    memory.store(this.slot + KVM_STT.offset.live, 1);
+    memory.store(this.#pointer, this.slot);
   }
 
   /** Hardware tables attached now, each with the number of groups that brought it. */
@@ -116,9 +124,20 @@ export class SpaprTceTable {
       if (memory.load(at) !== 0) continue;
       this.#links.push({ table: table.get(), at, groups: new Set([group]) });
       memory.store(at, table.slot);
+      this.#measure();
       return;
     }
     throw new Errno('ENOMEM', `LIOBN 0x${this.liobn.toString(16)}: ${KVM_TCE_LINKS} hardware tables are attached`);
+  }
+
+  /** Tells real mode how far to look, and how much work an entry is. */
+  #measure(): void {
+    const { memory } = this.#kernel;
+    const { offset } = KVM_STT;
+    const end = Math.max(0, ...this.#links.map(({ at }) => at + 4 - this.slot - offset.tables));
+    const subpages = Math.max(0, ...this.#links.map(({ table }) => 2 ** (this.pageShift - table.pageShift)));
+    memory.store(this.slot + offset.subpages, subpages);
+    memory.store(this.slot + offset.tablesEnd, end);
   }
 
   /** Page not larger than the guest's, same start, at least as long (kvm_spapr_tce_attach_iommu_group). */
@@ -142,6 +161,7 @@ export class SpaprTceTable {
     this.#links.splice(this.#links.indexOf(link), 1);
     // While vCPUs may still use the table, the place in the slot is empty but the reference is held.
     this.#kernel.memory.store(link.at, 0);
+    this.#measure();
     yield* this.#requests.flushAll('hardware TCE table in use');
     yield* link.table.put();
   }
@@ -158,7 +178,7 @@ export class SpaprTceTable {
   /** The descriptor is closed: mappings of the view that are left go with it. */
   *release(): Task {
     const { memory, mm } = this.#kernel;
-    memory.store(this.slot + KVM_STT.offset.live, 0);
+    memory.store(this.#pointer, 0);
     while (this.#links.length > 0) yield* this.#unlink(this.#links[0]);
     yield* this.#requests.flushAll('TCE table in use');
     for (const start of this.#mappings) if (mm.vmas.some((vma) => vma.start === start)) mm.munmap(start);

@@ -6,8 +6,8 @@ import { HostBridge, installHostBridge } from '../../devices/physical/phb/host_b
 import { tceCacheEntries } from '../../devices/physical/phb/tce_cache.ts';
 import { TCE_PERMISSION_MASK } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
-import * as ioctls from '../include/uapi/ioctl.ts';
 import type { Ioctl } from '../include/uapi/ioctl.ts';
+import * as ioctls from '../include/uapi/ioctl.ts';
 import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { VFIO_SPAPR_TCE_v2_IOMMU } from '../include/uapi/vfio.ts';
 import { Kernel } from '../kernel.ts';
@@ -19,19 +19,11 @@ import { type Task, until } from '../lib/task.ts';
 import { TaskFailure } from '../lib/threaded.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import { Powernv } from '../ppc/powernv.ts';
-import { VfioCore } from '../vfio/vfio_main.ts';
 import { spaprTceDriver } from '../vfio/vfio_iommu_spapr_tce.ts';
+import { VfioCore } from '../vfio/vfio_main.ts';
 import { bindVfioPci } from '../vfio/vfio_pci.ts';
 import { RealMode } from './book3s_64_vio_hv.ts';
-import {
-  IOMMU_MEM,
-  IOMMU_MEMS,
-  IOMMU_TABLE,
-  IOMMU_TABLES,
-  KVM_AREA,
-  KVM_STT,
-  KVM_STTS,
-} from './kvm_area.ts';
+import { IOMMU_MEM, IOMMU_MEMS, IOMMU_TABLE, IOMMU_TABLES, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 import { Kvm } from './kvm_main.ts';
 import { VcpuRequests } from './vcpu_requests.ts';
 
@@ -65,7 +57,11 @@ export class TestHost {
     this.map = sharedMap({ guestMemory: GUEST_MEMORY, vcpus, hardware: [] });
     this.memory = new HostMemory(createMemory(this.map.size));
     this.simulation = new Simulation(seed);
-    this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, this.map, { lockLimit, seed, log: () => {} });
+    this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, this.map, {
+      lockLimit,
+      seed,
+      log: () => {},
+    });
     this.phbBase = this.map.phb;
     const firstFrame = this.map.firstFrame;
     installHostBridge(this.memory, this.phbBase, {
@@ -172,7 +168,11 @@ export class TestHost {
     const page = KVM_RUN.at(this.memory.dv, run);
     page.hcall_nr = BigInt(nr);
     for (let i = 0; i < 4; i++)
-      this.memory.dv.setBigUint64(run + KVM_RUN.offset.hcall_args + 8 * i, BigInt.asUintN(64, BigInt(args[i] ?? 0)), true);
+      this.memory.dv.setBigUint64(
+        run + KVM_RUN.offset.hcall_args + 8 * i,
+        BigInt.asUintN(64, BigInt(args[i] ?? 0)),
+        true,
+      );
     this.memory.store(run + KVM_RUN.offset.hcall_state, HCALL_STATE.POSTED);
     yield* until('hypercall', () => this.memory.load(run + KVM_RUN.offset.hcall_state) === HCALL_STATE.DONE);
     this.memory.store(run + KVM_RUN.offset.hcall_state, HCALL_STATE.IDLE);
@@ -214,7 +214,11 @@ export class TestHost {
   /** Cancels the default window and creates one at bus address 0. */
   *window(fd: number, pageShift: number, size: number): Task {
     yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_REMOVE, { start_addr: 0 });
-    yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_CREATE, { page_shift: pageShift, window_size: size, levels: 1 });
+    yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_CREATE, {
+      page_shift: pageShift,
+      window_size: size,
+      levels: 1,
+    });
   }
   *mapDma(fd: number, iova: number, vaddr: number, size: number, flags = 3): Task {
     yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_MAP_DMA, { flags, iova, vaddr, size });
@@ -273,8 +277,9 @@ export class TestHost {
 
   #slotsTaken(): number {
     const taken = (base: number, size: number, count: number, word: number) =>
-      Array.from({ length: count }, (_, i) => this.memory.load(this.map.kvm + base + i * size + word)).filter((w) => w !== 0)
-        .length;
+      Array.from({ length: count }, (_, i) => this.memory.load(this.map.kvm + base + i * size + word)).filter(
+        (w) => w !== 0,
+      ).length;
     return (
       taken(KVM_AREA.stt, KVM_STT.size, KVM_STTS, KVM_STT.offset.view) +
       taken(KVM_AREA.table, IOMMU_TABLE.size, IOMMU_TABLES, IOMMU_TABLE.offset.table) +

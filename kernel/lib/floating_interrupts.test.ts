@@ -24,7 +24,7 @@ const operation = fc.oneof(
 
 test('behaves as plain lists do: oldest of the lowest subclass first, summary always true', () => {
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 80 }), (operations) => {
+    fc.property(fc.array(operation, { maxLength: 80, size: 'max' }), (operations) => {
       const floating = fresh();
       let io: { isc: number; io: IoInterruption }[] = [];
       let service: number | undefined;
@@ -32,12 +32,18 @@ test('behaves as plain lists do: oldest of the lowest subclass first, summary al
       for (const op of operations) {
         if (op.kind === 'io') {
           // A subsystem identification has its high bits set on real machines too.
-          const entry = { subsystemId: (0xfe010000 | op.subsystem) >>> 0, intparm: op.intparm, word: op.isc << 27 >>> 0 };
+          const entry = {
+            subsystemId: (0xfe010000 | op.subsystem) >>> 0,
+            intparm: op.intparm,
+            word: (op.isc << 27) >>> 0,
+          };
           expect(floating.addIo(op.isc, entry)).toBe(true);
           io.push({ isc: op.isc, io: entry });
         } else if (op.kind === 'take') {
           const id = op.subsystem === null ? undefined : (0xfe010000 | op.subsystem) >>> 0;
-          const fit = io.filter((e) => (op.mask & (0x80 >> e.isc)) !== 0 && (id === undefined || e.io.subsystemId === id));
+          const fit = io.filter(
+            (e) => (op.mask & (0x80 >> e.isc)) !== 0 && (id === undefined || e.io.subsystemId === id),
+          );
           const best = fit.find((e) => e.isc === Math.min(...fit.map((f) => f.isc)));
           expect(floating.takeIo(op.mask, id)).toEqual(best?.io);
           io = io.filter((e) => e !== best);

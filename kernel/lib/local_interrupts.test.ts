@@ -23,7 +23,7 @@ const operation = fc.oneof(
 
 test('behaves as plain sets do', () => {
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+    fc.property(fc.array(operation, { maxLength: 60, size: 'max' }), (operations) => {
       const local = fresh();
       const senders = new Set<number>();
       let caller: number | undefined;

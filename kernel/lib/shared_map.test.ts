@@ -39,7 +39,7 @@ test('areas do not overlap, pages are aligned, and every frame has its descripto
       fc.integer({ min: 1, max: 8 }),
       fc.array(fc.constantFrom('iop0', 'dma0', 'dma1'), { maxLength: 3 }),
       (megabytes, vcpus, hardware) => {
-        const map = sharedMap({ guestMemory: megabytes << 20 >>> 0, vcpus, hardware });
+        const map = sharedMap({ guestMemory: (megabytes << 20) >>> 0, vcpus, hardware });
         const sorted = areas(map).sort((a, b) => a[1] - b[1]);
         let end = PAGE_SIZE;
         for (const [name, at, size] of sorted) {
@@ -53,7 +53,7 @@ test('areas do not overlap, pages are aligned, and every frame has its descripto
         for (const at of [map.firstFrame, map.pageTable, map.frames, map.css, map.phb, map.kvm, map.size])
           expect(at % PAGE_SIZE).toBe(0);
         for (const { doorbell } of map.actors) expect(doorbell % DOORBELL_SIZE).toBe(0);
-        expect(map.size - map.firstFrame).toBeGreaterThan(megabytes << 20 >>> 0);
+        expect(map.size - map.firstFrame).toBeGreaterThan((megabytes << 20) >>> 0);
         expect(map.size).toBeLessThanOrEqual(2 ** 32);
       },
     ),

@@ -61,13 +61,16 @@ export class Simulation {
     this.#now += ns;
   }
 
-  /**
-   * Runs until `stopped()` holds or no task is left.
-   * @param maxSteps guard against a run that never ends. @throws Deadlock, TaskFailure; Error past `maxSteps`.
-   */
+  /** Runs until `stopped()` holds or no task is left. @throws Deadlock, TaskFailure; Error past `maxSteps` */
   run(stopped: () => boolean, maxSteps = Number.POSITIVE_INFINITY): void {
+    if (!this.advance(stopped, maxSteps)) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
+  }
+
+  /** Makes at most `steps` task steps; returns true when `stopped()` holds or no task is left. @throws Deadlock, TaskFailure */
+  advance(stopped: () => boolean, steps: number): boolean {
     const ready: number[] = [];
-    while (this.#entries.length > 0 && !stopped()) {
+    for (let step = 0; step < steps; step++) {
+      if (this.#entries.length === 0 || stopped()) return true;
       ready.length = 0;
       let deadline = Number.POSITIVE_INFINITY;
       for (let i = 0; i < this.#entries.length; i++) {
@@ -79,8 +82,8 @@ export class Simulation {
       if (ready.length > 0) this.#step(ready[ready.length === 1 ? 0 : this.#random.below(ready.length)]);
       else if (deadline !== Number.POSITIVE_INFINITY) this.#now = deadline;
       else throw new Deadlock(this.#entries.map((e) => `${e.actor.name}/${e.name}: ${e.wait?.what}`));
-      if (this.#steps > maxSteps) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
     }
+    return false;
   }
 
   #step(index: number): void {

@@ -11,8 +11,8 @@ import { Doorbell } from './doorbell.ts';
 import { createMemory, HostMemory } from './host_memory.ts';
 import { delay } from './host_timer.ts';
 import { ringSize } from './ring.ts';
-import { stopMachine } from './stop.ts';
-import { sleep, type Task, until, untilDeadline } from './task.ts';
+import { stopMachine, stopping } from './stop.ts';
+import { sleep, type Task, until } from './task.ts';
 import { TaskFailure, ThreadedActor } from './threaded.ts';
 import { registerTransferHandlers } from './transfer.ts';
 
@@ -81,16 +81,11 @@ test('a stop between the look at the stop word and the wait is not slept through
   }
   const memory = new Interrupted(createMemory(65536));
   const actor = new ThreadedActor('a', memory, bell, AT.stop, clockOrigin());
-  let slept = false;
-  actor.spawn(
-    'waits',
-    (function* (): Task {
-      yield* untilDeadline('nothing', () => false, actor.now() + 300e6);
-      slept = true;
-    })(),
-  );
+  actor.spawn('sleeps', sleep(actor, 2e9));
+  const start = actor.now();
   actor.run();
-  expect(slept).toBe(false);
+  expect(memory.load(AT.stop)).toBe(1);
+  expect(actor.now() - start).toBeLessThan(1.5e9);
 });
 
 test('a failing task rejects the run with the names of thread and task', async () => {
@@ -163,16 +158,10 @@ test('the error of a task names actor and task on its own thread too', () => {
   expect(() => actor.run()).toThrow(TaskFailure);
 });
 
-test('stopping the machine ends every actor of the map', () => {
-  const { memory, map } = smallMachine(1);
-  for (const { name, doorbell } of map.actors) {
-    const actor = new ThreadedActor(name, memory, doorbell, map.control.stop, clockOrigin());
-    actor.spawn(
-      'waits',
-      until('nothing', () => false),
-    );
-    stopMachine(memory, map);
-    actor.run();
-    memory.store(map.control.stop, 0);
-  }
+test('stopping the machine sets the stop word and rings every doorbell of the map', () => {
+  const { memory, map } = smallMachine(1, 2);
+  const sequences = () => map.actors.map(({ doorbell }) => new Doorbell(memory, doorbell).sequence());
+  expect([stopping(memory, map), ...sequences()]).toEqual([false, ...map.actors.map(() => 0)]);
+  stopMachine(memory, map);
+  expect([stopping(memory, map), ...sequences()]).toEqual([true, ...map.actors.map(() => 1)]);
 });

@@ -65,7 +65,7 @@ export class Tracer {
  * a closing one stands for itself.
  */
 export function matchTrace(pattern: string): TraceEvent[] {
-  const source = pattern.replace(/\[([^\]]+)\]|[^]/g, (part, set?: string) => {
+  const source = pattern.replace(/\[([^\]]+)\]|[\s\S]/g, (part, set?: string) => {
     if (set !== undefined) return `(?:${alternatives(set)})`;
     return part === '*' ? '.*' : part === '?' ? '.' : part.replace(/[.+^${}()|[\]\\]/, '\\$&');
   });

@@ -2,13 +2,14 @@
  * Moving page frames: what a real kernel does for compaction, NUMA balancing and memory hot-unplug, and the reason
  * why DMA needs pins. Kernel only.
  */
+
+import { FAULT, PTE } from '../lib/address_space.ts';
+import { PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Random } from '../lib/random.ts';
 import { type Actor, sleep, type Task } from '../lib/task.ts';
 import type { Tracer } from '../lib/trace.ts';
-import { FAULT, PTE } from './address_space.ts';
 import type { Mm } from './mm.ts';
-import { PG } from './page.ts';
 
 /** Moves the frame under `va` elsewhere; false when it is pinned, in use, unmovable or not there. */
 export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tracer): Task<boolean> {

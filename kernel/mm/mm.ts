@@ -2,12 +2,13 @@
  * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
  */
 import { Errno } from '../include/uapi/errno.ts';
+import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
+import { PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { type Task, until } from '../lib/task.ts';
-import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from './address_space.ts';
-import { PageAllocator, PG } from './page.ts';
+import { PageAllocator } from './page.ts';
 
 /** One mapping: a range of virtual pages. */
 export interface Vma {

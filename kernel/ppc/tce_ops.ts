@@ -43,6 +43,7 @@ export interface TceOpsOptions {
 export class TceOps {
   readonly regions: MmIommuMemory;
   readonly #memory: HostMemory;
+  readonly #i32: Int32Array;
   readonly #phbBase: number;
   readonly #written: TceOpsOptions['written'];
   readonly #tracer: Tracer | undefined;
@@ -55,6 +56,7 @@ export class TceOps {
   constructor(memory: HostMemory, area: number, phbBase: number, options: TceOpsOptions) {
     this.regions = new MmIommuMemory(memory, area);
     this.#memory = memory;
+    this.#i32 = memory.i32;
     this.#phbBase = phbBase;
     this.#written = options.written;
     this.#tracer = options.tracer;
@@ -62,7 +64,7 @@ export class TceOps {
 
   /** Whether `count` entries could map the user pages from `page` on: nothing is changed. */
   mappable(table: number, page: number, count: number): boolean {
-    const shift = this.#memory.load(table + OFFSET.pageShift);
+    const shift = this.#i32[(table + OFFSET.pageShift) >>> 2];
     for (let i = 0; i < count; i++)
       if (this.regions.lookupShift(page + i * (1 << (shift - PAGE_SHIFT)), shift) === 0) return false;
     return true;
@@ -74,7 +76,7 @@ export class TceOps {
    * @param permission TCE bits, not 0. @returns how many were mapped.
    */
   map(table: number, first: number, page: number, count: number, permission: number): number {
-    const pagesPerEntry = 1 << (this.#memory.load(table + OFFSET.pageShift) - PAGE_SHIFT);
+    const pagesPerEntry = 1 << (this.#i32[(table + OFFSET.pageShift) >>> 2] - PAGE_SHIFT);
     let done = 0;
     while (done < count) {
       const batch = Math.min(count - done, TCE_BATCH);
@@ -87,16 +89,16 @@ export class TceOps {
 
   #mapBatch(table: number, first: number, page: number, count: number, permission: number): number {
     const memory = this.#memory;
-    const userspace = memory.load(table + OFFSET.userspace);
+    const userspace = this.#i32[(table + OFFSET.userspace) >>> 2];
     if (userspace === 0) return 0;
-    const shift = memory.load(table + OFFSET.pageShift);
-    const hardware = memory.load(table + OFFSET.table);
+    const shift = this.#i32[(table + OFFSET.pageShift) >>> 2];
+    const hardware = this.#i32[(table + OFFSET.table) >>> 2];
     const bits = HARDWARE_PERMISSION[permission];
     let mapped = 0;
     for (; mapped < count; mapped++) {
       const user = page + (mapped << (shift - PAGE_SHIFT));
-      const region = this.regions.lookupShift(user, shift);
-      if (region === 0 || !this.regions.mappedInc(region)) break;
+      const region = this.regions.take(user, shift);
+      if (region === 0) break;
       const cell = userspace + (first + mapped) * 4;
       const old = this.#lockEntry(cell);
       if (old < 0) {
@@ -113,33 +115,32 @@ export class TceOps {
 
   /**
    * Clears `count` entries; those that are clear stay so.
-   * @returns H_SUCCESS; H_TOO_HARD with a part cleared when an entry stayed locked, or was mapped by someone who keeps
-   *   no `it_userspace` (a v1 container).
+   * @returns H_SUCCESS; H_TOO_HARD when entries stayed locked, which are left, or were mapped by someone who keeps no
+   *   `it_userspace` (a v1 container).
    */
   unmap(table: number, first: number, count: number): number {
     const memory = this.#memory;
-    const hardware = memory.load(table + OFFSET.table);
-    const userspace = memory.load(table + OFFSET.userspace);
+    const hardware = this.#i32[(table + OFFSET.table) >>> 2];
+    const userspace = this.#i32[(table + OFFSET.userspace) >>> 2];
     if (userspace === 0) return this.#allClear(hardware, first, count) ? H_SUCCESS : H_TOO_HARD;
+    let result: number = H_SUCCESS;
     for (let done = 0; done < count; done += TCE_BATCH) {
       const batch = Math.min(count - done, TCE_BATCH);
-      let result: number = H_SUCCESS;
       for (let entry = first + done; entry < first + done + batch; entry++) {
         const cell = userspace + entry * 4;
-        if (memory.load(cell) === 0) continue;
+        if (this.#i32[cell >>> 2] === 0) continue;
         const old = this.#lockEntry(cell);
         if (old < 0) {
           result = H_TOO_HARD;
-          break;
+          continue;
         }
         const before = old === 0 ? 0 : exchangeTce(memory, hardware, entry, 0);
         memory.store(cell, 0);
         if (old !== 0) this.#remember(old, before);
       }
       if (this.#replaced > 0) this.#killAndRelease(table, first + done, batch);
-      if (result !== H_SUCCESS) return result;
     }
-    return H_SUCCESS;
+    return result;
   }
 
   #allClear(hardware: number, first: number, count: number): boolean {
@@ -175,15 +176,15 @@ export class TceOps {
   }
 
   #markWritten(table: number, page: number, tce: number): void {
-    const pages = 1 << (this.#memory.load(table + OFFSET.pageShift) - PAGE_SHIFT);
+    const pages = 1 << (this.#i32[(table + OFFSET.pageShift) >>> 2] - PAGE_SHIFT);
     const hpa = (tce & ~(PAGE_SIZE - 1)) >>> 0;
     for (let i = 0; i < pages; i++) this.#written((page + i) * PAGE_SIZE, hpa + i * PAGE_SIZE);
   }
 
   /** TCE kill in every PE that uses the table: nothing that was cached or under way is left on return. */
   kill(table: number, first: number, count: number): void {
-    const window = this.#memory.load(table + OFFSET.window);
-    for (let pes = this.#memory.load(table + OFFSET.pes); pes !== 0; pes &= pes - 1) {
+    const window = this.#i32[(table + OFFSET.window) >>> 2];
+    for (let pes = this.#i32[(table + OFFSET.pes) >>> 2]; pes !== 0; pes &= pes - 1) {
       const pe = 31 - Math.clz32(pes & -pes);
       tceKillRm(this.#memory, this.#phbBase, pe, first, count, window);
       this.#tracer?.point('tce_kill', pe, first, count);

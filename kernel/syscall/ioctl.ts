@@ -4,9 +4,9 @@
  */
 import { Errno } from '../include/uapi/errno.ts';
 import type { Ioctl } from '../include/uapi/ioctl.ts';
+import type { AddressSpace } from '../lib/address_space.ts';
 import type { Fields, Struct, View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
-import type { AddressSpace } from '../mm/address_space.ts';
 
 /** A row's handler. `view` is a private copy of the argument structure; with a plain value it is absent. */
 // biome-ignore lint/suspicious/noExplicitAny: one table mixes structures

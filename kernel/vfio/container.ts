@@ -2,8 +2,8 @@
 import { Errno } from '../include/uapi/errno.ts';
 import { VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION, VFIO_SET_IOMMU } from '../include/uapi/ioctl.ts';
 import { VFIO_API_VERSION } from '../include/uapi/vfio.ts';
+import type { AddressSpace } from '../lib/address_space.ts';
 import { Mutex, type Task } from '../lib/task.ts';
-import type { AddressSpace } from '../mm/address_space.ts';
 import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
@@ -28,13 +28,12 @@ export class VfioContainer {
   }
 
   #rows() {
-    const container = this;
     return [
       row(VFIO_GET_API_VERSION, function* () {
         return VFIO_API_VERSION;
       }),
-      row(VFIO_CHECK_EXTENSION, (extension) => container.#checkExtension(extension)),
-      row(VFIO_SET_IOMMU, (type) => container.#setIommu(type)),
+      row(VFIO_CHECK_EXTENSION, (extension) => this.#checkExtension(extension)),
+      row(VFIO_SET_IOMMU, (type) => this.#setIommu(type)),
     ];
   }
 

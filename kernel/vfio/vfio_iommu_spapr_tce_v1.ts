@@ -3,9 +3,9 @@
  * tce_iommu_unuse_page). The tables have no `it_userspace`, so hypercalls leave them alone.
  */
 import { TCE_PCI_WRITE, TCE_PERMISSION_MASK } from '../include/arch/ppc/tce.ts';
+import { MMAP_BASE } from '../lib/address_space.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task } from '../lib/task.ts';
-import { MMAP_BASE } from '../mm/address_space.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import type { Powernv } from '../ppc/powernv.ts';
 import type { TableRange } from './vfio_iommu_spapr_tce_windows.ts';

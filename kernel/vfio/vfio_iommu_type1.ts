@@ -146,7 +146,8 @@ export class Type1Iommu implements VfioIommu {
   /** VFIO_IOMMU_MAP_DMA, checks in the order of facts 2.1. */
   *#map(map: View<typeof vfio_iommu_type1_dma_map.fields>): Task<number> {
     const { flags, vaddr, iova, size } = map;
-    const refuse = (what: string) => new Errno('EINVAL', `VFIO_IOMMU_MAP_DMA iova ${hex(iova)} size ${hex(size)}: ${what}`);
+    const refuse = (what: string) =>
+      new Errno('EINVAL', `VFIO_IOMMU_MAP_DMA iova ${hex(iova)} size ${hex(size)}: ${what}`);
     const prot = flags & (MAP.READ | MAP.WRITE);
     const setVaddr = (flags & MAP.VADDR) !== 0;
     if ((flags & ~(MAP.READ | MAP.WRITE | MAP.VADDR)) !== 0) throw refuse(`flags ${hex(flags)}`);
@@ -176,7 +177,8 @@ export class Type1Iommu implements VfioIommu {
     const refuse = (what: string) => new Errno('EINVAL', `VFIO_IOMMU_UNMAP_DMA iova ${hex(iova)}: ${what}`);
     if ((flags & ~(UNMAP.GET_DIRTY_BITMAP | UNMAP.ALL | UNMAP.VADDR)) !== 0) throw refuse(`flags ${hex(flags)}`);
     if ((flags & UNMAP.GET_DIRTY_BITMAP) !== 0) throw refuse('dirty tracking is off');
-    if ((flags & UNMAP.VADDR) !== 0) throw new Errno('EBUSY', 'VFIO_IOMMU_UNMAP_DMA: mediated devices use the addresses');
+    if ((flags & UNMAP.VADDR) !== 0)
+      throw new Errno('EBUSY', 'VFIO_IOMMU_UNMAP_DMA: mediated devices use the addresses');
     const all = (flags & UNMAP.ALL) !== 0;
     if (all) {
       if (iova !== 0 || unmap.size !== 0) throw refuse('UNMAP_FLAG_ALL takes iova 0 and size 0');

@@ -6,10 +6,10 @@ import {
   vfio_iommu_type1_info,
   vfio_iommu_type1_info_dma_avail,
 } from '../include/uapi/vfio.ts';
+import type { AddressSpace } from '../lib/address_space.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
-import type { AddressSpace } from '../mm/address_space.ts';
 import { infoCapabilities } from './info_cap.ts';
 
 /**

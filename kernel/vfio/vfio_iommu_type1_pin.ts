@@ -67,7 +67,8 @@ export class Type1KernelUsers implements VfioKernelUsers {
 
   *#pin(device: VfioDevice, iova: number, prot: number): Task<number> {
     const entry = this.#tree.find(iova, PAGE_SIZE);
-    if (entry === undefined || entry.unmapping) throw new Errno('EINVAL', `${device.name}: iova ${hex(iova)} not mapped`);
+    if (entry === undefined || entry.unmapping)
+      throw new Errno('EINVAL', `${device.name}: iova ${hex(iova)} not mapped`);
     if ((entry.prot & prot) !== prot) throw new Errno('EPERM', `${device.name}: iova ${hex(iova)} not writable`);
     const pinned = entry.pins.get(iova);
     if (pinned !== undefined) {

@@ -7,9 +7,10 @@ import * as uapi from '../../kernel/include/uapi/vfio.ts';
 import type { View } from '../../kernel/lib/struct.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import type { Vma } from '../../kernel/mm/mm.ts';
-import type { VfioCcwHost, VfioCcwPrivate } from '../../kernel/s390/cio/vfio_ccw_private.ts';
-import { VfioCcwDevice } from '../../kernel/s390/cio/vfio_ccw_ops.ts';
+import type { CioBus } from '../../kernel/s390/cio/cio_bus.ts';
 import { startCss } from '../../kernel/s390/cio/start_css.ts';
+import type { VfioCcwDevice } from '../../kernel/s390/cio/vfio_ccw_ops.ts';
+import type { VfioCcwHost, VfioCcwPrivate } from '../../kernel/s390/cio/vfio_ccw_private.ts';
 import { registerType1 } from '../../kernel/vfio/vfio_iommu_type1.ts';
 import { VfioCore } from '../../kernel/vfio/vfio_main.ts';
 import { FakeCss } from './fake_css.ts';
@@ -35,12 +36,13 @@ export class CcwFixture extends KernelFixture {
   fd = -1;
   io = -1;
 
-  constructor(options: FixtureOptions = {}, css = new FakeCss([0x1000, 0x1001])) {
+  /** @param bus the channel subsystem; a fake one with two devices when omitted. */
+  constructor(options: FixtureOptions = {}, bus?: (t: KernelFixture) => CioBus) {
     super(options);
-    this.css = css;
+    this.css = new FakeCss([0x1000, 0x1001]);
     this.core = new VfioCore(this.kernel);
     registerType1(this.core);
-    this.host = startCss(this.kernel, this.core, css);
+    this.host = startCss(this.kernel, this.core, bus?.(this) ?? this.css);
     this.ram = this.kernel.mm.mmapAnonymous('guest ram', RAM, true);
   }
 
@@ -62,7 +64,7 @@ export class CcwFixture extends KernelFixture {
     const argument = uapi.fd_argument.make({ fd: this.container });
     yield* user.ioctlBytes(this.group, ioctls.VFIO_GROUP_SET_CONTAINER, uapi.fd_argument.bytes(argument));
     yield* user.ioctl(this.container, ioctls.VFIO_SET_IOMMU, type);
-    yield* this.map(0, this.ram.start, RAM);
+    yield* this.mapDma(0, this.ram.start, RAM);
     this.fd = yield* this.openDevice();
     this.io = yield* this.setEventfd(uapi.VFIO_CCW_IRQ.IO);
   }
@@ -82,12 +84,12 @@ export class CcwFixture extends KernelFixture {
     return fd;
   }
 
-  *map(iova: number, vaddr: number, size: number, flags: number = PROT): Task<number> {
+  *mapDma(iova: number, vaddr: number, size: number, flags: number = PROT): Task<number> {
     const map = uapi.vfio_iommu_type1_dma_map.make({ argsz: 32, flags, iova, vaddr, size });
     return yield* this.user.ioctlStruct(this.container, ioctls.VFIO_IOMMU_MAP_DMA, map);
   }
   /** Returns the size unmapped. */
-  *unmap(iova: number, size: number, flags = 0): Task<number> {
+  *unmapDma(iova: number, size: number, flags = 0): Task<number> {
     const unmap = uapi.vfio_iommu_type1_dma_unmap.make({ argsz: 24, flags, iova, size });
     yield* this.user.ioctlStruct(this.container, ioctls.VFIO_IOMMU_UNMAP_DMA, unmap);
     return unmap.size;
@@ -123,7 +125,11 @@ export class CcwFixture extends KernelFixture {
   }
 
   /** The 124 bytes of a start request. @param extra other ORB bits, by name. */
-  request(cpa: number, orb: { ctrl0?: number; ctrl1?: number; lpm?: number } = {}, fctl = SCSW_FCTL_START_FUNC): Uint8Array {
+  request(
+    cpa: number,
+    orb: { ctrl0?: number; ctrl1?: number; lpm?: number } = {},
+    fctl = SCSW_FCTL_START_FUNC,
+  ): Uint8Array {
     const region = uapi.ccw_io_region.make();
     const { F, P } = ORB_CTRL0.mask;
     region.orb_area = ORB.bytes(ORB.make({ intparm: 0x1234, ctrl0: F | P, lpm: 0x80, cpa, ...orb }));

@@ -2,16 +2,17 @@
  * A kernel for tests: simulated scheduler, memory of its own, and a user process that makes system calls without a
  * VMM, through the kernel's own system-call table.
  */
-import { NR } from '../../kernel/include/uapi/syscall.ts';
-import type { Ioctl } from '../../kernel/include/uapi/ioctl.ts';
-import { Errno } from '../../kernel/include/uapi/errno.ts';
+
 import { EventFd } from '../../kernel/fs/eventfd.ts';
+import { Errno } from '../../kernel/include/uapi/errno.ts';
+import type { Ioctl } from '../../kernel/include/uapi/ioctl.ts';
+import { NR } from '../../kernel/include/uapi/syscall.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import { createMemory, HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { actorAreas, type SharedMap, sharedMap } from '../../kernel/lib/shared_map.ts';
-import { Deadlock, type SimulatedActor, Simulation } from '../../kernel/lib/simulated.ts';
+import { type SimulatedActor, Simulation } from '../../kernel/lib/simulated.ts';
 import type { Fields, View } from '../../kernel/lib/struct.ts';
-import type { Task } from '../../kernel/lib/task.ts';
+import { sleep, type Task } from '../../kernel/lib/task.ts';
 import { enableTrace, readTrace, type TraceRecord } from '../../kernel/lib/trace.ts';
 import type { Vma } from '../../kernel/mm/mm.ts';
 import { SYSCALLS } from '../../kernel/syscall/syscalls.ts';
@@ -46,7 +47,11 @@ export class KernelFixture {
     this.memory = new HostMemory(createMemory(this.map.size));
     this.simulation = new Simulation(seed);
     this.actor = this.simulation.actor('kernel');
-    this.kernel = new Kernel(this.actor, this.memory, this.map, { lockLimit, seed, log: (line) => this.log.push(line) });
+    this.kernel = new Kernel(this.actor, this.memory, this.map, {
+      lockLimit,
+      seed,
+      log: (line) => this.log.push(line),
+    });
     this.user = new User(this.kernel);
     enableTrace(this.memory, this.map.traceEnable, '*');
   }
@@ -102,14 +107,10 @@ export class KernelFixture {
     return outcome;
   }
 
-  /** Lets the kernel work until nothing is left to do, or for `ns` nanoseconds. */
+  /** Lets everything work for `ns` nanoseconds of virtual time. */
   settle(ns = SETTLE_NS): void {
-    const end = this.simulation.now + ns;
-    try {
-      this.simulation.run(() => this.simulation.now >= end, this.simulation.steps + MAX_STEPS);
-    } catch (error) {
-      if (!(error instanceof Deadlock)) throw error;
-    }
+    const timer = this.start(sleep(this.actor, ns));
+    this.simulation.run(() => timer.done, this.simulation.steps + MAX_STEPS);
   }
 
   /** Name of the error a task ends with, or what it returns. */

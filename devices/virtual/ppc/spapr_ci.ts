@@ -1,7 +1,7 @@
 /** H_LOGICAL_CI_LOAD and H_LOGICAL_CI_STORE: cache-inhibited access to device memory (PAPR; QEMU hw/ppc/spapr_hcall.c). */
 import { HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
-import type { HcallResult } from './spapr_hcall.ts';
+import type { HcallResult } from './hcall_result.ts';
 
 /** Guest-physical addresses behind which a device answers. */
 export interface CiWindow {

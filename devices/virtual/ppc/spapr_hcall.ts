@@ -2,15 +2,10 @@
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { HCALL, HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import type { HcallResult } from './hcall_result.ts';
 import { SpaprCi } from './spapr_ci.ts';
 import { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
 import { setTceTier, type TceTier, TIER_NUMBERS } from './spapr_tier.ts';
-
-/** Answer to a hypercall: the return code (signed) and the values for the registers after it. */
-export interface HcallResult {
-  readonly ret: bigint;
-  readonly out: readonly bigint[];
-}
 
 export interface SpaprHcallOptions {
   /** Tier that the command line chose. */

@@ -7,7 +7,7 @@ import { type Machine, ProgramInterruption } from '../../../hypervisor/machine_a
 import { HCALL_RETURN, TCE_INDIRECT_MAX } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
-import type { HcallResult } from './spapr_hcall.ts';
+import type { HcallResult } from './hcall_result.ts';
 import type { SpaprTceTable } from './spapr_iommu.ts';
 
 const { H_SUCCESS, H_PARAMETER } = HCALL_RETURN;

@@ -39,10 +39,10 @@ const SDA_LENGTH = 0x0400;
 export const CHSC_COMMANDS: Readonly<
   Record<number, { readonly name: string; readonly handler: (css: ChannelSubsystem, request: Request) => Answer }>
 > = {
-  2: { name: 'store channel-path description', handler: storeChannelPathDescription },
-  14: { name: 'store event information', handler: () => ({ code: CHSC_RC.NO_EVENT }) },
-  16: { name: 'store channel-subsystem characteristics', handler: storeCharacteristics },
-  49: { name: 'set domain attributes', handler: setDomainAttributes },
+  [0x0002]: { name: 'store channel-path description', handler: storeChannelPathDescription },
+  [0x000e]: { name: 'store event information', handler: () => ({ code: CHSC_RC.NO_EVENT }) },
+  [0x0010]: { name: 'store channel-subsystem characteristics', handler: storeCharacteristics },
+  [0x0031]: { name: 'set domain attributes', handler: setDomainAttributes },
 };
 
 /** The response block to a request. */

@@ -72,9 +72,9 @@ function* programDirectedIpl(diagnose: Diagnose): Task {
 export const DIAGNOSE: Readonly<
   Record<number, { readonly name: string; readonly handler: (diagnose: Diagnose) => Task }>
 > = {
-  68: { name: 'voluntary time-slice end', handler: yieldSlice },
-  156: { name: 'voluntary time-slice end to a CPU', handler: yieldSlice },
-  776: { name: 'program-directed IPL', handler: programDirectedIpl },
+  [0x44]: { name: 'voluntary time-slice end', handler: yieldSlice },
+  [0x9c]: { name: 'voluntary time-slice end to a CPU', handler: yieldSlice },
+  [0x308]: { name: 'program-directed IPL', handler: programDirectedIpl },
 };
 
 /** DIAGNOSE R1,R3,D2(B2): code in bits 48-63 of the second-operand address. The condition code is unchanged (-1). @throws ProgramInterruption specification for an unknown code */

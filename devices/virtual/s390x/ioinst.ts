@@ -23,23 +23,23 @@ interface IoInstruction {
 
 /** By the first two bytes of the text. */
 export const IO_INSTRUCTIONS: Readonly<Record<number, IoInstruction>> = {
-  45616: { name: 'csch', length: 0, alignment: 1, handler: handlers.csch },
-  45617: { name: 'hsch', length: 0, alignment: 1, handler: handlers.hsch },
-  45618: { name: 'msch', length: 52, alignment: 4, handler: handlers.msch },
-  45619: { name: 'ssch', length: 12, alignment: 4, handler: handlers.ssch },
-  45620: { name: 'stsch', length: 52, alignment: 4, handler: handlers.stsch },
+  [0xb230]: { name: 'csch', length: 0, alignment: 1, handler: handlers.csch },
+  [0xb231]: { name: 'hsch', length: 0, alignment: 1, handler: handlers.hsch },
+  [0xb232]: { name: 'msch', length: 52, alignment: 4, handler: handlers.msch },
+  [0xb233]: { name: 'ssch', length: 12, alignment: 4, handler: handlers.ssch },
+  [0xb234]: { name: 'stsch', length: 52, alignment: 4, handler: handlers.stsch },
   // TSCH checks its alignment itself, after the identification.
-  45621: { name: 'tsch', length: 64, alignment: 1, handler: handlers.tsch },
-  45622: { name: 'tpi', length: 8, alignment: 4, handler: handlers.tpi },
-  45623: { name: 'sal', length: 0, alignment: 1, handler: handlers.sal },
-  45624: { name: 'rsch', length: 0, alignment: 1, handler: handlers.rsch },
-  45625: { name: 'stcrw', length: 4, alignment: 4, handler: handlers.stcrw },
-  45626: { name: 'stcps', length: 32, alignment: 32, handler: handlers.stcps },
-  45627: { name: 'rchp', length: 0, alignment: 1, handler: handlers.rchp },
-  45628: { name: 'schm', length: 0, alignment: 1, handler: handlers.schm },
+  [0xb235]: { name: 'tsch', length: 64, alignment: 1, handler: handlers.tsch },
+  [0xb236]: { name: 'tpi', length: 8, alignment: 4, handler: handlers.tpi },
+  [0xb237]: { name: 'sal', length: 0, alignment: 1, handler: handlers.sal },
+  [0xb238]: { name: 'rsch', length: 0, alignment: 1, handler: handlers.rsch },
+  [0xb239]: { name: 'stcrw', length: 4, alignment: 4, handler: handlers.stcrw },
+  [0xb23a]: { name: 'stcps', length: 32, alignment: 32, handler: handlers.stcps },
+  [0xb23b]: { name: 'rchp', length: 0, alignment: 1, handler: handlers.rchp },
+  [0xb23c]: { name: 'schm', length: 0, alignment: 1, handler: handlers.schm },
   // CHSC's operand is in R1: its handler checks the page boundary.
-  45663: { name: 'chsc', length: 0, alignment: 1, handler: handlers.chsc },
-  45686: { name: 'xsch', length: 0, alignment: 1, handler: handlers.xsch },
+  [0xb25f]: { name: 'chsc', length: 0, alignment: 1, handler: handlers.chsc },
+  [0xb276]: { name: 'xsch', length: 0, alignment: 1, handler: handlers.xsch },
 };
 
 /**

@@ -124,18 +124,18 @@ function* senseRunningStatus({ cpus, to }: Order): Task<number> {
 export const SIGP_ORDERS: Readonly<
   Record<number, { readonly name: string; readonly handler: (order: Order) => Task<number> }>
 > = {
-  1: { name: 'sense', handler: sense },
-  2: { name: 'external call', handler: externalCall },
-  3: { name: 'emergency signal', handler: emergencySignal },
-  4: { name: 'start', handler: start },
-  5: { name: 'stop', handler: stop },
-  6: { name: 'restart', handler: restart },
-  9: { name: 'stop and store status', handler: stopAndStoreStatus },
-  11: { name: 'initial CPU reset', handler: initialCpuReset },
-  12: { name: 'CPU reset', handler: cpuReset },
-  13: { name: 'set prefix', handler: setPrefix },
-  14: { name: 'store status at address', handler: storeStatusAtAddress },
-  21: { name: 'sense running status', handler: senseRunningStatus },
+  [0x01]: { name: 'sense', handler: sense },
+  [0x02]: { name: 'external call', handler: externalCall },
+  [0x03]: { name: 'emergency signal', handler: emergencySignal },
+  [0x04]: { name: 'start', handler: start },
+  [0x05]: { name: 'stop', handler: stop },
+  [0x06]: { name: 'restart', handler: restart },
+  [0x09]: { name: 'stop and store status', handler: stopAndStoreStatus },
+  [0x0b]: { name: 'initial CPU reset', handler: initialCpuReset },
+  [0x0c]: { name: 'CPU reset', handler: cpuReset },
+  [0x0d]: { name: 'set prefix', handler: setPrefix },
+  [0x0e]: { name: 'store status at address', handler: storeStatusAtAddress },
+  [0x15]: { name: 'sense running status', handler: senseRunningStatus },
 };
 const SET_ARCHITECTURE = 0x12;
 

@@ -1,4 +1,6 @@
 /** Results of a vfio-ccw device: IRBs and channel reports, fetched when their eventfd is signalled (vfio-ccw facts 2.4, 2.5). */
+
+import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW } from '../../../kernel/include/arch/s390/crw.ts';
 import { IRB, type Irb } from '../../../kernel/include/arch/s390/irb.ts';
 import { PMCW_CHARS } from '../../../kernel/include/arch/s390/schib.ts';
@@ -12,9 +14,22 @@ import {
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import { ccw_crw_region, ccw_io_region } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import type { ChannelSubsystem } from '../s390x/css.ts';
 import type { Subchannel } from '../s390x/subchannel.ts';
-import type { VFIOCCWDevice } from './ccw.ts';
 import { resultStatus, type SyntheticStatus } from './ccw_errno.ts';
+import type { CcwRegions } from './ccw_regions.ts';
+
+/** The device whose results are fetched. */
+interface ResultSource {
+  readonly machine: Machine;
+  readonly css: ChannelSubsystem;
+  readonly sch: Subchannel;
+  /** The device in messages. */
+  readonly name: string;
+  /** -1 once it is unplugged. */
+  readonly fd: number;
+  readonly regions: CcwRegions;
+}
 
 const dataView = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
@@ -22,7 +37,7 @@ const dataView = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOff
  * The I/O eventfd was signalled: the region's IRB becomes the guest's status and the interruption is made pending.
  * Nothing looks whether the status is one the guest waits for; the last IRB wins when several were signalled.
  */
-export function* ioNotifier(device: VFIOCCWDevice): Task {
+export function* ioNotifier(device: ResultSource): Task {
   const { sch, css, machine } = device;
   // An instruction that is under way ends first: its condition code goes before the interruption.
   yield* sch.lock.lock();
@@ -42,7 +57,7 @@ export function* ioNotifier(device: VFIOCCWDevice): Task {
 }
 
 /** The IRB in the region, or the status that stands for one that cannot be read. */
-function* readIrb({ machine, fd, regions, name }: VFIOCCWDevice): Task<Irb | SyntheticStatus> {
+function* readIrb({ machine, fd, regions, name }: ResultSource): Task<Irb | SyntheticStatus> {
   try {
     const bytes = yield* machine.sys.pread(fd, ccw_io_region.size, regions.io.offset, `${name} irb`);
     if (bytes.length !== ccw_io_region.size) return resultStatus('short');
@@ -71,7 +86,7 @@ function synthesize(sch: Subchannel, { stctl, cstat, cc }: SyntheticStatus): voi
 }
 
 /** The CRW eventfd was signalled: channel reports until the region has no more. */
-export function* crwNotifier({ machine, css, fd, regions, name }: VFIOCCWDevice): Task {
+export function* crwNotifier({ machine, css, fd, regions, name }: ResultSource): Task {
   const offset = regions.crw?.offset;
   if (offset === undefined) return;
   for (;;) {

@@ -6,6 +6,8 @@ import type { GuestMemory, Machine } from '../../../hypervisor/machine_api.ts';
 import { TCE_PERMISSION_MASK } from '../../../kernel/include/arch/ppc/tce.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import {
+  VFIO_IOMMU_DISABLE,
+  VFIO_IOMMU_ENABLE,
   VFIO_IOMMU_MAP_DMA,
   VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
   VFIO_IOMMU_SPAPR_TCE_CREATE,
@@ -16,6 +18,7 @@ import {
 } from '../../../kernel/include/uapi/ioctl.ts';
 import { KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, kvm_vfio_spapr_tce } from '../../../kernel/include/uapi/kvm.ts';
 import {
+  VFIO_SPAPR_TCE_IOMMU,
   VFIO_SPAPR_TCE_v2_IOMMU,
   vfio_iommu_spapr_register_memory,
   vfio_iommu_spapr_tce_create,
@@ -68,9 +71,24 @@ function* removeWindow({ sys }: Pick<Machine, 'sys'>, fd: number, start: number)
   yield* sys.ioctlStruct(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, remove);
 }
 
-/** A container for sPAPR devices. @throws Errno; Error */
-export function openSpaprContainer(machine: Machine): Task<VFIOContainer> {
-  return VFIOContainer.open(machine, VFIO_SPAPR_TCE_v2_IOMMU, PREREG_LISTENER);
+/** Version 1: the default window is charged as a whole, and pages are pinned one by one when they are mapped. */
+const ENABLE_LISTENER: ContainerListener = {
+  *add({ sys }, { fd }) {
+    yield* sys.ioctl(fd, VFIO_IOMMU_ENABLE);
+  },
+  *remove({ sys }, { fd }) {
+    yield* sys.ioctl(fd, VFIO_IOMMU_DISABLE);
+  },
+};
+
+/**
+ * A container for sPAPR devices: version 2 with all RAM registered beforehand, or version 1, where every map pins and
+ * KVM has no part. @throws Errno; Error
+ */
+export function openSpaprContainer(machine: Machine, preregister = true): Task<VFIOContainer> {
+  return preregister
+    ? VFIOContainer.open(machine, VFIO_SPAPR_TCE_v2_IOMMU, PREREG_LISTENER)
+    : VFIOContainer.open(machine, VFIO_SPAPR_TCE_IOMMU, ENABLE_LISTENER);
 }
 
 /** log2 of the page size that table levels are made of. */
@@ -170,7 +188,8 @@ export function* attachTable(
   groups: readonly VFIOGroup[],
   table: SpaprTceTable,
 ): Task<AttachedTable> {
-  yield* createWindow(machine, container, table);
+  // Version 1 has one window, the default one, and it is there already.
+  if (container.iommuType === VFIO_SPAPR_TCE_v2_IOMMU) yield* createWindow(machine, container, table);
   if (machine.kvmVfioFd >= 0 && table.fd >= 0)
     for (const group of groups) {
       const link = kvm_vfio_spapr_tce.make({ groupfd: group.fd, tablefd: table.fd });
@@ -184,5 +203,5 @@ export function* attachTable(
 /** Takes the window away: its entries are gone with it. */
 export function* detachTable(machine: Machine, { table, container, notifier }: AttachedTable): Task {
   table.removeNotifier(notifier);
-  yield* removeWindow(machine, container.fd, table.busOffset);
+  if (container.iommuType === VFIO_SPAPR_TCE_v2_IOMMU) yield* removeWindow(machine, container.fd, table.busOffset);
 }

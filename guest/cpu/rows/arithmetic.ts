@@ -4,7 +4,7 @@ import type { Emitter } from '../emitter.ts';
 import type { Instruction, Row } from '../row.ts';
 import { be, type I32, type I64, i32, i64 } from '../wasm/types.ts';
 import { checkOverflow } from './load.ts';
-import { family, general, register1, s8, type Short, source32, source64 } from './operands.ts';
+import { family, general, register1, type Short, s8, source32, source64 } from './operands.ts';
 
 type Operation = 'add' | 'sub';
 
@@ -217,15 +217,18 @@ function addToStorage(b: Emitter, i: Instruction, wide: boolean, isSigned: boole
     const x = be.load64(host);
     if (isSigned) {
       const done = signed64(b, 'add', x, value);
-      return endSigned(b, () => storeBack(b, host, done.result, true), done);
+      endSigned(b, () => storeBack(b, host, done.result, true), done);
+      return;
     }
     const { result, carry } = logical64(b, 'add', x, value);
     storeBack(b, host, result, true);
-    return b.setCc(CC.CARRY, result, carry);
+    b.setCc(CC.CARRY, result, carry);
+    return;
   }
   if (isSigned) {
     const done = signed32(b, 'add', i64.fromS(be.load32(host)), value);
-    return endSigned(b, () => storeBack(b, host, done.result, false), done);
+    endSigned(b, () => storeBack(b, host, done.result, false), done);
+    return;
   }
   const { result, carry } = logical32(b, 'add', i64.fromU(be.load32(host)), i64.and(value, i64.const(0xffff_ffffn)));
   storeBack(b, host, result, false);

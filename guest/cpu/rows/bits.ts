@@ -122,7 +122,7 @@ const part = (mnemonic: string, opcode: string, format: FormatName, op: Operatio
       b.set64(i.r1, r);
       b.setCc(CC.NONZERO, i64.and(r, i64.const(field)));
     },
-    { unsigned: true },
+    { unsigned: true, facility: width === 32n ? 21 : 0 },
   );
 const parts: Row[] = (
   [
@@ -142,7 +142,7 @@ const highParts: Row[] = [
 ];
 
 /** A byte of storage with an immediate. */
-const byte = (mnemonic: string, opcode: string, format: FormatName, op: Operation): Row =>
+const byte = (mnemonic: string, opcode: string, format: FormatName, op: Operation, facility = 0): Row =>
   general(
     mnemonic,
     opcode,
@@ -153,7 +153,7 @@ const byte = (mnemonic: string, opcode: string, format: FormatName, op: Operatio
       b.emit(mem.store8(host, r));
       b.setCc(CC.NONZERO, i64.fromU(r));
     },
-    { unsigned: true },
+    { unsigned: true, facility },
   );
 const bytes: Row[] = (
   [
@@ -163,7 +163,7 @@ const bytes: Row[] = (
   ] as const
 ).flatMap(([mnemonic, short, long, op]) => [
   byte(mnemonic, short, 'SI', op),
-  byte(`${mnemonic}Y`, long, 'SIY', op),
+  byte(`${mnemonic}Y`, long, 'SIY', op, 18),
 ]);
 
 // --- rotate then operate on selected bits ------------------------------------------------------------------------
@@ -244,7 +244,10 @@ const counting: Row[] = [
       const x = b.let64(b.r64(i.r2));
       const count = b.let64(i64.clz(x));
       b.set64(i.r1, count);
-      b.set64(i.r1 + 1, i64.and(x, not(i64.select(i64.eqz(x), i64.const(0), i64.shrU(i64.const(-0x8000_0000_0000_0000n), count)))));
+      b.set64(
+        i.r1 + 1,
+        i64.and(x, not(i64.select(i64.eqz(x), i64.const(0), i64.shrU(i64.const(-0x8000_0000_0000_0000n), count)))),
+      );
       b.setCc(CC.STATIC, i64.fromU(i32.select(i64.eqz(x), i32.const(0), i32.const(2))));
     },
     { facility: 21 },

@@ -48,7 +48,10 @@ function onMask(b: Emitter, i: Instruction): void {
 
 /** BAL and BALR in 24-bit mode leave more than the address: length code, condition code, program mask. */
 function linkWithCondition(b: Emitter, i: Instruction): void {
-  if (b.mode.amode !== AMODE_24) return b.setLink(i.r1, i);
+  if (b.mode.amode !== AMODE_24) {
+    b.setLink(i.r1, i);
+    return;
+  }
   const program = i32.and(i32.wrap(i64.shrU(b.state64('pswMask'), i64.const(16))), i32.const(0x0f00_0000));
   const code = i32.shl(b.cc(), i32.const(28));
   const length = Math.imul(i.length / 2, 0x4000_0000);

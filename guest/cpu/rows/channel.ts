@@ -28,7 +28,7 @@ const intercepted = (
 });
 
 /** DIAGNOSE function of a hypercall; PAPR token in general register 1. */
-const DIAG_HYPERCALL = 0x5e0n;
+const DIAG_HYPERCALL = 0x5e0;
 
 /** Intercepted rows. */
 export const CHANNEL: readonly Row[] = [
@@ -59,7 +59,7 @@ export const CHANNEL: readonly Row[] = [
     spec: 'SA22-7832 chapter 10 "DIAGNOSE"',
     flow: 'leave',
     exec: (cpu, i) => {
-      if ((cpu.operand2 & 0xffffn) !== DIAG_HYPERCALL) return cpu.stop(i, 'intercept', cpu.operand2);
+      if ((cpu.operand2Low & 0xffff) !== DIAG_HYPERCALL) return cpu.stop(i, 'intercept', cpu.operand2);
       return cpu.bus.hypercall(cpu) ? NEXT.CONTINUE : cpu.stop(i, 'hypercall', cpu.operand2);
     },
   },

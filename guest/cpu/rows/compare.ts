@@ -9,9 +9,9 @@ import {
   family,
   general,
   immediate,
-  s16,
   type Short,
   type Source,
+  s16,
   source32,
   source64,
   sourceSize,
@@ -78,7 +78,13 @@ const registers: Row[] = [
 ];
 
 /** High words. `second` gives the other operand. */
-const high = (mnemonic: string, opcode: string, format: FormatName, kind: Sign, second: (b: Emitter, i: Instruction) => I32) =>
+const high = (
+  mnemonic: string,
+  opcode: string,
+  format: FormatName,
+  kind: Sign,
+  second: (b: Emitter, i: Instruction) => I32,
+) =>
   general(
     mnemonic,
     opcode,
@@ -180,13 +186,11 @@ const indirect: Row[] = (
     ['CLGIB', 'ECFD', 'RIS', { wide: true, kind: CC.UNSIGNED, immediate: true }],
   ] as const
 ).map(([mnemonic, opcode, format, comparison]) =>
-  general(
-    mnemonic,
-    opcode,
-    format,
-    (b, i) => b.branchIndirect(outcome(b, i, comparison), b.address(i.b4, 0, i.d4)),
-    { facility: 34, flow: 'indirect', unsigned: comparison.kind === CC.UNSIGNED },
-  ),
+  general(mnemonic, opcode, format, (b, i) => b.branchIndirect(outcome(b, i, comparison), b.address(i.b4, 0, i.d4)), {
+    facility: 34,
+    flow: 'indirect',
+    unsigned: comparison.kind === CC.UNSIGNED,
+  }),
 );
 /** Data exception with data-exception code X'FF' is a compare-and-trap. */
 const TRAP = 0x07 | (0xff << 12);
@@ -234,12 +238,7 @@ function compareUnderMask(b: Emitter, i: Instruction, word: 'low' | 'high'): voi
   const host = b.host(b.address2(i), Math.max(1, positions.length), false);
   const value = b.let32(word === 'low' ? b.r32(i.r1) : b.high32(i.r1));
   const pack = (byte: (at: number, n: number) => I32): I64 =>
-    i64.fromU(
-      positions.reduce(
-        (sum, at, n) => i32.or(sum, i32.shl(byte(at, n), i32.const(24 - 8 * n))),
-        i32.const(0),
-      ),
-    );
+    i64.fromU(positions.reduce((sum, at, n) => i32.or(sum, i32.shl(byte(at, n), i32.const(24 - 8 * n))), i32.const(0)));
   const first = pack((at) => i32.and(i32.shrU(value, i32.const(at)), i32.const(0xff)));
   const second = b.let64(pack((_, n) => mem.load8U(host, n)));
   b.setCc(CC.UNSIGNED, first, second);

@@ -36,29 +36,55 @@ function setSystemMask(cpu: Cpu, i: Instruction, mask: number): number | undefin
   return cpu.loadPsw(next, i.next);
 }
 const psw: Row[] = [
-  control('LPSWE', 'B2B2', 'S', (cpu) => {
-    const at = aligned(cpu.operand2, 8n);
-    const image = new DataView(cpu.storage.read(at, 16).buffer);
-    return cpu.loadPsw(image.getBigUint64(0), image.getBigUint64(8));
-  }, { flow: 'end' }),
-  control('LPSW', '82', 'SI-none', (cpu) => {
-    const at = aligned(cpu.operand1, 8n);
-    const short = cpu.storage.read64(at);
-    // Bit 12 of the short form must be one; it is not part of the 16-byte form.
-    if ((short & PSW.SHORT) === 0n) specification();
-    return cpu.loadPsw((short & 0xffff_ffff_8000_0000n) & ~PSW.SHORT, short & 0x7fff_ffffn);
-  }, { flow: 'end' }),
-  control('SSM', '80', 'SI-none', (cpu, i) => setSystemMask(cpu, i, cpu.storage.readNumber(cpu.operand1, 1)), { flow: 'leave' }),
-  control('STNSM', 'AC', 'SI', (cpu, i) => {
-    const old = Number(cpu.psw().mask >> 56n);
-    cpu.storage.writeNumber(cpu.operand1, 1, old);
-    return setSystemMask(cpu, i, old & i.i2);
-  }, { flow: 'leave', unsigned: true }),
-  control('STOSM', 'AD', 'SI', (cpu, i) => {
-    const old = Number(cpu.psw().mask >> 56n);
-    cpu.storage.writeNumber(cpu.operand1, 1, old);
-    return setSystemMask(cpu, i, old | i.i2);
-  }, { flow: 'leave', unsigned: true }),
+  control(
+    'LPSWE',
+    'B2B2',
+    'S',
+    (cpu) => {
+      const at = aligned(cpu.operand2, 8n);
+      const image = new DataView(cpu.storage.read(at, 16).buffer);
+      return cpu.loadPsw(image.getBigUint64(0), image.getBigUint64(8));
+    },
+    { flow: 'end' },
+  ),
+  control(
+    'LPSW',
+    '82',
+    'SI-none',
+    (cpu) => {
+      const at = aligned(cpu.operand1, 8n);
+      const short = cpu.storage.read64(at);
+      // Bit 12 of the short form must be one; it is not part of the 16-byte form.
+      if ((short & PSW.SHORT) === 0n) specification();
+      return cpu.loadPsw(short & 0xffff_ffff_8000_0000n & ~PSW.SHORT, short & 0x7fff_ffffn);
+    },
+    { flow: 'end' },
+  ),
+  control('SSM', '80', 'SI-none', (cpu, i) => setSystemMask(cpu, i, cpu.storage.readNumber(cpu.operand1, 1)), {
+    flow: 'leave',
+  }),
+  control(
+    'STNSM',
+    'AC',
+    'SI',
+    (cpu, i) => {
+      const old = Number(cpu.psw().mask >> 56n);
+      cpu.storage.writeNumber(cpu.operand1, 1, old);
+      return setSystemMask(cpu, i, old & i.i2);
+    },
+    { flow: 'leave', unsigned: true },
+  ),
+  control(
+    'STOSM',
+    'AD',
+    'SI',
+    (cpu, i) => {
+      const old = Number(cpu.psw().mask >> 56n);
+      cpu.storage.writeNumber(cpu.operand1, 1, old);
+      return setSystemMask(cpu, i, old | i.i2);
+    },
+    { flow: 'leave', unsigned: true },
+  ),
   general('EPSW', 'B98D', 'RRE', (b, i) => {
     const mask = b.let64(i64.or(b.state64('pswMask'), i64.shl(i64.fromU(b.cc()), i64.const(44))));
     b.set32(i.r1, i32.wrap(i64.shrU(mask, i64.const(32))));
@@ -69,30 +95,56 @@ const psw: Row[] = [
     const inserted = i32.or(program, i32.shl(b.cc(), i32.const(28)));
     b.set32(i.r1, i32.or(i32.and(b.r32(i.r1), i32.const(0x00ff_ffff)), inserted));
   }),
-  control('SPM', '04', 'RR-1', (cpu, i) => {
-    const bits = BigInt(cpu.gprLow(i.r1) & 0x3f00_0000) << 16n;
-    cpu.setPsw((cpu.psw().mask & ~(PSW.CC | PSW.PROGRAM_MASK)) | bits, i.next);
-    // Translated code depends on the overflow mask.
-    return NEXT.CHAIN;
-  }, { ...unprivileged, flow: 'leave' }),
-  control('SPKA', 'B20A', 'S', (cpu) => {
-    const key = (cpu.operand2 >> 4n) & 15n;
-    if (cpu.problem && (cpu.cr(3) & (0x8000_0000n >> key)) === 0n) throw new ProgramInterruption(PGM.PRIVILEGED);
-    cpu.setPswMask((cpu.psw().mask & ~PSW.KEY) | (key << 52n));
-  }, { privileged: false, registerFree: true }),
-  control('IPK', 'B20B', 'S-none', (cpu) => {
-    cpu.setGprLow(2, (cpu.gprLow(2) & 0xffff_ff00) | Number((cpu.psw().mask & PSW.KEY) >> 48n));
-  }),
-  ...(['SAC', 'SACF'] as const).map((mnemonic) =>
-    control(mnemonic, mnemonic === 'SAC' ? 'B219' : 'B279', 'S', (cpu, i) => {
-      const code = (cpu.operand2 >> 8n) & 15n;
-      if (code > 3n) specification();
-      if ((cpu.psw().mask & PSW.DAT) === 0n) throw new ProgramInterruption(PGM.SPECIAL_OPERATION);
-      if (cpu.problem && code === 3n) throw new ProgramInterruption(PGM.PRIVILEGED);
-      const space = [0n, 2n, 1n, 3n][Number(code)];
-      cpu.setPsw((cpu.psw().mask & ~PSW.AS) | (space << 46n), i.next);
+  control(
+    'SPM',
+    '04',
+    'RR-1',
+    (cpu, i) => {
+      const bits = BigInt(cpu.gprLow(i.r1) & 0x3f00_0000) << 16n;
+      cpu.setPsw((cpu.psw().mask & ~(PSW.CC | PSW.PROGRAM_MASK)) | bits, i.next);
+      // Translated code depends on the overflow mask.
       return NEXT.CHAIN;
-    }, { privileged: false, flow: 'leave' }),
+    },
+    { ...unprivileged, flow: 'leave' },
+  ),
+  control(
+    'SPKA',
+    'B20A',
+    'S',
+    (cpu) => {
+      const key = (cpu.operand2 >> 4n) & 15n;
+      if (cpu.problem && (cpu.cr(3) & (0x8000_0000n >> key)) === 0n) throw new ProgramInterruption(PGM.PRIVILEGED);
+      cpu.setPswMask((cpu.psw().mask & ~PSW.KEY) | (key << 52n));
+    },
+    { privileged: false, registerFree: true },
+  ),
+  control(
+    'IPK',
+    'B20B',
+    'S-none',
+    (cpu) => {
+      // CR0 bit 36: extraction authority.
+      if (cpu.problem && (cpu.cr(0) & 0x800_0000n) === 0n) throw new ProgramInterruption(PGM.PRIVILEGED);
+      cpu.setGprLow(2, (cpu.gprLow(2) & 0xffff_ff00) | Number((cpu.psw().mask & PSW.KEY) >> 48n));
+    },
+    { privileged: false },
+  ),
+  ...(['SAC', 'SACF'] as const).map((mnemonic) =>
+    control(
+      mnemonic,
+      mnemonic === 'SAC' ? 'B219' : 'B279',
+      'S',
+      (cpu, i) => {
+        const code = (cpu.operand2 >> 8n) & 15n;
+        if (code > 3n) specification();
+        if ((cpu.psw().mask & PSW.DAT) === 0n) throw new ProgramInterruption(PGM.SPECIAL_OPERATION);
+        if (cpu.problem && code === 3n) throw new ProgramInterruption(PGM.PRIVILEGED);
+        const space = [0n, 2n, 1n, 3n][Number(code)];
+        cpu.setPsw((cpu.psw().mask & ~PSW.AS) | (space << 46n), i.next);
+        return NEXT.CHAIN;
+      },
+      { privileged: false, flow: 'leave' },
+    ),
   ),
 ];
 
@@ -163,29 +215,53 @@ function facilityList(cpu: Cpu): Uint8Array {
   return list;
 }
 const identification: Row[] = [
-  control('STIDP', 'B202', 'S', (cpu) => {
-    cpu.storage.write64(aligned(cpu.operand2, 8n), cpu.config.model.cpuId);
-  }, { registerFree: true }),
+  control(
+    'STIDP',
+    'B202',
+    'S',
+    (cpu) => {
+      cpu.storage.write64(aligned(cpu.operand2, 8n), cpu.config.model.cpuId);
+    },
+    { registerFree: true },
+  ),
   control('STAP', 'B212', 'S', (cpu) => cpu.storage.writeNumber(aligned(cpu.operand2, 2n), 2, cpu.config.address), {
     registerFree: true,
   }),
-  control('STFL', 'B2B1', 'S', (cpu) => {
-    cpu.memory.u8.set(facilityList(cpu).subarray(0, 4), cpu.storage.hostOfReal(LOWCORE.STFL, true));
-  }, { registerFree: true }),
-  control('STFLE', 'B2B0', 'S', (cpu) => {
-    const at = aligned(cpu.operand2, 8n);
-    const list = facilityList(cpu);
-    const wanted = (cpu.gprLow(0) & 0xff) + 1;
-    const have = list.length / 8;
-    cpu.storage.write(at, list.subarray(0, Math.min(wanted, have) * 8));
-    cpu.setGpr(0, (cpu.gpr(0) & ~0xffn) | BigInt(have - 1));
-    cpu.setCc(wanted < have ? 3 : 0);
-  }, { ...unprivileged, facility: 7 }),
-  control('ECAG', 'EB4C', 'RSY-a', (cpu, i) => {
-    // No cache attributes are reported beyond a line size of 256 bytes.
-    const attribute = Number((cpu.operand2 >> 4n) & 15n);
-    cpu.setGpr(i.r1, attribute === 1 ? 256n : attribute === 0 ? 0n : 0xffff_ffff_ffff_ffffn);
-  }, { ...unprivileged, facility: 34 }),
+  control(
+    'STFL',
+    'B2B1',
+    'S',
+    (cpu) => {
+      cpu.memory.u8.set(facilityList(cpu).subarray(0, 4), cpu.storage.hostOfReal(LOWCORE.STFL, true));
+    },
+    { registerFree: true },
+  ),
+  control(
+    'STFLE',
+    'B2B0',
+    'S',
+    (cpu) => {
+      const at = aligned(cpu.operand2, 8n);
+      const list = facilityList(cpu);
+      const wanted = (cpu.gprLow(0) & 0xff) + 1;
+      const have = list.length / 8;
+      cpu.storage.write(at, list.subarray(0, Math.min(wanted, have) * 8));
+      cpu.setGpr(0, (cpu.gpr(0) & ~0xffn) | BigInt(have - 1));
+      cpu.setCc(wanted < have ? 3 : 0);
+    },
+    { ...unprivileged, facility: 7 },
+  ),
+  control(
+    'ECAG',
+    'EB4C',
+    'RSY-a',
+    (cpu, i) => {
+      // No cache attributes are reported beyond a line size of 256 bytes.
+      const attribute = Number((cpu.operand2 >> 4n) & 15n);
+      cpu.setGpr(i.r1, attribute === 1 ? 256n : attribute === 0 ? 0n : 0xffff_ffff_ffff_ffffn);
+    },
+    { ...unprivileged, facility: 34 },
+  ),
 ];
 
 // --- prefix, storage, translation --------------------------------------------------------------------------------
@@ -207,7 +283,10 @@ function lookUp(cpu: Cpu, address: bigint, write: boolean): { real?: bigint; cc:
 function testProtection(cpu: Cpu): void {
   const address = cpu.operand1;
   const fetch = lookUp(cpu, address, false);
-  if (fetch.real === undefined) return cpu.setCc(3);
+  if (fetch.real === undefined) {
+    cpu.setCc(3);
+    return;
+  }
   try {
     cpu.storage.realPage(address, true);
     cpu.setCc(0);
@@ -228,7 +307,13 @@ function loadReal(cpu: Cpu, i: Instruction, wide: boolean): void {
   } catch (thrown) {
     if (!(thrown instanceof ProgramInterruption)) throw thrown;
     const cc =
-      thrown.code === PGM.SEGMENT ? 1 : thrown.code === PGM.PAGE ? 2 : thrown.code >= PGM.ASCE_TYPE && thrown.code <= PGM.REGION_THIRD ? 3 : -1;
+      thrown.code === PGM.SEGMENT
+        ? 1
+        : thrown.code === PGM.PAGE
+          ? 2
+          : thrown.code >= PGM.ASCE_TYPE && thrown.code <= PGM.REGION_THIRD
+            ? 3
+            : -1;
     if (cc < 0) throw thrown;
     // Bit 32 set and the exception code in the register.
     cpu.setGprLow(i.r1, 0x8000_0000 + thrown.code);
@@ -236,26 +321,38 @@ function loadReal(cpu: Cpu, i: Instruction, wide: boolean): void {
   }
 }
 const translation: Row[] = [
-  control('SPX', 'B210', 'S', (cpu, i) => {
-    const prefix = cpu.storage.readNumber(aligned(cpu.operand2, 4n), 4) & 0x7fff_e000;
-    // Both pages must exist.
-    for (const page of [prefix, prefix + 4096]) {
-      const frame = cpu.bus.translate(page, false);
-      if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
-      if (frame < 0) throw new Retry(page);
-    }
-    cpu.setPrefix(prefix);
-    cpu.setPswAddress(i.next);
-    return NEXT.CHAIN;
-  }, { flow: 'leave' }),
+  control(
+    'SPX',
+    'B210',
+    'S',
+    (cpu, i) => {
+      const prefix = cpu.storage.readNumber(aligned(cpu.operand2, 4n), 4) & 0x7fff_e000;
+      // Both pages must exist.
+      for (const page of [prefix, prefix + 4096]) {
+        const frame = cpu.bus.translate(page, false);
+        if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
+        if (frame < 0) throw new Retry(page);
+      }
+      cpu.setPrefix(prefix);
+      cpu.setPswAddress(i.next);
+      return NEXT.CHAIN;
+    },
+    { flow: 'leave' },
+  ),
   control('STPX', 'B211', 'S', (cpu) => cpu.storage.writeNumber(aligned(cpu.operand2, 4n), 4, cpu.prefix), {
     registerFree: true,
   }),
-  control('PTLB', 'B20D', 'S-none', (cpu, i) => {
-    cpu.flushTlb();
-    cpu.setPswAddress(i.next);
-    return NEXT.CHAIN;
-  }, { flow: 'leave' }),
+  control(
+    'PTLB',
+    'B20D',
+    'S-none',
+    (cpu, i) => {
+      cpu.flushTlb();
+      cpu.setPswAddress(i.next);
+      return NEXT.CHAIN;
+    },
+    { flow: 'leave' },
+  ),
   control('TB', 'B22C', 'RRE', (cpu, i) => {
     const block = cpu.storage.wrap(cpu.gpr(i.r2)) & ~0xfffn;
     if (block > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
@@ -277,17 +374,23 @@ const translation: Row[] = [
   control('LURAG', 'B905', 'RRE', (cpu, i) => {
     cpu.setGpr(i.r1, cpu.memory.dv.getBigUint64(cpu.storage.hostOfReal(realOperand(cpu, i, 8n), false)));
   }),
-  control('IPTE', 'B221', 'RRF-a', (cpu, i) => {
-    // Page index of R2 in the table R1 designates.
-    const table = cpu.gpr(i.r1) & ~0x7ffn;
-    const entry = table + ((cpu.gpr(i.r2) >> 12n) & 0xffn) * 8n;
-    if (entry > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
-    const host = cpu.storage.hostOfReal(Number(entry), true);
-    cpu.memory.dv.setBigUint64(host, cpu.memory.dv.getBigUint64(host) | 0x400n);
-    cpu.flushTlb();
-    cpu.setPswAddress(i.next);
-    return NEXT.CHAIN;
-  }, { flow: 'leave' }),
+  control(
+    'IPTE',
+    'B221',
+    'RRF-a',
+    (cpu, i) => {
+      // Page index of R2 in the table R1 designates.
+      const table = cpu.gpr(i.r1) & ~0x7ffn;
+      const entry = table + ((cpu.gpr(i.r2) >> 12n) & 0xffn) * 8n;
+      if (entry > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
+      const host = cpu.storage.hostOfReal(Number(entry), true);
+      cpu.memory.dv.setBigUint64(host, cpu.memory.dv.getBigUint64(host) | 0x400n);
+      cpu.flushTlb();
+      cpu.setPswAddress(i.next);
+      return NEXT.CHAIN;
+    },
+    { flow: 'leave' },
+  ),
 ];
 function realOperand(cpu: Cpu, i: Instruction, size: bigint): number {
   const address = aligned(cpu.storage.wrap(cpu.gpr(i.r2)), size);

@@ -23,7 +23,10 @@ function packedValue(bytes: Uint8Array): bigint {
 }
 /** Packed decimal of a value in `size` bytes. */
 function packed(value: bigint, size: number): Uint8Array {
-  const digits = (value < 0n ? -value : value).toString().padStart(size * 2 - 1, '0').slice(-(size * 2 - 1));
+  const digits = (value < 0n ? -value : value)
+    .toString()
+    .padStart(size * 2 - 1, '0')
+    .slice(-(size * 2 - 1));
   return Buffer.from(`${digits}${value < 0n ? 'd' : 'c'}`, 'hex');
 }
 

@@ -1,10 +1,10 @@
 /** Floating-point support: moves only. Registers hold bits; arithmetic is not provided. */
-import { PGM, ProgramInterruption } from '../interruption.ts';
-import type { Row } from '../row.ts';
-import { type I64, i32, i64 } from '../wasm/types.ts';
+
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
-import type { Instruction } from '../row.ts';
+import { PGM, ProgramInterruption } from '../interruption.ts';
+import type { Instruction, Row } from '../row.ts';
+import { type I64, i32, i64 } from '../wasm/types.ts';
 
 const SPEC = 'SA22-7832 chapter 9 "Floating-Point Overview and Support Instructions"';
 const row = (
@@ -15,6 +15,8 @@ const row = (
   facility?: number,
 ): Row => ({ mnemonic, opcode, format, facility, class: 'fp-support', spec: SPEC, emit });
 
+const SIGN = i64.const(-0x8000_0000_0000_0000n);
+const MAGNITUDE = i64.const(0x7fff_ffff_ffff_ffffn);
 const fpr = (b: Emitter, n: number): I64 => b.state64('fpr', n);
 /** Bits of the FPC that may be one: IEEE masks, flags, data-exception code, rounding modes. SA22-7832 chapter 9 "FPC Register". */
 const FPC_VALID = 0xfcfc_ff77;
@@ -39,6 +41,26 @@ export const FLOATING_POINT: readonly Row[] = [
   row('LZER', 'B374', 'RRE-1', (b, i) => b.setState32High('fpr', i32.const(0), i.r1)),
   row('LDGR', 'B3C1', 'RRE', (b, i) => b.setState64('fpr', b.r64(i.r2), i.r1), 41),
   row('LGDR', 'B3CD', 'RRE', (b, i) => b.set64(i.r1, fpr(b, i.r2)), 41),
+  row('LZXR', 'B376', 'RRE-1', (b, i) => {
+    if (i.r1 & 2) return b.raise(6);
+    b.setState64('fpr', i64.const(0), i.r1);
+    b.setState64('fpr', i64.const(0), i.r1 + 2);
+  }),
+  row('LXR', 'B365', 'RRE', (b, i) => {
+    if ((i.r1 | i.r2) & 2) return b.raise(6);
+    b.setState64('fpr', fpr(b, i.r2), i.r1);
+    b.setState64('fpr', fpr(b, i.r2 + 2), i.r1 + 2);
+  }),
+  row('LPDFR', 'B370', 'RRE', (b, i) => b.setState64('fpr', i64.and(fpr(b, i.r2), MAGNITUDE), i.r1), 41),
+  row('LNDFR', 'B371', 'RRE', (b, i) => b.setState64('fpr', i64.or(fpr(b, i.r2), SIGN), i.r1), 41),
+  row('LCDFR', 'B373', 'RRE', (b, i) => b.setState64('fpr', i64.xor(fpr(b, i.r2), SIGN), i.r1), 41),
+  row(
+    'CPSDR',
+    'B372',
+    'RRF-b',
+    (b, i) => b.setState64('fpr', i64.or(i64.and(fpr(b, i.r3), SIGN), i64.and(fpr(b, i.r2), MAGNITUDE)), i.r1),
+    41,
+  ),
   row('STFPC', 'B29C', 'S', (b, i) => b.store32(b.address2(i), b.state32('fpc'))),
   row('EFPC', 'B38C', 'RRE-1', (b, i) => b.set32(i.r1, b.state32('fpc'))),
   {

@@ -96,7 +96,10 @@ const loadAnd = (mnemonic: string, opcode: string, op: Update, wide: boolean, ki
         b.set(next, i64[op](old.get, operand));
         const seen = wide
           ? i64.ne(mem.cmpxchg64(host, swap64(old.get), swap64(next.get)), swap64(old.get))
-          : i32.ne(mem.cmpxchg32(host, swap32(i32.wrap(old.get)), swap32(i32.wrap(next.get))), swap32(i32.wrap(old.get)));
+          : i32.ne(
+              mem.cmpxchg32(host, swap32(i32.wrap(old.get)), swap32(i32.wrap(next.get))),
+              swap32(i32.wrap(old.get)),
+            );
         b.brIf(seen, again);
       });
       if (wide) b.set64(i.r1, old.get);

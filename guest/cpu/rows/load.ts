@@ -178,10 +178,7 @@ const immediates: Row[] = (
     `A5${digit}`,
     'RI-a',
     (b, i) =>
-      b.set64(
-        i.r1,
-        i64.or(i64.and(b.r64(i.r1), i64.const(~(0xffffn << shift))), i64.const(BigInt(i.i2) << shift)),
-      ),
+      b.set64(i.r1, i64.or(i64.and(b.r64(i.r1), i64.const(~(0xffffn << shift))), i64.const(BigInt(i.i2) << shift))),
     { unsigned: true },
   ),
 ]);
@@ -218,11 +215,44 @@ const reversed: Row[] = [
 
 const insertByte: Row[] = (['RX-a:43:IC', 'RXY-a:E373:ICY'] as const).map((entry) => {
   const [format, opcode, mnemonic] = entry.split(':') as ['RX-a', string, string];
-  return general(mnemonic, opcode, format, (b, i) => {
-    const byte = b.load8U(b.address2(i));
-    b.set64(i.r1, i64.or(i64.and(b.r64(i.r1), i64.const(-256)), i64.fromU(byte)));
-  });
+  return general(
+    mnemonic,
+    opcode,
+    format,
+    (b, i) => {
+      const byte = b.load8U(b.address2(i));
+      b.set64(i.r1, i64.or(i64.and(b.r64(i.r1), i64.const(-256)), i64.fromU(byte)));
+    },
+    { facility: mnemonic === 'ICY' ? 18 : 0 },
+  );
 });
+
+/** LOAD AND TRAP: the register is loaded, then a zero value is a data exception with data-exception code X'FF'. */
+const TRAP = 0x07 | (0xff << 12);
+const traps: Row[] = [
+  ...family([['LAT', 'E39F', 'RXY-a', 'm', 49]], (b, i) => {
+    b.set32(i.r1, source32(b, i, 'm'));
+    b.raiseIf(i32.eqz(b.r32(i.r1)), TRAP);
+  }),
+  ...family([['LFHAT', 'E3C8', 'RXY-a', 'm', 49]], (b, i) => {
+    b.setHigh32(i.r1, source32(b, i, 'm'));
+    b.raiseIf(i32.eqz(b.high32(i.r1)), TRAP);
+  }),
+  ...family(
+    [
+      ['LGAT', 'E385', 'RXY-a', 'm', 49],
+      ['LLGFAT', 'E39D', 'RXY-a', 'mu', 49],
+    ],
+    (b, i, source) => {
+      b.set64(i.r1, source64(b, i, source));
+      b.raiseIf(i64.eqz(b.r64(i.r1)), TRAP);
+    },
+  ),
+  ...family([['LLGTAT', 'E39C', 'RXY-a', 'ms', 49]], (b, i, source) => {
+    b.set64(i.r1, i64.and(source64(b, i, source), i64.const(0x7fff_ffff)));
+    b.raiseIf(i64.eqz(b.r64(i.r1)), TRAP);
+  }),
+];
 
 /** INSERT CHARACTERS UNDER MASK. @param high the mask selects bytes of bits 0-31 */
 function insertUnderMask(b: Emitter, i: Instruction, high: boolean): void {
@@ -281,7 +311,9 @@ const multiples: Row[] = [
 
 /** LOAD ON CONDITION, SELECT. Storage is reached only when the condition holds. */
 const conditional: Row[] = [
-  general('LOCR', 'B9F2', 'RRF-c', (b, i) => b.if(b.condition(i.m3), () => b.set32(i.r1, b.r32(i.r2))), { facility: 45 }),
+  general('LOCR', 'B9F2', 'RRF-c', (b, i) => b.if(b.condition(i.m3), () => b.set32(i.r1, b.r32(i.r2))), {
+    facility: 45,
+  }),
   general('LOCGR', 'B9E2', 'RRF-c', (b, i) => b.if(b.condition(i.m3), () => b.set64(i.r1, b.r64(i.r2))), {
     facility: 45,
   }),
@@ -303,9 +335,15 @@ const conditional: Row[] = [
   general('LOCFHR', 'B9E0', 'RRF-c', (b, i) => b.if(b.condition(i.m3), () => b.setHigh32(i.r1, b.high32(i.r2))), {
     facility: 53,
   }),
-  general('LOCFH', 'EBE0', 'RSY-loc', (b, i) => b.if(b.condition(i.m3), () => b.setHigh32(i.r1, b.load32(b.address2(i)))), {
-    facility: 53,
-  }),
+  general(
+    'LOCFH',
+    'EBE0',
+    'RSY-loc',
+    (b, i) => b.if(b.condition(i.m3), () => b.setHigh32(i.r1, b.load32(b.address2(i)))),
+    {
+      facility: 53,
+    },
+  ),
   general('SELR', 'B9F0', 'RRF-a4', (b, i) => b.set32(i.r1, i32.select(b.condition(i.m4), b.r32(i.r2), b.r32(i.r3))), {
     facility: 61,
   }),
@@ -340,4 +378,5 @@ export const LOADS: readonly Row[] = [
   ...underMask,
   ...multiples,
   ...conditional,
+  ...traps,
 ];

@@ -29,6 +29,7 @@ function setLength(cpu: Cpu, r: number, value: bigint): void {
   if ((cpu.mode & 3) === 3) cpu.setGpr(r, value);
   else cpu.setGprLow(r, Number(value));
 }
+const max = (a: bigint, b: bigint) => (a > b ? a : b);
 const min = (a: bigint, b: bigint) => (a < b ? a : b);
 /** Bytes to the end of the page. */
 const toPageEnd = (at: bigint) => 4096n - (at & 0xfffn);
@@ -107,7 +108,7 @@ function compareParts(
   second: { at: bigint; left: bigint },
   pad: number,
 ): { done: bigint; cc: number } {
-  const longest = first.left > second.left ? first.left : second.left;
+  const longest = max(first.left, second.left);
   let part = min(longest, BigInt(PART));
   const bytesOf = (o: { at: bigint; left: bigint }): Uint8Array => {
     const have = Number(min(part, o.left));
@@ -165,21 +166,38 @@ function terminator(cpu: Cpu): number {
   if (value > 0xff) throw new ProgramInterruption(PGM.SPECIFICATION);
   return value;
 }
+/** The string instructions look at no less than this before they end with cc 3. SA22-7832 "SEARCH STRING". */
+const LEAST = 256;
+/** Lengths of page pieces to look at: to the page's end, and on when that is nearer than the least amount. */
+function* stringPieces(limit: bigint, ...starts: bigint[]): Generator<{ done: bigint; length: number }> {
+  let done = 0n;
+  do {
+    const length = starts.reduce((part, at) => min(part, toPageEnd(at + done)), limit - done);
+    if (length === 0n) return;
+    yield { done, length: Number(length) };
+    done += length;
+  } while (done < BigInt(LEAST));
+}
 function searchString(cpu: Cpu, i: Instruction): void {
   const wanted = terminator(cpu);
   const end = address(cpu, i.r1);
   const at = address(cpu, i.r2);
   const available = cpu.storage.wrap(end - at);
-  const part = Number(min(available, toPageEnd(at)));
-  if (part === 0) return cpu.setCc(2);
-  const bytes = cpu.storage.read(at, part);
-  const found = bytes.indexOf(wanted);
-  if (found >= 0) {
-    setAddress(cpu, i.r1, at + BigInt(found));
-    return cpu.setCc(1);
+  let looked = 0n;
+  for (const { done, length } of stringPieces(available, at)) {
+    const found = cpu.storage.read(cpu.storage.wrap(at + done), length).indexOf(wanted);
+    if (found >= 0) {
+      setAddress(cpu, i.r1, at + done + BigInt(found));
+      cpu.setCc(1);
+      return;
+    }
+    looked = done + BigInt(length);
   }
-  if (BigInt(part) === available) return cpu.setCc(2);
-  setAddress(cpu, i.r2, at + BigInt(part));
+  if (looked === available) {
+    cpu.setCc(2);
+    return;
+  }
+  setAddress(cpu, i.r2, at + looked);
   cpu.setCc(3);
 }
 function moveString(cpu: Cpu, i: Instruction): void {
@@ -193,7 +211,8 @@ function moveString(cpu: Cpu, i: Instruction): void {
   cpu.storage.write(to, source.subarray(0, length));
   if (found >= 0) {
     setAddress(cpu, i.r1, to + BigInt(found));
-    return cpu.setCc(1);
+    cpu.setCc(1);
+    return;
   }
   setAddress(cpu, i.r1, to + BigInt(length));
   setAddress(cpu, i.r2, from + BigInt(length));
@@ -203,21 +222,30 @@ function compareString(cpu: Cpu, i: Instruction): void {
   const end = terminator(cpu);
   const at1 = address(cpu, i.r1);
   const at2 = address(cpu, i.r2);
-  const part = Number(min(toPageEnd(at1), toPageEnd(at2)));
-  const x = cpu.storage.read(at1, part);
-  const y = cpu.storage.read(at2, part);
-  for (let n = 0; n < part; n++) {
-    if (x[n] === y[n]) {
-      if (x[n] === end) return cpu.setCc(0);
-      continue;
+  const move = (by: bigint) => {
+    setAddress(cpu, i.r1, at1 + by);
+    setAddress(cpu, i.r2, at2 + by);
+  };
+  let looked = 0n;
+  for (const { done, length } of stringPieces(0x1_0000n, at1, at2)) {
+    const x = cpu.storage.read(cpu.storage.wrap(at1 + done), length);
+    const y = cpu.storage.read(cpu.storage.wrap(at2 + done), length);
+    for (let n = 0; n < length; n++) {
+      if (x[n] === y[n]) {
+        if (x[n] === end) {
+          cpu.setCc(0);
+          return;
+        }
+        continue;
+      }
+      move(done + BigInt(n));
+      // The end byte is lower than any other.
+      cpu.setCc(x[n] === end || (y[n] !== end && x[n] < y[n]) ? 1 : 2);
+      return;
     }
-    setAddress(cpu, i.r1, at1 + BigInt(n));
-    setAddress(cpu, i.r2, at2 + BigInt(n));
-    // The end byte is lower than any other.
-    return cpu.setCc(x[n] === end || (y[n] !== end && x[n] < y[n]) ? 1 : 2);
+    looked = done + BigInt(length);
   }
-  setAddress(cpu, i.r1, at1 + BigInt(part));
-  setAddress(cpu, i.r2, at2 + BigInt(part));
+  move(looked);
   cpu.setCc(3);
 }
 
@@ -229,8 +257,7 @@ function checksum(cpu: Cpu, i: Instruction): void {
   const bytes = cpu.storage.read(at, part);
   let sum = cpu.gprLow(i.r1);
   for (let n = 0; n < part; n += 4) {
-    const word =
-      bytes[n] * 0x100_0000 + ((bytes[n + 1] ?? 0) << 16) + ((bytes[n + 2] ?? 0) << 8) + (bytes[n + 3] ?? 0);
+    const word = bytes[n] * 0x100_0000 + ((bytes[n + 1] ?? 0) << 16) + ((bytes[n + 2] ?? 0) << 8) + (bytes[n + 3] ?? 0);
     sum += word;
     // End-around carry.
     if (sum > 0xffff_ffff) sum = sum - 0x1_0000_0000 + 1;
@@ -251,7 +278,10 @@ function translateExtended(cpu: Cpu, i: Instruction): void {
   const bytes = cpu.storage.read(at, part);
   const found = bytes.indexOf(test);
   const length = found < 0 ? part : found;
-  cpu.storage.write(at, bytes.subarray(0, length).map((byte) => table[byte]));
+  cpu.storage.write(
+    at,
+    bytes.subarray(0, length).map((byte) => table[byte]),
+  );
   setAddress(cpu, i.r1, at + BigInt(length));
   setLength(cpu, i.r1 + 1, left - BigInt(length));
   cpu.setCc(found >= 0 ? 1 : BigInt(part) === left ? 0 : 3);

@@ -94,22 +94,28 @@ const withCode: Row[] = [
 const double: Row[] = [
   ...(
     [
-      ['MR', '1C', 'RR', 'r', true],
-      ['M', '5C', 'RX-a', 'm', true],
-      ['MFY', 'E35C', 'RXY-a', 'm', true],
-      ['MLR', 'B996', 'RRE', 'r', false],
-      ['ML', 'E396', 'RXY-a', 'm', false],
+      ['MR', '1C', 'RR', 'r', true, 0],
+      ['M', '5C', 'RX-a', 'm', true, 0],
+      ['MFY', 'E35C', 'RXY-a', 'm', true, 34],
+      ['MLR', 'B996', 'RRE', 'r', false, 0],
+      ['ML', 'E396', 'RXY-a', 'm', false, 0],
     ] as const
-  ).map(([mnemonic, opcode, format, source, isSigned]) =>
-    general(mnemonic, opcode, format, (b, i) => {
-      if (!evenPair(b, i.r1)) return;
-      const operand = source32(b, i, source);
-      const y = isSigned ? i64.fromS(operand) : i64.fromU(operand);
-      const x = isSigned ? i64.extend32S(b.r64(i.r1 + 1)) : i64.fromU(b.r32(i.r1 + 1));
-      const product = b.let64(i64.mul(x, y));
-      b.set32(i.r1, i32.wrap(i64.shrU(product, i64.const(32))));
-      b.set32(i.r1 + 1, i32.wrap(product));
-    }),
+  ).map(([mnemonic, opcode, format, source, isSigned, facility]) =>
+    general(
+      mnemonic,
+      opcode,
+      format,
+      (b, i) => {
+        if (!evenPair(b, i.r1)) return;
+        const operand = source32(b, i, source);
+        const y = isSigned ? i64.fromS(operand) : i64.fromU(operand);
+        const x = isSigned ? i64.extend32S(b.r64(i.r1 + 1)) : i64.fromU(b.r32(i.r1 + 1));
+        const product = b.let64(i64.mul(x, y));
+        b.set32(i.r1, i32.wrap(i64.shrU(product, i64.const(32))));
+        b.set32(i.r1 + 1, i32.wrap(product));
+      },
+      { facility },
+    ),
   ),
   ...(
     [

@@ -13,7 +13,23 @@ export const GENERAL = 'SA22-7832 chapter 7 "General Instructions"';
  * storage, extended · `mh` `muh` halfword · `mb` `mub` byte · `i` immediate, signed · `u` immediate, unsigned; storage of
  * RIL-b is relative.
  */
-export type Source = 'r' | 'rs' | 'ru' | 'rh' | 'ruh' | 'rb' | 'rub' | 'm' | 'ms' | 'mu' | 'mh' | 'muh' | 'mb' | 'mub' | 'i' | 'u';
+export type Source =
+  | 'r'
+  | 'rs'
+  | 'ru'
+  | 'rh'
+  | 'ruh'
+  | 'rb'
+  | 'rub'
+  | 'm'
+  | 'ms'
+  | 'mu'
+  | 'mh'
+  | 'muh'
+  | 'mb'
+  | 'mub'
+  | 'i'
+  | 'u';
 
 /** A row in short form: mnemonic, opcode, format, source, facility. */
 export type Short = readonly [mnemonic: string, opcode: string, format: FormatName, source: Source, facility?: number];

@@ -90,8 +90,7 @@ const left: Row[] = [
   }),
 ];
 
-const pair = (b: Emitter, r: number): I64 =>
-  i64.or(i64.shl(b.r64(r), i64.const(32)), i64.fromU(b.r32(r + 1)));
+const pair = (b: Emitter, r: number): I64 => i64.or(i64.shl(b.r64(r), i64.const(32)), i64.fromU(b.r32(r + 1)));
 function setPair(b: Emitter, r: number, value: I64): void {
   b.set32(r, i32.wrap(i64.shrU(value, i64.const(32))));
   b.set32(r + 1, i32.wrap(value));

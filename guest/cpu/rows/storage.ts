@@ -93,7 +93,8 @@ function logic(b: Emitter, i: Instruction, op: Operation): void {
       }
     } else b.emit(mem.fill(host, i32.const(0), length));
     b.commit(host);
-    return b.setCc(CC.STATIC, i64.const(0));
+    b.setCc(CC.STATIC, i64.const(0));
+    return;
   }
   const o = operands(b, i, true);
   const seen = b.temp64();
@@ -209,7 +210,8 @@ function translateAndTest(cpu: Cpu, i: Instruction, step: 1 | -1): void {
       else if (amode === 1) cpu.setGprLow(1, Number(address));
       else cpu.setGprLow(1, (cpu.gprLow(1) & 0xff00_0000) | Number(address));
       cpu.setGprLow(2, (cpu.gprLow(2) & 0xffff_ff00) | found);
-      return cpu.setCc(left === 0 ? 2 : 1);
+      cpu.setCc(left === 0 ? 2 : 1);
+      return;
     }
     at += BigInt(step);
   }
@@ -250,5 +252,13 @@ export const STORAGE_TO_STORAGE: readonly Row[] = [
     spec: GENERAL,
     exec: (cpu, i) => translateAndTest(cpu, i, -1),
   },
-  { mnemonic: 'MVCIN', opcode: 'E8', format: 'SS-a', class: 'general', spec: GENERAL, registerFree: true, exec: moveInverse },
+  {
+    mnemonic: 'MVCIN',
+    opcode: 'E8',
+    format: 'SS-a',
+    class: 'general',
+    spec: GENERAL,
+    registerFree: true,
+    exec: moveInverse,
+  },
 ];

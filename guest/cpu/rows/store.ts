@@ -50,9 +50,15 @@ const conditional: Row[] = [
   general('STOCG', 'EBE3', 'RSY-loc', (b, i) => b.if(b.condition(i.m3), () => b.store64(b.address2(i), b.r64(i.r1))), {
     facility: 45,
   }),
-  general('STOCFH', 'EBE1', 'RSY-loc', (b, i) => b.if(b.condition(i.m3), () => b.store32(b.address2(i), b.high32(i.r1))), {
-    facility: 53,
-  }),
+  general(
+    'STOCFH',
+    'EBE1',
+    'RSY-loc',
+    (b, i) => b.if(b.condition(i.m3), () => b.store32(b.address2(i), b.high32(i.r1))),
+    {
+      facility: 53,
+    },
+  ),
 ];
 
 /** STORE MULTIPLE: the whole range is reached before anything is stored. */

@@ -1,7 +1,8 @@
 /** Channel paths (drivers/s390/cio/chp.c): `/sys/devices/css0/chp0.NN` and what happens when one goes or comes. */
+
+import type { Vfs } from '../../fs/vfs.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import type { Task } from '../../lib/task.ts';
-import type { Vfs } from '../../fs/vfs.ts';
 import type { ChpEvent, Subchannel } from './subchannel.ts';
 
 /** Channel-path type of the only kind of path the physical machine has: FICON native (lschp "Type 1b"). */

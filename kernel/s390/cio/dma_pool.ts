@@ -3,8 +3,9 @@
  * kmalloc in Linux; format-1 CCW and IDAL addresses have 31 bits). Blocks are powers of two, so none crosses a page.
  */
 import { Errno } from '../../include/uapi/errno.ts';
+import { PG } from '../../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../../lib/host_memory.ts';
-import { type PageAllocator, PG } from '../../mm/page.ts';
+import type { PageAllocator } from '../../mm/page.ts';
 
 /** 31-bit addressing. */
 const DMA_LIMIT = 0x80000000;
@@ -89,8 +90,7 @@ export class DmaPool {
 
   /** Returns every page without a block in use to the page allocator. */
   shrink(): void {
-    for (const slab of [...this.#slabs.values()])
-      if (slab.free.length === PAGE_SIZE / slab.block) this.#return(slab);
+    for (const slab of [...this.#slabs.values()]) if (slab.free.length === PAGE_SIZE / slab.block) this.#return(slab);
   }
 
   #return(slab: Slab): void {

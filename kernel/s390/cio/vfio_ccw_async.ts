@@ -1,9 +1,5 @@
 /** HALT and CLEAR SUBCHANNEL for the guest: region 1 and the FSM's async action (vfio-ccw facts 3.2, 3.5). */
-import {
-  SCSW_ACTL_CLEAR_PEND,
-  SCSW_ACTL_HALT_PEND,
-  SCSW_CTRL_MASK_ACTL,
-} from '../../include/arch/s390/scsw.ts';
+import { SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_CTRL_MASK_ACTL } from '../../include/arch/s390/scsw.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import {
   ccw_cmd_region,

@@ -86,9 +86,7 @@ function terminate(sch: Subchannel, mask: number): void {
 }
 
 /** What each event does to the path masks and tells the guest; `mask`: the paths of that CHPID on this subchannel. */
-const CHP_EVENTS: Readonly<
-  Record<ChpEvent, (sch: Subchannel, mask: number, report: (erc: number) => void) => void>
-> = {
+const CHP_EVENTS: Readonly<Record<ChpEvent, (sch: Subchannel, mask: number, report: (erc: number) => void) => void>> = {
   CHP_VARY_OFF(sch, mask) {
     sch.opm &= ~mask;
     sch.lpm &= ~mask;

@@ -39,10 +39,13 @@ export class ChannelProgram {
    * @throws Errno EBUSY when one is there already; EINVAL and others, and nothing stays allocated
    */
   *init(device: VfioDevice, users: VfioKernelUsers, orb: Orb): Task<number> {
-    if (this.#context !== undefined) throw new Errno('EBUSY', `${device.name}: a channel program is translated already`);
+    if (this.#context !== undefined)
+      throw new Errno('EBUSY', `${device.name}: a channel program is translated already`);
     if (ORB_CTRL0.get(orb.ctrl0, 'P') === 0 && !this.#warned) {
       this.#warned = true;
-      this.#kernel.log(`vfio-ccw ${device.name}: prefetching channel program even though prefetch not specified in ORB`);
+      this.#kernel.log(
+        `vfio-ccw ${device.name}: prefetching channel program even though prefetch not specified in ORB`,
+      );
     }
     const copy = ORB.make();
     ORB.bytes(copy).set(ORB.bytes(orb));
@@ -81,9 +84,7 @@ export class ChannelProgram {
     if (this.#context === undefined) return;
     const { cpa } = scsw;
     // One past the last CCW is where a program ends, one more where it stopped at the terminator behind it.
-    const segment = this.#segments.find(
-      ({ hpa, length }) => cpa >= hpa && cpa <= hpa + (length + 1) * CCW_SIZE,
-    );
+    const segment = this.#segments.find(({ hpa, length }) => cpa >= hpa && cpa <= hpa + (length + 1) * CCW_SIZE);
     if (segment !== undefined) scsw.cpa = segment.gpa + (cpa - segment.hpa);
   }
 

@@ -3,7 +3,7 @@
  * (ccwchain_handle_ccw and around; vfio-ccw facts 3.4). Every CCW is read from the guest once; what it writes there
  * later is not seen.
  */
-import { CCW0, CCW1, CCW_CMD, CCW_FLAG, type Ccw1 } from '../../include/arch/s390/ccw.ts';
+import { CCW_CMD, CCW_FLAG, CCW0, CCW1, type Ccw1 } from '../../include/arch/s390/ccw.ts';
 import { ORB_CTRL0, type Orb } from '../../include/arch/s390/orb.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import type { Kernel } from '../../kernel.ts';

@@ -134,6 +134,7 @@ function pageOf(iova: number): number {
 function contiguous(context: CpContext, iovas: readonly number[], from: number): number {
   let count = 1;
   if (is2k(context)) return count;
-  while (from + count < iovas.length && pageOf(iovas[from + count]) === pageOf(iovas[from]) + count * PAGE_SIZE) count++;
+  while (from + count < iovas.length && pageOf(iovas[from + count]) === pageOf(iovas[from]) + count * PAGE_SIZE)
+    count++;
   return count;
 }

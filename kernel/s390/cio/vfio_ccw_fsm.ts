@@ -5,7 +5,7 @@ import { cioDisableSubchannel } from './cio.ts';
 import { asyncRegionRefuse, asyncRequest } from './vfio_ccw_async.ts';
 import { irq } from './vfio_ccw_irq.ts';
 import { close, notOper, open } from './vfio_ccw_open.ts';
-import { type Event, EVENTS, type State, STATES, type VfioCcwPrivate } from './vfio_ccw_private.ts';
+import { EVENTS, type Event, STATES, type State, type VfioCcwPrivate } from './vfio_ccw_private.ts';
 import { ioRequest } from './vfio_ccw_request.ts';
 
 /** What a state does about an event. */

@@ -17,14 +17,11 @@ const TRIGGERS = {
 const COUNTS = [1, 1, 1];
 
 /** @param arg user address of the header; the data follows it. @throws Errno EINVAL, EFAULT, EBADF */
-export function* setIrqs(
-  device: VfioCcwPrivate,
-  arg: number,
-  header: View<typeof vfio_irq_set.fields>,
-): Task<number> {
+export function* setIrqs(device: VfioCcwPrivate, arg: number, header: View<typeof vfio_irq_set.fields>): Task<number> {
   validateSetIrqs(header, COUNTS);
   const { flags, index } = header;
-  if ((flags & VFIO_IRQ_SET.ACTION_TRIGGER) === 0) throw new Errno('EINVAL', 'VFIO_DEVICE_SET_IRQS: only ACTION_TRIGGER');
+  if ((flags & VFIO_IRQ_SET.ACTION_TRIGGER) === 0)
+    throw new Errno('EINVAL', 'VFIO_DEVICE_SET_IRQS: only ACTION_TRIGGER');
   const { kernel } = device.host;
   const trigger = TRIGGERS[index as keyof typeof TRIGGERS];
   const data = arg + vfio_irq_set.size;

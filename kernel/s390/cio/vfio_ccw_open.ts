@@ -1,5 +1,5 @@
 /** Opening, closing and losing the subchannel: the FSM's open, close and notoper (vfio-ccw facts 3.2, 3.7). */
-import { SUBSYSTEM_ID_ONE } from './cio_bus.ts';
+
 import { Errno } from '../../include/uapi/errno.ts';
 import { type Task, untilDeadline } from '../../lib/task.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
@@ -11,6 +11,7 @@ import {
   cioIsEnabled,
   cioUpdateSchib,
 } from './cio.ts';
+import { SUBSYSTEM_ID_ONE } from './cio_bus.ts';
 import type { Subchannel } from './subchannel.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 

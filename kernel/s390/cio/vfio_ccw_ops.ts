@@ -117,7 +117,8 @@ export class VfioCcwDevice implements VfioDevice {
     const { device } = this;
     const { log } = device.host.kernel;
     if (device.reqTrigger === undefined) {
-      if (count === 0) log(`vfio-ccw ${device.sch.busId}: no device request channel registered, blocked until released by user`);
+      if (count === 0)
+        log(`vfio-ccw ${device.sch.busId}: no device request channel registered, blocked until released by user`);
       return;
     }
     if (count % REQUEST_LOG_PERIOD === 0) log(`vfio-ccw ${device.sch.busId}: requesting device from user (#${count})`);
@@ -136,7 +137,6 @@ export class VfioCcwDevice implements VfioDevice {
   }
 
   #rows() {
-    const self = this;
     const { device } = this;
     return [
       row(VFIO_DEVICE_GET_INFO, function* (_arg, info) {
@@ -145,7 +145,7 @@ export class VfioCcwDevice implements VfioDevice {
         info.num_irqs = VFIO_CCW_IRQ.NUM;
         return 0;
       }),
-      row(VFIO_DEVICE_GET_REGION_INFO, (arg, info) => self.#regionInfo(arg, info)),
+      row(VFIO_DEVICE_GET_REGION_INFO, (arg, info) => this.#regionInfo(arg, info)),
       row(VFIO_DEVICE_GET_IRQ_INFO, function* (_arg, info) {
         if (info.index >= VFIO_CCW_IRQ.NUM) throw new Errno('EINVAL', `VFIO_DEVICE_GET_IRQ_INFO: index ${info.index}`);
         info.count = 1;

@@ -1,8 +1,9 @@
 /** The state of one vfio-ccw device (struct vfio_ccw_private) and who may touch what (vfio-ccw facts 3.1, 3.8). */
-import { IRB } from '../../include/arch/s390/irb.ts';
-import { ccw_cmd_region, ccw_io_region } from '../../include/uapi/vfio.ts';
-import type { Errno } from '../../include/uapi/errno.ts';
+
 import type { EventFd } from '../../fs/eventfd.ts';
+import { IRB } from '../../include/arch/s390/irb.ts';
+import type { Errno } from '../../include/uapi/errno.ts';
+import { ccw_cmd_region, ccw_io_region } from '../../include/uapi/vfio.ts';
 import type { Kernel } from '../../kernel.ts';
 import { Mutex, type Task } from '../../lib/task.ts';
 import type { VfioDevice, VfioKernelUsers } from '../../vfio/vfio.ts';

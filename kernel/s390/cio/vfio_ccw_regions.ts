@@ -22,12 +22,14 @@ export interface CcwRegion {
 
 /** @throws Errno EINVAL when the range leaves the region */
 export function checkRange(region: string, position: number, count: number, size: number): void {
-  if (position + count > size) throw new Errno('EINVAL', `${region} region: bytes ${position}..${position + count} of ${size}`);
+  if (position + count > size)
+    throw new Errno('EINVAL', `${region} region: bytes ${position}..${position + count} of ${size}`);
 }
 
 /** Writers do not wait for each other. @throws Errno EAGAIN */
 export function lockForWrite(device: VfioCcwPrivate): void {
-  if (!device.ioMutex.tryLock()) throw new Errno('EAGAIN', `vfio-ccw ${device.sch.busId}: another request is under way`);
+  if (!device.ioMutex.tryLock())
+    throw new Errno('EAGAIN', `vfio-ccw ${device.sch.busId}: another request is under way`);
 }
 
 /** What a region write returns: the region's ret_code when it is not 0. @throws Errno when that is negative */

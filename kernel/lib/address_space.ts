@@ -8,10 +8,10 @@
  * the mover sees the reference and gives up.
  */
 import { Errno } from '../include/uapi/errno.ts';
-import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
-import type { SharedMap } from '../lib/shared_map.ts';
-import { type Task, until } from '../lib/task.ts';
-import { Frames, PG } from './page.ts';
+import { Frames, PG } from './frames.ts';
+import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from './host_memory.ts';
+import type { SharedMap } from './shared_map.ts';
+import { type Task, until } from './task.ts';
 
 /** Where the VMM's mappings begin; guest-physical, VMM-virtual and host-physical numbers never look alike. */
 export const MMAP_BASE = 0x3ff_8000_0000;

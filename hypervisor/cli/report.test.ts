@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import type { TraceEvent } from '../../kernel/include/trace_events.ts';
+import type { TraceRecord } from '../../kernel/lib/trace.ts';
+import type { MachineResult, MarkSeries } from '../config.ts';
+import { bootReport } from './report.ts';
+import { table } from './table.ts';
+
+const STEPS = ['Q3', 'Q4', 'K1', 'K2', 'K3', 'K4', 'Q5', 'K5', 'K6', 'Q6', 'Q7'];
+const record = (step: string, time: number, schid = 0): TraceRecord => ({
+  time,
+  actor: step.startsWith('Q') ? 'vmm' : 'kernel',
+  event: `vfio_ccw_${step}` as TraceEvent,
+  args: [schid, 0, 0],
+});
+const io = (start: number, each: number, schid = 0) => STEPS.map((step, i) => record(step, start + i * each, schid));
+const result = (marks: Record<number, MarkSeries>): MachineResult => ({
+  status: 0,
+  reason: '',
+  marks,
+  systemCalls: 0,
+  exits: {},
+});
+const byTime = (records: TraceRecord[]) => records.sort((a, b) => a.time - b.time);
+
+/** The lines of the table of steps: step and time since Q3. */
+const steps = (trace: TraceRecord[]) =>
+  [...bootReport(result({}), byTime(trace)).matchAll(/^ {2}([QK]\d) +\S+ +([\d.-]+) +(\+?[\d.-]+) /gm)].map((m) =>
+    m.slice(1),
+  );
+
+test('a table’s columns are as wide as their widest cell, aligned as wanted, without blanks at the ends', () => {
+  expect(table(['a', 'long'], [['xyz', '1']], '<>')).toBe('  a    long\n  ---  ----\n  xyz     1\n');
+  expect(table(['a', 'b'], [], '<<')).toBe('  a  b\n  -  -\n');
+});
+
+test('the steps of an I/O are shown with the time since SSCH and since the step before', () => {
+  expect(steps(io(5000, 1500))).toEqual(STEPS.map((s, i) => [s, (i * 1.5).toFixed(1), i === 0 ? '+0.0' : '+1.5']));
+});
+
+test('I/Os of two subchannels at the same time are not mixed', () => {
+  const shown = steps([...io(0, 1000, 1), ...io(300, 1000, 2)]);
+  expect(shown.map(([, at]) => at)).toEqual(STEPS.map((_, i) => i.toFixed(1)));
+});
+
+test('an I/O that was halted is passed over for the next complete one', () => {
+  const halted = io(0, 100).filter(({ event }) => !['vfio_ccw_K5', 'vfio_ccw_K6'].includes(event));
+  expect(steps([...halted, ...io(50_000, 2000)])[1]).toEqual(['Q4', '2.0', '+2.0']);
+  expect(bootReport(result({}), halted)).toBe('');
+});
+
+test('a step that overtakes another took no time, and the next counts from the later of the two', () => {
+  const trace = io(0, 1000).map((r) => (r.event === 'vfio_ccw_K5' ? { ...r, time: 5500 } : r));
+  expect(steps(trace).slice(6, 9)).toEqual([
+    ['Q5', '6.0', '+1.0'],
+    ['K5', '5.5', '+0.0'],
+    ['K6', '8.0', '+2.0'],
+  ]);
+});
+
+test('of several I/Os the one of median duration is shown', () => {
+  expect(steps([...io(0, 9000), ...io(200_000, 1000), ...io(400_000, 2000)])[1]).toEqual(['Q4', '2.0', '+2.0']);
+});
+
+test('the three paths are compared with the exit; a series without batches is left out', () => {
+  const series = (...batches: number[]): MarkSeries => ({ calls: batches.length * 10, batches });
+  const report = bootReport(result({ 0: series(100, 90, 110), 1: series(1000), 2: series(10_000, 9000, 11_000) }), []);
+  const lines = report.split('\n').filter((line) => /real|virtual|exit/.test(line));
+  expect(lines.map((line) => line.trim().split(/ {2,}/))).toEqual([
+    ['path', 'p50', 'p99', 'calls', 'faster than the exit'],
+    ['exit to the VMM', '10.00 us', '11.00 us', '30', '1.0x'],
+    ['kernel, virtual mode', '1.00 us', '1.00 us', '10', '10.0x'],
+    ['kernel, real mode', '100 ns', '110 ns', '30', '100.0x'],
+  ]);
+  expect(bootReport(result({ 2: series() }), [])).toBe('');
+  expect(bootReport(result({ 1: series(5), 2: series() }), [])).toContain('5.0 ns');
+});

@@ -1,0 +1,72 @@
+/**
+ * Page-frame descriptors in shared memory (struct page's role). A descriptor has four words: transient references (any
+ * thread, atomic), pins (kernel), flags (atomic or/and), and the virtual page that maps the frame.
+ */
+import { type HostMemory, PAGE_SHIFT } from './host_memory.ts';
+import { AREA, type SharedMap } from './shared_map.ts';
+
+/** Bits of a frame's flags. */
+export const PG = {
+  /** Some vCPU holds code translated from this frame: writers other than that vCPU announce themselves. */
+  CODE: 1,
+  /** Written by a device or the kernel since last cleaned (PG_dirty). */
+  DIRTY: 2,
+  /** Never moved: kernel structures, the VMM's heap, mapped tables. */
+  UNMOVABLE: 4,
+} as const;
+
+/** Frame descriptors, usable by every thread. `hpa` may be any address inside the frame. */
+export class Frames {
+  readonly #memory: HostMemory;
+  readonly #base: number;
+  readonly first: number;
+  readonly end: number;
+
+  constructor(memory: HostMemory, map: SharedMap) {
+    this.#memory = memory;
+    this.#base = map.frames;
+    this.first = map.firstFrame;
+    this.end = map.size;
+  }
+  #word(hpa: number, word: number): number {
+    return this.#base + (hpa >>> PAGE_SHIFT) * AREA.frame + word * 4;
+  }
+  /** Transient references: the frame does not move while it has one. */
+  refs(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 0));
+  }
+  get(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 0), 1);
+  }
+  put(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 0), -1);
+  }
+  /** Long-term pins: DMA may be under way. */
+  pins(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 1));
+  }
+  pin(hpa: number): void {
+    this.#memory.add(this.#word(hpa, 1), 1);
+  }
+  /** @throws Error for a frame without pins: a bug of the kernel, not an input error. */
+  unpin(hpa: number): void {
+    if (this.#memory.add(this.#word(hpa, 1), -1) <= 0)
+      throw new Error(`frame 0x${hpa.toString(16)} unpinned too often`);
+  }
+  flags(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 2));
+  }
+  setFlags(hpa: number, mask: number): void {
+    this.#memory.or(this.#word(hpa, 2), mask);
+  }
+  clearFlags(hpa: number, mask: number): void {
+    this.#memory.and(this.#word(hpa, 2), ~mask);
+  }
+  /** Virtual page number in the VMM's address space plus 1, or 0. */
+  mapping(hpa: number): number {
+    return this.#memory.load(this.#word(hpa, 3));
+  }
+  setMapping(hpa: number, value: number): void {
+    this.#memory.store(this.#word(hpa, 3), value);
+  }
+}

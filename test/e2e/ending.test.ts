@@ -1,0 +1,82 @@
+/** However a guest behaves, the run ends, every thread is joined, and the user is told why. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { delay } from '../../kernel/lib/host_timer.ts';
+import { runCli, startCli, workFolder } from '../support/cli.ts';
+import { guestElf } from '../support/guest_elf.ts';
+import { toyDrive } from '../support/toy.ts';
+
+const { folder, remove } = workFolder();
+afterAll(remove);
+const drive = toyDrive(folder);
+
+function guest(name: string, code: string): string[] {
+  writeFileSync(join(folder, name), guestElf(code));
+  return ['boot', '--drive', drive, '--kernel', name];
+}
+
+/** LARL R1,psw; LPSWE 0(R1); psw: the doublewords that follow at offset 16. */
+const loadPsw = (psw: string) => `c0100000 0008 b2b21000 000000000000 ${psw}`;
+
+for (const scheduler of [[], ['--sim']])
+  test.each([
+    ['a disabled wait at address 0 is success', loadPsw('00020001800000000000000000000000'), 0, /^$/],
+    [
+      'a disabled wait elsewhere is failure',
+      loadPsw('00020001800000000000000000000bad'),
+      1,
+      /cpu 0 waits disabled at address 0xbad, PSW 0002000180000000 0000000000000bad/,
+    ],
+    // LHI R1,9? the order goes in the second operand: SIGP R0,R2,5 (stop) on CPU 0 itself.
+    ['SIGP STOP of the last CPU is success', 'a7280000 ae020005 07f0 0000', 0, /^$/],
+    [
+      'garbage that leads nowhere is told with the PSW and the last instructions',
+      '0000 0000',
+      1,
+      /loop of program interruptions, PSW [0-9a-f]{16} [0-9a-f]{16}[\s\S]*last instructions/,
+    ],
+    ['a missing instruction is an operation exception, and named', 'b9ac0000 0000', 1, /loop of program interruptions/],
+  ])(`${scheduler[0] ?? '--threads'}: %s`, async (_, code, expected, message) => {
+    const { status, stderr } = await runCli(folder, [...guest('guest.elf', code), ...scheduler]);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(expected);
+    expect(existsSync(join(folder, 'test.ckd.lock'))).toBe(false);
+  });
+
+test('--timeout ends a guest that loops', async () => {
+  const { status, stderr } = await runCli(folder, [...guest('loop.elf', 'a7f40000'), '--timeout', '1']);
+  expect(stderr).toMatch(/minivisor: the guest was stopped: no end within 1 s \(--timeout\)/);
+  expect(status).toBe(1);
+});
+
+test('Ctrl-C ends a guest that loops, and the image is free again', async () => {
+  const { child, ended } = startCli(folder, guest('loop.elf', 'a7f40000'));
+  await delay(2500);
+  expect(existsSync(join(folder, 'test.ckd.lock'))).toBe(true);
+  const asked = delay(3000).then(() => 'still running');
+  child.kill('SIGINT');
+  const first = await Promise.race([ended, asked]);
+  expect(first).toMatchObject({ status: 1, stderr: expect.stringMatching(/stopped: interrupted/) });
+  expect(existsSync(join(folder, 'test.ckd.lock'))).toBe(false);
+});
+
+test('a guest in an enabled wait that nothing ends is stopped by --timeout', async () => {
+  const { status, stderr } = await runCli(folder, [
+    ...guest('idle.elf', loadPsw('03020001800000000000000000000000')),
+    '--timeout',
+    '1',
+  ]);
+  expect(stderr).toMatch(/no end within 1 s/);
+  expect(status).toBe(1);
+});
+
+test('an image in use is refused', async () => {
+  const { child, ended } = startCli(folder, guest('loop.elf', 'a7f40000'));
+  await delay(2500);
+  const { status, stderr } = await runCli(folder, ['boot', '--drive', drive]);
+  child.kill('SIGINT');
+  await ended;
+  expect(stderr).toMatch(/test\.ckd: in use by process \d+; end it, or give another image/);
+  expect(status).toBe(1);
+});
