@@ -25,10 +25,13 @@ import { INVALID_MODE, Registers } from './registers.ts';
 import { type Instruction, NEXT } from './row.ts';
 import { cpu_state } from './state.ts';
 import { Storage } from './storage.ts';
-import { storeStatus } from './store_status.ts';
+import { LOWCORE_STATUS, STATUS_AREA, storedStatus } from './store_status.ts';
 import { decode, hasLengthByte, mnemonicOf } from './table.ts';
 
 export type { CpuBus, CpuConfig, CpuModel } from './config.ts';
+
+/** Program interruptions in a row that count as a loop nothing leads out of. */
+const PROGRAM_LOOP = 64;
 
 /** Why `run` returned; the index is stored in the state block. */
 export const EXIT_REASONS = [
@@ -39,6 +42,7 @@ export const EXIT_REASONS = [
   'disabled_wait',
   'intercept',
   'hypercall',
+  'program_loop',
 ] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
@@ -66,6 +70,10 @@ export class Cpu extends Registers {
   #exit: ExitReason = 'budget';
   /** An interruption whose lowcore could not be reached yet. */
   #pending: (() => void) | undefined;
+  #granted = 0;
+  /** Program interruptions in a row with nothing executed between, and the count of instructions at the last. */
+  #programLoop = 0;
+  #lastProgram = -2;
   #ring: { address: bigint; text: Uint8Array }[] = [];
 
   constructor(memory: HostMemory, config: CpuConfig, bus: CpuBus) {
@@ -138,14 +146,20 @@ export class Cpu extends Registers {
   /** Executes at most about `budget` instructions (a block is never cut). Returns why it stopped. */
   run(budget: number): ExitReason {
     const granted = Math.max(1, Math.min(budget, MAX_BUDGET));
+    this.#granted = granted;
     this.dv.setInt32(this.base + OFF.budget, granted, true);
     this.maskOpened = false;
     const reason = this.#loop();
-    const left = this.dv.getInt32(this.base + OFF.budget, true);
-    this.instructions += granted - left;
+    this.instructions += this.#spent();
+    this.#granted = 0;
     this.state.executed = this.instructions;
     this.state.exitReason = EXIT_REASONS.indexOf(reason);
     return reason;
+  }
+
+  /** Instructions executed in the `run` under way; 0 outside. */
+  #spent(): number {
+    return this.#granted === 0 ? 0 : this.#granted - this.dv.getInt32(this.base + OFF.budget, true);
   }
 
   #loop(): ExitReason {
@@ -167,6 +181,7 @@ export class Cpu extends Registers {
       }
       if (next === NEXT.FAULT) {
         if (!this.#takeFault()) return 'retry';
+        if (this.#programLoop >= PROGRAM_LOOP) return 'program_loop';
       } else if (next === NEXT.STOP) return this.#exit;
       else if (next === NEXT.POLL) {
         const seen = this.memory.exchange(this.base + OFF.attention, 0);
@@ -364,6 +379,10 @@ export class Cpu extends Registers {
     this.#pending = undefined;
     return this.#deliver(deliver);
   }
+  /** An interruption has begun and waits for its lowcore page: no other may begin. */
+  get interruptionUnderWay(): boolean {
+    return this.#pending !== undefined;
+  }
   /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
   /** An interruption was accepted and waits for its lowcore's page: no other may be taken before it. */
   get interruptionAccepted(): boolean {
@@ -396,6 +415,10 @@ export class Cpu extends Registers {
     this.loadPsw(lowcore.getBigUint64(LOWCORE_PSW[kind].new), lowcore.getBigUint64(LOWCORE_PSW[kind].new + 8));
   }
   #program({ code, teid, dataCode }: ProgramInterruption, ilc: number): boolean {
+    // Straight from one program interruption into the next, without an instruction in between.
+    const executed = this.instructions + this.#spent();
+    this.#programLoop = executed - this.#lastProgram <= 1 ? this.#programLoop + 1 : 0;
+    this.#lastProgram = executed;
     this.state.programCode = code;
     if (code === PGM.DATA && this.cr(0) & CR0_AFP)
       this.state.fpc = ((this.state.fpc & 0xffff_00ff) | (dataCode << 8)) >>> 0;
@@ -439,7 +462,7 @@ export class Cpu extends Registers {
   /** Machine-check interruption with its code; registers are saved as the code says they are. */
   machineCheck(mcic: bigint): void {
     this.#deliver(() => {
-      storeStatus(this);
+      this.memory.u8.set(storedStatus(this), this.storage.hostOfReal(LOWCORE_STATUS, true, STATUS_AREA.size));
       this.#swap('mcheck', (lowcore) => lowcore.setBigUint64(LOWCORE.MCIC, mcic));
     });
   }

@@ -21,40 +21,42 @@ export const CR0_SERVICE = 0x200;
 export const CR14_CHANNEL_REPORT = 0x10000000;
 
 export class Registers {
-  readonly #u32: Uint32Array;
+  readonly #i32: Int32Array;
   readonly #gpr: number;
   readonly #cr: number;
   readonly #mask: number;
 
   constructor(memory: HostMemory, stateBase: number) {
-    this.#u32 = new Uint32Array(memory.memory.buffer);
+    this.#i32 = memory.i32;
     this.#gpr = (stateBase + cpu_state.offset.gpr) >>> 2;
     this.#cr = (stateBase + cpu_state.offset.cr) >>> 2;
     this.#mask = ((stateBase + cpu_state.offset.pswMask) >>> 2) + 1;
   }
-  /** High and low word of a general register. */
+  // Words are signed: unsigned ones of 2^31 and more would be boxed on the hypercall path.
+  /** High word of a general register, signed. */
   gprHigh(n: number): number {
-    return this.#u32[this.#gpr + 2 * n + 1];
+    return this.#i32[this.#gpr + 2 * n + 1];
   }
+  /** Low word of a general register, signed. */
   gprLow(n: number): number {
-    return this.#u32[this.#gpr + 2 * n];
+    return this.#i32[this.#gpr + 2 * n];
   }
   /** Writes both words. */
   setGpr(n: number, high: number, low: number): void {
-    this.#u32[this.#gpr + 2 * n + 1] = high;
-    this.#u32[this.#gpr + 2 * n] = low;
+    this.#i32[this.#gpr + 2 * n + 1] = high;
+    this.#i32[this.#gpr + 2 * n] = low;
   }
   /** Writes a small signed number, sign-extended to 64 bits. */
   setGprSigned(n: number, value: number): void {
     this.setGpr(n, value < 0 ? 0xffffffff : 0, value);
   }
-  /** Low word (bits 32-63) of a control register. */
+  /** Low word (bits 32-63) of a control register, signed. */
   crLow(n: number): number {
-    return this.#u32[this.#cr + 2 * n];
+    return this.#i32[this.#cr + 2 * n];
   }
   /** True when the bit of the PSW mask's high word is one. */
   masked(bit: number): boolean {
-    return (this.#u32[this.#mask] & bit) !== 0;
+    return (this.#i32[this.#mask] & bit) !== 0;
   }
   /** Interruption subclasses open in CR6, as `0x80 >> isc`; 0 while the PSW's I/O mask is off. */
   openIscs(): number {

@@ -29,12 +29,12 @@ import { type Actor, type Task, until, untilDeadline } from '../../kernel/lib/ta
 import { Tracer } from '../../kernel/lib/trace.ts';
 import { Cpu, type CpuModel } from '../cpu/cpu.ts';
 import { cpu_state } from '../cpu/state.ts';
+import { LOWCORE_STATUS, storedStatus } from '../cpu/store_status.ts';
 import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { Hypercalls, TIER } from './hypercall.ts';
 import { Interrupts } from './interrupts.ts';
 import { Registers } from './registers.ts';
-import { LOWCORE_STATUS, storedStatus } from './store_status.ts';
 
 /** What a vCPU is made of. */
 export interface VcpuOptions {
@@ -86,6 +86,7 @@ export class VcpuThread {
   readonly #pages: GuestPages;
   readonly #staleCode: Ring;
   readonly #vmm: Doorbell;
+  readonly #kernel: Doorbell;
   readonly #tracer: Tracer;
 
   constructor(options: VcpuOptions) {
@@ -101,9 +102,9 @@ export class VcpuThread {
     this.#staleCode = new Ring(memory, areas.run + RUN_CODE_RING, RUN_CODE_RING_SLOTS);
     this.#vmm = new Doorbell(memory, actorAreas(map, 'vmm').doorbell);
     this.#tracer = new Tracer(memory, map.traceEnable, actorAreas(map, `vcpu${index}`).trace, () => actor.now());
-    const kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
+    this.#kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
     const realMode = new RealMode(memory, map, map.phb, { attentionOffset: STATE_ATTENTION, tracer: this.#tracer });
-    this.hypercalls = new Hypercalls(memory, areas.run, this.#registers, realMode, kernel, !actor.simulated);
+    this.hypercalls = new Hypercalls(memory, areas.run, this.#registers, realMode, this.#kernel, !actor.simulated);
     const clock = new TodClock(actor, options.todBase);
     this.cpu = new Cpu(
       memory,
@@ -157,7 +158,7 @@ export class VcpuThread {
     const before = this.cpu.instructions;
     if (before === 0) this.#firstRun = actor.now();
     const reason = this.cpu.run(actor.simulated ? 1 + actor.choose(SIMULATED_SLICE) : SLICE);
-    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    this.#leaveGuestMode();
     actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
     switch (reason) {
       case 'budget':
@@ -170,11 +171,19 @@ export class VcpuThread {
         return yield* this.#idle();
       case 'disabled_wait':
         return yield* this.#systemEvent(SYSTEM_EVENT.DISABLED_WAIT);
+      case 'program_loop':
+        return yield* this.#systemEvent(SYSTEM_EVENT.PROGRAM_LOOP);
       case 'hypercall':
         return yield* this.#hypercall();
       case 'intercept':
         return yield* this.#intercept();
     }
+  }
+
+  /** Tells the kernel when it waits for this CPU to serve a request or to leave the guest. */
+  #leaveGuestMode(): void {
+    this.#o.memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    if (this.#requested()) this.#kernel.ring();
   }
 
   #requested(): boolean {
@@ -189,10 +198,13 @@ export class VcpuThread {
     const requests = memory.exchange(word, 0);
     memory.store(this.cpu.state.address + STATE_ATTENTION, 0);
     if ((requests & KVM_REQ.TLB_FLUSH) !== 0) this.cpu.flushTlb();
+    if ((requests & KVM_REQ.CODE_OVERFLOW) !== 0) this.cpu.invalidateAll();
     if ((requests & KVM_REQ.CODE_WRITTEN) !== 0)
       for (let page = this.#staleCode.pop(); page !== undefined; page = this.#staleCode.pop())
         this.cpu.invalidatePage((page >>> 0) * PAGE_SIZE);
-    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    this.#leaveGuestMode();
+    // The kernel may be waiting for these requests to be served.
+    this.#kernel.ring();
     yield* this.#orders();
     return true;
   }
