@@ -53,9 +53,16 @@ export function start({ actor, memory, map, config, log }: ActorContext<KernelCo
   if (config.memoryPressure)
     actor.spawn(
       'kcompactd',
-      memoryPressure(actor, kernel.mm, memory, config.seed, () => {
-        migrations++;
-      }),
+      memoryPressure(
+        actor,
+        kernel.mm,
+        memory,
+        config.seed,
+        () => {
+          migrations++;
+        },
+        kernel.tracer,
+      ),
     );
   const statistics = (): KernelStatistics => ({
     allocatedFrames: kernel.mm.pages.allocated,

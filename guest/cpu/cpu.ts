@@ -121,7 +121,8 @@ export class Cpu extends Registers {
     this.dv.setBigUint64(this.base + OFF.cr + 14 * 8, 0xc200_0000n, true);
     // All ones until set: a comparator of zero would be pending at once.
     this.state.clockComparator = 0xffff_ffff_ffff_ffffn;
-    this.state.cpuTimerEnd = 0x7fff_ffff_ffff_ffffn;
+    // The CPU timer is zero; its subclass mask is off.
+    this.state.cpuTimerEnd = this.bus.tod();
     this.flushTranslations();
   }
   protected override flushTranslations(): void {
@@ -378,10 +379,6 @@ export class Cpu extends Registers {
     const deliver = this.#pending as () => void;
     this.#pending = undefined;
     return this.#deliver(deliver);
-  }
-  /** An interruption has begun and waits for its lowcore page: no other may begin. */
-  get interruptionUnderWay(): boolean {
-    return this.#pending !== undefined;
   }
   /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
   /** An interruption was accepted and waits for its lowcore's page: no other may be taken before it. */

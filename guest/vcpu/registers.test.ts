@@ -12,11 +12,9 @@ test('halves of registers are those of the 64-bit registers', () => {
     cpu.setCr(n, 0xffff_ffff_8000_0000n + BigInt(n));
   }
   for (let n = 0; n < 16; n++)
-    expect([registers.gprHigh(n), registers.gprLow(n), registers.crLow(n)]).toEqual([
-      0x80000001,
-      0xf0000002 + n,
-      0x80000000 + n,
-    ]);
+    expect([registers.gprHigh(n), registers.gprLow(n), registers.crLow(n)]).toEqual(
+      [0x80000001, 0xf0000002 + n, 0x80000000 + n].map((word) => word | 0),
+    );
   registers.setGpr(3, 0xdeadbeef, 0x12345678);
   expect(cpu.gpr(3)).toBe(0xdead_beef_1234_5678n);
   expect([cpu.gpr(2), cpu.gpr(4)]).toEqual([0x8000_0001_f000_0004n, 0x8000_0001_f000_0006n]);

@@ -25,8 +25,8 @@ import { type HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { Ring } from '../../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
-import { type Actor, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
-import { Tracer } from '../../kernel/lib/trace.ts';
+import { type Actor, preempt, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
+import { EVENT, Tracer } from '../../kernel/lib/trace.ts';
 import { Cpu, type CpuModel } from '../cpu/cpu.ts';
 import { cpu_state } from '../cpu/state.ts';
 import { LOWCORE_STATUS, storedStatus } from '../cpu/store_status.ts';
@@ -163,8 +163,8 @@ export class VcpuThread {
     switch (reason) {
       case 'budget':
       case 'attention':
-        if (actor.simulated) yield { what: 'slice', ready: () => true };
-        return;
+        // The scheduler gets a turn: to look at the stop word, or to let another actor go first.
+        return yield* preempt();
       case 'retry':
         return yield* until('page being moved', () => !this.#pages.moving(this.#moving) || this.#requested());
       case 'wait':
@@ -266,7 +266,7 @@ export class VcpuThread {
 
   #deliver(): void {
     const { index } = this.#o;
-    this.#interrupts.deliver((code) => this.#tracer.point('kvm_interrupt', index, 0, code));
+    this.#interrupts.deliver((code) => this.#tracer.point(EVENT.kvm_interrupt, index, 0, code));
   }
 
   /** Enabled wait: the thread sleeps until an interruption is open, a timer runs out or a request comes. */
@@ -317,7 +317,7 @@ export class VcpuThread {
     run.psw_address = psw.address;
     run.prefix = this.cpu.state.prefix;
     memory.u8.copyWithin(this.#page + KVM_RUN.offset.gprs, this.cpu.state.address, this.cpu.state.address + 128);
-    this.#tracer.point('kvm_exit', this.#o.index, reason, (run.text[0] << 8) | run.text[1]);
+    this.#tracer.point(EVENT.kvm_exit, this.#o.index, reason, (run.text[0] << 8) | run.text[1]);
     memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
     this.#vmm.ring();
     yield* this.#awaitVmm();

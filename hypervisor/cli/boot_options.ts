@@ -137,7 +137,8 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   const toy = values.kernel === undefined;
   const drives = readDrives(values.drive as Record<string, string>[] | undefined);
   const simulated = values.sim === true;
-  const append = toy ? `${toyCommandLine(drives)} ${values.append}`.trim() : (values.append as string);
+  const words = values.append as string;
+  const append = toy ? withDefaults(words, toyCommandLine(drives)) : words;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
   return {
     machine: 'toy',
@@ -160,6 +161,12 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
 /** Enough for RAM and tables; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
 function defaultMemlock(memory: number, pageByPage: boolean): number {
   return memory + MEMLOCK_TABLES + (pageByPage ? WINDOW_SIZE : 0);
+}
+
+/** Adds the words of `defaults` whose keys are not given already. */
+function withDefaults(words: string, defaults: string): string {
+  const given = new Set(words.split(' ').map((word) => word.split('=')[0]));
+  return [...defaults.split(' ').filter((word) => !given.has(word.split('=')[0])), words].join(' ').trim();
 }
 
 /** What the toy guest learns from its command line. */

@@ -1,8 +1,10 @@
 /** Starts the VMM's thread: brings the machine up, loads the program, answers every exit, ends the run. */
+
 import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
 import { stopMachine } from '../../kernel/lib/stop.ts';
 import { Mutex, type Task } from '../../kernel/lib/task.ts';
+import { EVENT } from '../../kernel/lib/trace.ts';
 import type { MachineConfig, MachineResult } from '../config.ts';
 import { ProgramInterruption } from '../machine_api.ts';
 import { intercept } from './intercepts.ts';
@@ -107,7 +109,7 @@ class Run {
     out.forEach((value, i) => {
       vcpu.setGpr(3 + i, value);
     });
-    this.#vmm.tracer.point('hypercall_ret', Number(nr), Number(ret), HCALL_TIER_VMM);
+    this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER_VMM);
     vcpu.answer(RUN_ANSWER.NONE);
   }
 

@@ -1,6 +1,7 @@
 /** A vCPU from the VMM's side: the run page between an exit and its answer. */
 import {
   CPU_STATE,
+  HCALL_STATE,
   KVM_RUN,
   type KvmRun,
   RUN_DIRTY,
@@ -43,16 +44,17 @@ export class VcpuHandle implements Vcpu {
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
   }
 
-  /** Waits for the next exit, spinning while the guest runs. */
+  /** Waits for the next exit, spinning while the guest runs; the CPU is the kernel's while a hypercall is there. */
   *nextExit(): Task {
     const owner = this.#page + KVM_RUN.offset.owner;
     const idle = this.#page + KVM_RUN.offset.idle;
+    const hcall = this.#page + KVM_RUN.offset.hcall_state;
     const memory = this.#memory;
     yield* until(
       `exit of vcpu${this.address}`,
       () => memory.load(owner) === RUN_OWNER.VMM,
       'vmm_guest',
-      () => memory.load(idle) === 0,
+      () => memory.load(idle) === 0 && memory.load(hcall) !== HCALL_STATE.POSTED,
     );
     this.#dirty = 0;
   }

@@ -2,6 +2,7 @@
  * Virtual mode: TCE hypercalls that real mode passed on, answered by the kernel's thread, which may wait
  * (arch/powerpc/kvm/book3s_64_vio.c). Each vCPU has one task that watches the hypercall words of its run page.
  */
+
 import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
@@ -10,6 +11,7 @@ import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { KVM_HEADER } from './kvm_area.ts';
 import { checkStuff, entryCount, rangeFits, type SpaprTce } from './spapr_tce.ts';
@@ -175,11 +177,11 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
       continue;
     }
     const nr = memory.i32[nrAt];
-    kernel.tracer.point('hypercall', nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
+    kernel.tracer.point(EVENT.hypercall, nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
     let result: number = H_TOO_HARD;
     if (memory.i32[nrAt + 1] === 0 && virtual.enabled(nr))
       result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
-    kernel.tracer.point('hypercall_ret', nr, result, TIER_VIRTUAL);
+    kernel.tracer.point(EVENT.hypercall_ret, nr, result, TIER_VIRTUAL);
     memory.i32[retAt] = result;
     memory.i32[retAt + 1] = result < 0 ? -1 : 0;
     memory.i32[tierAt] = TIER_VIRTUAL;

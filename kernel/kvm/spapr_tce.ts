@@ -19,7 +19,18 @@ import type { TceOps } from '../ppc/tce_ops.ts';
 import { IOMMU_TABLE, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 
 const { H_SUCCESS, H_PARAMETER, H_TOO_HARD } = HCALL_RETURN;
-const OFFSET = KVM_STT.offset;
+// Constants, not properties: an optimised handler then has plain numbers.
+const {
+  liobn: LIOBN_AT,
+  offsetHi: OFFSET_HI_AT,
+  offsetLo: OFFSET_LO_AT,
+  pageShift: PAGE_SHIFT_AT,
+  size: SIZE_AT,
+  subpages: SUBPAGES_AT,
+  tables: TABLES_AT,
+  tablesEnd: TABLES_END_AT,
+  view: VIEW_AT,
+} = KVM_STT.offset;
 const TABLE_LIVE = IOMMU_TABLE.offset.live;
 const TABLE_SHIFT = IOMMU_TABLE.offset.pageShift;
 
@@ -52,19 +63,19 @@ export class SpaprTce {
     if (liobnHi !== 0) return 0;
     for (let at = this.#first; at < this.#end; at++) {
       const stt = this.#i32[at];
-      if (stt !== 0 && this.#i32[(stt + OFFSET.liobn) >>> 2] === (liobnLo | 0)) return stt;
+      if (stt !== 0 && this.#i32[(stt + LIOBN_AT) >>> 2] === (liobnLo | 0)) return stt;
     }
     return 0;
   }
 
   /** Entries of a table. */
   size(stt: number): number {
-    return this.#i32[(stt + OFFSET.size) >>> 2];
+    return this.#i32[(stt + SIZE_AT) >>> 2];
   }
 
   /** Number of the entry for a bus address, or -1 when it is not page-aligned or outside the window. */
   index(stt: number, iobaHi: number, iobaLo: number): number {
-    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
     let page: number;
     if (shift < 32) {
       if ((iobaLo & ((1 << shift) - 1)) !== 0) return -1;
@@ -74,20 +85,19 @@ export class SpaprTce {
       page = iobaHi >>> (shift - 32);
     }
     // Page numbers have at most 52 bits: exact.
-    const start =
-      (this.#i32[(stt + OFFSET.offsetHi) >>> 2] >>> 0) * WORD + (this.#i32[(stt + OFFSET.offsetLo) >>> 2] >>> 0);
+    const start = (this.#i32[(stt + OFFSET_HI_AT) >>> 2] >>> 0) * WORD + (this.#i32[(stt + OFFSET_LO_AT) >>> 2] >>> 0);
     const index = page - start;
-    return index >= 0 && index < this.#i32[(stt + OFFSET.size) >>> 2] ? index | 0 : -1;
+    return index >= 0 && index < this.#i32[(stt + SIZE_AT) >>> 2] ? index | 0 : -1;
   }
 
   /** Hardware entries per guest entry in the attached table with the smallest pages: how much work an entry is. */
   subpages(stt: number): number {
-    return this.#i32[(stt + OFFSET.subpages) >>> 2];
+    return this.#i32[(stt + SUBPAGES_AT) >>> 2];
   }
 
   /** H_GET_TCE: the guest's own value, also where no page is mapped. */
   get(stt: number, index: number): number {
-    const at = (this.#i32[(stt + OFFSET.view) >>> 2] + index * TCE_SIZE) >>> 2;
+    const at = (this.#i32[(stt + VIEW_AT) >>> 2] + index * TCE_SIZE) >>> 2;
     this.outLo = this.#i32[at];
     this.outHi = this.#i32[at + 1];
     return H_SUCCESS;
@@ -114,14 +124,14 @@ export class SpaprTce {
    * @returns the user page to map (its number), or -1: the VMM must decide.
    */
   validate(stt: number, tceHi: number, tceLo: number): number {
-    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
     const address = tceLo & ~TCE_PERMISSION_MASK;
     if (shift < 32 ? (address & ((1 << shift) - 1)) !== 0 : address !== 0 || (tceHi & ((1 << (shift - 32)) - 1)) !== 0)
       return -1;
     const hva = this.#memslots.hva((tceHi >>> 0) * WORD + (address >>> 0));
     if (hva < 0) return -1;
     const page = hva / PAGE_SIZE;
-    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+    for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
       const table = this.#i32[link >>> 2];
       if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
       if (!this.#ops.mappable(table, page, 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]))) return -1;
@@ -141,19 +151,19 @@ export class SpaprTce {
   }
 
   #store(stt: number, index: number, hi: number, lo: number): void {
-    const at = (this.#i32[(stt + OFFSET.view) >>> 2] + index * TCE_SIZE) >>> 2;
+    const at = (this.#i32[(stt + VIEW_AT) >>> 2] + index * TCE_SIZE) >>> 2;
     this.#i32[at] = lo;
     this.#i32[at + 1] = hi;
   }
 
   /** End of the words in the slot that may name attached tables. */
   #linksEnd(stt: number): number {
-    return stt + OFFSET.tables + this.#i32[(stt + OFFSET.tablesEnd) >>> 2];
+    return stt + TABLES_AT + this.#i32[(stt + TABLES_END_AT) >>> 2];
   }
 
   #map(stt: number, index: number, page: number, permission: number): number {
-    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
-    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
+    for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
       const table = this.#i32[link >>> 2];
       // A table whose window was removed is dead: no device can see it, and it takes no more pages.
       if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
@@ -168,8 +178,8 @@ export class SpaprTce {
   }
 
   #unmap(stt: number, index: number, count: number): number {
-    const shift = this.#i32[(stt + OFFSET.pageShift) >>> 2];
-    for (let link = stt + OFFSET.tables, end = this.#linksEnd(stt); link < end; link += 4) {
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
+    for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
       const table = this.#i32[link >>> 2];
       if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
       const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);

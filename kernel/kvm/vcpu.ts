@@ -1,9 +1,11 @@
 /** A vCPU's descriptor (virt/kvm/kvm_main.c, kvm_vm_ioctl_create_vcpu; arch/s390/kvm/kvm-s390.c). */
+
 import { KVM_S390_INTERRUPT } from '../include/uapi/ioctl.ts';
 import { KVM_RUN, RUN_LOCAL_INTERRUPTS } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { LocalInterrupts } from '../lib/local_interrupts.ts';
 import type { Task } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import { injectLocal } from './interrupt.ts';
@@ -17,7 +19,7 @@ export function vcpuFile(kernel: Kernel, requests: VcpuRequests, address: number
     row(KVM_S390_INTERRUPT, function* (_, interrupt) {
       const state = kernel.memory.load(run + KVM_RUN.offset.cpu_state);
       requests.request(address, injectLocal({ local, state }, interrupt));
-      kernel.tracer.point('kvm_interrupt', address, interrupt.type, interrupt.parm, Number(interrupt.parm64));
+      kernel.tracer.point(EVENT.kvm_interrupt, address, interrupt.type, interrupt.parm, Number(interrupt.parm64));
       return 0;
     }),
   ]);

@@ -1,4 +1,5 @@
 /** A virtual machine's descriptor: memory, CPUs, interrupts, TCE tables and the kvm-vfio device (virt/kvm/kvm_main.c). */
+
 import { Errno } from '../include/uapi/errno.ts';
 import * as ioctls from '../include/uapi/ioctl.ts';
 import { KVM_CAP, KVM_DEV_TYPE_VFIO, type kvm_create_device, type kvm_enable_cap } from '../include/uapi/kvm.ts';
@@ -7,6 +8,7 @@ import type { Kernel } from '../kernel.ts';
 import { FloatingInterrupts } from '../lib/floating_interrupts.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { File } from '../syscall/file.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import { hcallTask, type VirtualMode } from './book3s_64_vio.ts';
@@ -127,7 +129,7 @@ export class Vm implements KvmVfioOwner {
     injectFloating(this.#floating, interrupt);
     this.#host.requests.requestAll(KVM_REQ.INTERRUPT);
     const { type, parm, parm64 } = interrupt;
-    this.kernel.tracer.point('kvm_interrupt', -1, type, parm, Number(parm64));
+    this.kernel.tracer.point(EVENT.kvm_interrupt, -1, type, parm, Number(parm64));
     return 0;
   }
 

@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest';
 import { smallMachine } from '../../test/support/small_machine.ts';
 import { TRACE_EVENTS } from '../include/trace_events.ts';
-import { enableTrace, matchTrace, printTrace, readTrace, TRACE_ENABLE_SIZE, TRACE_RECORDS, Tracer } from './trace.ts';
+import {
+  EVENT,
+  enableTrace,
+  matchTrace,
+  printTrace,
+  readTrace,
+  TRACE_ENABLE_SIZE,
+  TRACE_RECORDS,
+  Tracer,
+} from './trace.ts';
 
 function tracing(...globs: string[]) {
   const { memory, map } = smallMachine(1);
@@ -31,9 +40,9 @@ test.each(['[', 'a]', '[]', '[z-a]', '(', ')', '\\', '.*', '+', '{2}', 'a|b', '^
 
 test('an event that is off leaves nothing, one that is on leaves time, actor and its arguments', () => {
   const { tracer, read } = tracing('syscall*');
-  tracer(1).point('syscall', 54, 3, 0x3b64, 0);
-  tracer(1).point('mm_migrate', 1, 2, 3);
-  tracer(0).point('syscall_ret', 54, -22);
+  tracer(1).point(EVENT.syscall, 54, 3, 0x3b64, 0);
+  tracer(1).point(EVENT.mm_migrate, 1, 2, 3);
+  tracer(0).point(EVENT.syscall_ret, 54, -22);
   expect(read()).toEqual([
     { time: 1, actor: 'kernel', event: 'syscall', args: [54, 3, 0x3b64, 0] },
     { time: 2, actor: 'vmm', event: 'syscall_ret', args: [54, -22] },
@@ -44,7 +53,7 @@ test('the ring keeps the newest records and forgets the oldest, without touching
   const { tracer, read, memory, map } = tracing('pe_freeze', 'tce_kill');
   const before = memory.u8.slice(map.actors[1].trace, map.actors[1].trace + 64);
   const vmm = tracer(0);
-  for (let i = 0; i < TRACE_RECORDS + 10; i++) vmm.point('tce_kill', i);
+  for (let i = 0; i < TRACE_RECORDS + 10; i++) vmm.point(EVENT.tce_kill, i);
   const records = read();
   expect(records.length).toBe(TRACE_RECORDS);
   expect(records[0].args[0]).toBe(10);

@@ -8,7 +8,7 @@ import { PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Random } from '../lib/random.ts';
 import { type Actor, sleep, type Task } from '../lib/task.ts';
-import type { Tracer } from '../lib/trace.ts';
+import { EVENT, type Tracer } from '../lib/trace.ts';
 import type { Mm } from './mm.ts';
 
 /** Moves the frame under `va` elsewhere; false when it is pinned, in use, unmovable or not there. */
@@ -37,7 +37,7 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
   frames.setMapping(from, 0);
   mm.pages.freePages(from);
   mm.settled();
-  tracer?.point('mm_migrate', va, from, to);
+  tracer?.point(EVENT.mm_migrate, va, from, to);
   return true;
 }
 

@@ -3,6 +3,7 @@
  * mm_iommu_get, mm_iommu_put). A region is known by its exact start and length; the process has one list of them,
  * shared by all its containers.
  */
+
 import { TCE_PAGE_SHIFTS } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import type { Kernel } from '../kernel.ts';
@@ -10,6 +11,7 @@ import { IOMMU_MEM, IOMMU_MEMS, KVM_AREA } from '../kvm/kvm_area.ts';
 import type { VcpuRequests } from '../kvm/vcpu_requests.ts';
 import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Mutex, type Task } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 
 /** A registered region. */
 export interface MmIommuRegion {
@@ -126,7 +128,7 @@ export class MmIommuRegions {
     memory.store(slot + IOMMU_MEM.offset.mapped, 1);
     memory.store(slot + IOMMU_MEM.offset.entries, pages);
     this.#regions.push(region);
-    this.#kernel.tracer.point('mm_pin', ua, pages);
+    this.#kernel.tracer.point(EVENT.mm_pin, ua, pages);
     return region;
   }
 
@@ -151,7 +153,7 @@ export class MmIommuRegions {
   /** Pages that devices wrote were marked when their entries were cleared. */
   #unpin(ua: number, hpas: number, pages: number): void {
     for (let i = 0; i < pages; i++) this.#kernel.mm.unpinPage(ua + i * PAGE_SIZE, this.#hpa(hpas, i), false);
-    this.#kernel.tracer.point('mm_unpin', ua, pages);
+    this.#kernel.tracer.point(EVENT.mm_unpin, ua, pages);
   }
 
   #free(hpas: number, pages: number): void {

@@ -18,11 +18,18 @@ import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { TCE_PCI_READ, TCE_PCI_WRITE, TCE_PERMISSION_MASK } from '../include/arch/ppc/tce.ts';
 import { IOMMU_TABLE } from '../kvm/kvm_area.ts';
 import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
-import type { Tracer } from '../lib/trace.ts';
+import { EVENT, type Tracer } from '../lib/trace.ts';
 import { MmIommuMemory } from './mm_iommu.ts';
 
 const { H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
-const OFFSET = IOMMU_TABLE.offset;
+// Constants, not properties: an optimised handler then has plain numbers.
+const {
+  pageShift: PAGE_SHIFT_AT,
+  pes: PES_AT,
+  table: TABLE_AT,
+  userspace: USERSPACE_AT,
+  window: WINDOW_AT,
+} = IOMMU_TABLE.offset;
 
 /** Most hardware entries changed between two kills. */
 export const TCE_BATCH = 64;
@@ -64,7 +71,7 @@ export class TceOps {
 
   /** Whether `count` entries could map the user pages from `page` on: nothing is changed. */
   mappable(table: number, page: number, count: number): boolean {
-    const shift = this.#i32[(table + OFFSET.pageShift) >>> 2];
+    const shift = this.#i32[(table + PAGE_SHIFT_AT) >>> 2];
     for (let i = 0; i < count; i++)
       if (this.regions.lookupShift(page + i * (1 << (shift - PAGE_SHIFT)), shift) === 0) return false;
     return true;
@@ -76,7 +83,7 @@ export class TceOps {
    * @param permission TCE bits, not 0. @returns how many were mapped.
    */
   map(table: number, first: number, page: number, count: number, permission: number): number {
-    const pagesPerEntry = 1 << (this.#i32[(table + OFFSET.pageShift) >>> 2] - PAGE_SHIFT);
+    const pagesPerEntry = 1 << (this.#i32[(table + PAGE_SHIFT_AT) >>> 2] - PAGE_SHIFT);
     let done = 0;
     while (done < count) {
       const batch = Math.min(count - done, TCE_BATCH);
@@ -89,10 +96,10 @@ export class TceOps {
 
   #mapBatch(table: number, first: number, page: number, count: number, permission: number): number {
     const memory = this.#memory;
-    const userspace = this.#i32[(table + OFFSET.userspace) >>> 2];
+    const userspace = this.#i32[(table + USERSPACE_AT) >>> 2];
     if (userspace === 0) return 0;
-    const shift = this.#i32[(table + OFFSET.pageShift) >>> 2];
-    const hardware = this.#i32[(table + OFFSET.table) >>> 2];
+    const shift = this.#i32[(table + PAGE_SHIFT_AT) >>> 2];
+    const hardware = this.#i32[(table + TABLE_AT) >>> 2];
     const bits = HARDWARE_PERMISSION[permission];
     let mapped = 0;
     for (; mapped < count; mapped++) {
@@ -120,8 +127,8 @@ export class TceOps {
    */
   unmap(table: number, first: number, count: number): number {
     const memory = this.#memory;
-    const hardware = this.#i32[(table + OFFSET.table) >>> 2];
-    const userspace = this.#i32[(table + OFFSET.userspace) >>> 2];
+    const hardware = this.#i32[(table + TABLE_AT) >>> 2];
+    const userspace = this.#i32[(table + USERSPACE_AT) >>> 2];
     if (userspace === 0) return this.#allClear(hardware, first, count) ? H_SUCCESS : H_TOO_HARD;
     let result: number = H_SUCCESS;
     for (let done = 0; done < count; done += TCE_BATCH) {
@@ -176,18 +183,18 @@ export class TceOps {
   }
 
   #markWritten(table: number, page: number, tce: number): void {
-    const pages = 1 << (this.#i32[(table + OFFSET.pageShift) >>> 2] - PAGE_SHIFT);
+    const pages = 1 << (this.#i32[(table + PAGE_SHIFT_AT) >>> 2] - PAGE_SHIFT);
     const hpa = (tce & ~(PAGE_SIZE - 1)) >>> 0;
     for (let i = 0; i < pages; i++) this.#written((page + i) * PAGE_SIZE, hpa + i * PAGE_SIZE);
   }
 
   /** TCE kill in every PE that uses the table: nothing that was cached or under way is left on return. */
   kill(table: number, first: number, count: number): void {
-    const window = this.#i32[(table + OFFSET.window) >>> 2];
-    for (let pes = this.#i32[(table + OFFSET.pes) >>> 2]; pes !== 0; pes &= pes - 1) {
+    const window = this.#i32[(table + WINDOW_AT) >>> 2];
+    for (let pes = this.#i32[(table + PES_AT) >>> 2]; pes !== 0; pes &= pes - 1) {
       const pe = 31 - Math.clz32(pes & -pes);
       tceKillRm(this.#memory, this.#phbBase, pe, first, count, window);
-      this.#tracer?.point('tce_kill', pe, first, count);
+      this.#tracer?.point(EVENT.tce_kill, pe, first, count);
     }
   }
 }

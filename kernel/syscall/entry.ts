@@ -1,9 +1,11 @@
 /** The kernel's end of the system-call line: takes posted slots off the ring and runs each call as a task. */
+
 import { Errno } from '../include/uapi/errno.ts';
 import { NR, SLOT, SYSCALL_RING, SYSCALL_RING_CAPACITY, SYSCALL_SLOT } from '../include/uapi/syscall.ts';
 import type { Kernel } from '../kernel.ts';
 import { Ring } from '../lib/ring.ts';
 import { type Task, until } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { SYSCALLS } from './syscalls.ts';
 
 const ARGS = 6;
@@ -26,9 +28,9 @@ function* serve(kernel: Kernel, slot: number): Task {
   const nr = memory.dv.getUint32(slot + offset.nr, true);
   const args = new Float64Array(ARGS);
   for (let i = 0; i < ARGS; i++) args[i] = memory.dv.getFloat64(slot + offset.args + 8 * i, true);
-  kernel.tracer.point('syscall', nr, args[0], args[1], args[2]);
+  kernel.tracer.point(EVENT.syscall, nr, args[0], args[1], args[2]);
   const result = yield* call(kernel, nr, args);
-  kernel.tracer.point('syscall_ret', nr, result);
+  kernel.tracer.point(EVENT.syscall_ret, nr, result);
   memory.dv.setFloat64(slot + offset.ret, result, true);
   memory.store(slot + offset.state, SLOT.DONE);
   kernel.vmmDoorbell.ring();

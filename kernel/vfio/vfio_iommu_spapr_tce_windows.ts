@@ -1,7 +1,9 @@
 /** The DMA windows of one sPAPR TCE container (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window and its neighbours). */
+
 import { DMA_WINDOWS, TCE_PAGE_SHIFTS, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import type { Task } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { IommuTable, tablePages } from '../ppc/iommu_table.ts';
 import type { Powernv } from '../ppc/powernv.ts';
 import { MAX_LEVELS, type TableGroup, TCE32_PAGE_SHIFT, TCE32_SIZE } from '../ppc/table_group.ts';
@@ -84,7 +86,7 @@ export class SpaprWindows {
     this.#program(table);
     this.tables[window] = table;
     this.#defaultPending = false;
-    tracer.point('vfio_spapr_create_window', pageShift, size, table.startAddress);
+    tracer.point(EVENT.vfio_spapr_create_window, pageShift, size, table.startAddress);
     return table;
   }
 

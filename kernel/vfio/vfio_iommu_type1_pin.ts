@@ -1,9 +1,11 @@
 /** Pinning and access for in-kernel users of a type1 container (mediated devices). Rules: vfio-tce facts 2.4. */
+
 import { Errno } from '../include/uapi/errno.ts';
 import { VFIO_DMA_MAP_FLAG } from '../include/uapi/vfio.ts';
 import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Mutex, Task } from '../lib/task.ts';
+import { EVENT } from '../lib/trace.ts';
 import { raceWindow } from './race_window.ts';
 import type { VfioDevice, VfioKernelUsers } from './vfio.ts';
 import type { Type1Dma, Type1DmaTree } from './vfio_iommu_type1_dma.ts';
@@ -55,7 +57,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
         hpas.push(yield* this.#pin(device, iova + hpas.length * PAGE_SIZE, prot));
         yield* raceWindow(this.#kernel.actor);
       }
-      this.#kernel.tracer.point('mm_pin', this.#hva(iova), count);
+      this.#kernel.tracer.point(EVENT.mm_pin, this.#hva(iova), count);
       return hpas;
     } catch (error) {
       this.#unpin(iova, hpas.length);
@@ -98,7 +100,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
   unpinPages(device: VfioDevice, iova: number, count: number): void {
     const hva = this.#hva(iova);
     const done = this.#unpin(iova, count);
-    this.#kernel.tracer.point('mm_unpin', hva, done);
+    this.#kernel.tracer.point(EVENT.mm_unpin, hva, done);
     if (done < count) this.#kernel.log(`${device.name}: unpin of iova ${hex(iova + done * PAGE_SIZE)}: not mapped`);
   }
 

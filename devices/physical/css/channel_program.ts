@@ -9,7 +9,7 @@ import { PMCW_CHARS } from '../../../kernel/include/arch/s390/schib.ts';
 import * as scsw from '../../../kernel/include/arch/s390/scsw.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { type Actor, preempt, type Task, untilDeadline } from '../../../kernel/lib/task.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { CCW_SIZE, type Ccw, CcwFetcher, ChannelCheck } from './ccw_fetch.ts';
 import { ChannelData, idawFormat } from './channel_data.ts';
 import {
@@ -198,7 +198,7 @@ export class ChannelProgram {
 
   /** A CCW became current. @param command the command in force, when data chaining made it current. */
   #begun(ccw: Ccw, command = ccw.command): void {
-    this.#context.tracer.point('ccw_execute', this.#subchannel.number, command, ccw.flags, ccw.count);
+    this.#context.tracer.point(EVENT.ccw_execute, this.#subchannel.number, command, ccw.flags, ccw.count);
     if ((ccw.flags & CCW_FLAG.PCI) !== 0) this.#intermediate('pci');
   }
 

@@ -10,7 +10,7 @@ import { PMCW_CHARS, PMCW_FLAGS, SCHIB, type Schib } from '../../../kernel/inclu
 import * as scsw from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { CssArea } from './css_area.ts';
 import { SIGNAL, Subchannel } from './subchannel.ts';
 
@@ -242,7 +242,7 @@ export class ChannelSubsystem {
           subchannel.withdrawInterruption() ? { schid, intparm: subchannel.pmcw.intparm, isc } : undefined,
         );
         if (taken === undefined) continue;
-        this.#trace?.point('css_io_interrupt', 0, schid, taken.intparm, isc);
+        this.#trace?.point(EVENT.css_io_interrupt, 0, schid, taken.intparm, isc);
         return taken;
       }
     }
@@ -262,7 +262,7 @@ export class ChannelSubsystem {
     if (crw === undefined) return undefined;
     const stored = (this.#area.takeOverflow() ? crw | (CRW_FLAGS.mask.R << 16) : crw) >>> 0;
     const flags = stored >>> 16;
-    this.#trace?.point('css_crw', CRW_FLAGS.get(flags, 'RSC'), CRW_FLAGS.get(flags, 'ERC'), stored & 0xffff);
+    this.#trace?.point(EVENT.css_crw, CRW_FLAGS.get(flags, 'RSC'), CRW_FLAGS.get(flags, 'ERC'), stored & 0xffff);
     return stored;
   }
 

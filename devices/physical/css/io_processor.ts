@@ -9,7 +9,7 @@ import * as scsw from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { type Actor, preempt, type Task, until } from '../../../kernel/lib/task.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { type DriveOptions, openDrive } from '../dasd/drive.ts';
 import type { ChannelDevice } from './channel_device.ts';
 import { ChannelProgram, type ProgramContext, type ProgramEnd } from './channel_program.ts';
@@ -186,7 +186,7 @@ class Processor implements IoProcessor {
 
   *#start(subchannel: Subchannel, work: Extract<Work, { kind: 'start' }>): Task {
     const { number } = subchannel;
-    this.#options.tracer.point('iop_start', number, work.ccw);
+    this.#options.tracer.point(EVENT.iop_start, number, work.ccw);
     const device = this.#devices.get(number);
     const end = this.#refused(subchannel, device, work) ?? (yield* this.#run(subchannel, device, work));
     if (end.kind === 'cancelled') return;
@@ -274,7 +274,7 @@ class Processor implements IoProcessor {
       !change() ? undefined : { stctl: word.ctrl & scsw.SCSW_CTRL_MASK_STCTL, dstat: word.dstat, cstat: word.cstat },
     );
     if (seen === undefined) return;
-    this.#options.tracer.point('iop_status', number, seen.stctl, seen.dstat, seen.cstat);
+    this.#options.tracer.point(EVENT.iop_status, number, seen.stctl, seen.dstat, seen.cstat);
     this.#context.notify();
   }
 }

@@ -8,7 +8,7 @@
 import { DMA_WINDOW_START, DMA_WINDOWS, TCE_PAGE_SHIFTS, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import { type HostMemory, PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { accessFits, allOnes, ConfigSpace, PCI_COMMAND, pciCommand } from './config_space.ts';
 import { deviceNumbered, PCI_DEVICE, type PciDevice, type PciDeviceName } from './device.ts';
 import {
@@ -195,7 +195,7 @@ export class HostBridge {
   /** TCE kill after entries of a table were changed: see {@link tceKillRm}. Entries of both windows when none is named. */
   tceKill(pe: number, firstEntry: number, count: number, window?: number): void {
     tceKillRm(this.#memory, this.#base, pe, firstEntry, count, window);
-    this.#tracer?.point('tce_kill', pe, firstEntry, count);
+    this.#tracer?.point(EVENT.tce_kill, pe, firstEntry, count);
   }
 
   /** Kills everything the PE has cached. */

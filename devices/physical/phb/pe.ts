@@ -21,7 +21,7 @@
 import { DMA_WINDOWS } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { nested, struct, u32, u64, type View } from '../../../kernel/lib/struct.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 
 /** Partitionable endpoints of the bridge. */
 export const PES = 16;
@@ -125,13 +125,16 @@ export function tveAt(memory: HostMemory, block: number, window: number): View<t
   return TVE.at(memory.dv, block + PE.offset.tve0 + window * TVE.size);
 }
 
+/** A constant, not a property: kills are on the hypercall path. */
+const DMA_LOCK_AT = PE.offset.dmaLock;
+
 /** Takes dmaLock: DMA of this PE stands still. */
 export function lockDma(memory: HostMemory, block: number): void {
-  memory.lock(block + PE.offset.dmaLock);
+  memory.lock(block + DMA_LOCK_AT);
 }
 /** Releases dmaLock. */
 export function unlockDma(memory: HostMemory, block: number): void {
-  memory.unlock(block + PE.offset.dmaLock);
+  memory.unlock(block + DMA_LOCK_AT);
 }
 
 /**
@@ -139,7 +142,7 @@ export function unlockDma(memory: HostMemory, block: number): void {
  * so it sees all that the caller stored before: nothing to wait for when the lock is free.
  */
 export function drainDma(memory: HostMemory, block: number): void {
-  if (memory.load(block + PE.offset.dmaLock) === 0) return;
+  if (memory.load(block + DMA_LOCK_AT) === 0) return;
   lockDma(memory, block);
   unlockDma(memory, block);
 }
@@ -169,5 +172,5 @@ export function freezePe(
   log.errorLength = error.length;
   log.errorCount++;
   memory.or(block + PE.offset.freeze, FREEZE_BOTH);
-  tracer?.point('pe_freeze', pe, Number(error.address), error.reason);
+  tracer?.point(EVENT.pe_freeze, pe, Number(error.address), error.reason);
 }

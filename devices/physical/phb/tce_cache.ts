@@ -35,6 +35,9 @@ const VALID = 1;
 const tagOf = (window: number, entry: number) => ((entry << 2) | (window << 1) | VALID) >>> 0;
 const slotOf = (block: number, entry: number) => block + PE_PART.tceCache + (entry & (TCE_CACHE_SLOTS - 1)) * SLOT_SIZE;
 
+/** A constant, not a property: kills are on the hypercall path. */
+const KILL_SEQUENCE_AT = PE.offset.killSequence;
+
 /**
  * Removes cached entries and returns when no DMA uses them any more. Runs on any thread, in real mode too: shared
  * memory only, no allocation, at most 64 turns; waits at most for the one transaction (a page) that is under way.
@@ -57,7 +60,7 @@ export function tceKillRm(
 
 /** Steps K1 and K2 of a kill, for a caller who holds dmaLock and so has nothing to drain. */
 export function invalidateTces(memory: HostMemory, block: number, first: number, count: number, window = -1): void {
-  memory.add(block + PE.offset.killSequence, 1);
+  memory.add(block + KILL_SEQUENCE_AT, 1);
   const turns = Math.min(count, TCE_CACHE_SLOTS);
   for (let i = 0; i < turns; i++) {
     const slot = slotOf(block, first + i);
@@ -77,12 +80,12 @@ export function cachedTce(memory: HostMemory, block: number, window: number, ent
   const slot = slotOf(block, entry);
   const tag = tagOf(window, entry);
   if (memory.load(slot) >>> 0 === tag) return memory.load(slot + DATA) >>> 0;
-  const before = memory.load(block + PE.offset.killSequence);
+  const before = memory.load(block + KILL_SEQUENCE_AT);
   const tce = fetchTce(memory, tableHpa, entry);
   if ((tce & TCE_PERMISSION_MASK) === 0 || tce >= 0x1_0000_0000) return tce;
   memory.store(slot + DATA, tce);
   memory.store(slot, tag);
-  if (memory.load(block + PE.offset.killSequence) !== before) memory.store(slot, 0);
+  if (memory.load(block + KILL_SEQUENCE_AT) !== before) memory.store(slot, 0);
   return tce;
 }
 

@@ -3,10 +3,12 @@
  * vfio-tce facts 7.2). All tiers answer alike, so this one is stricter than QEMU: an unaligned IOBA is H_PARAMETER, a
  * count is checked against the whole window before anything changes, and a count of 0 is H_SUCCESS.
  */
+
 import { type Machine, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
 import { HCALL_RETURN, TCE_INDIRECT_MAX } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { HcallResult } from './hcall_result.ts';
 import type { SpaprTceTable } from './spapr_iommu.ts';
 
@@ -53,7 +55,7 @@ export class SpaprTceHcalls {
     return (tce & BigInt(2 ** table.pageShift - 1) & ~PERMISSION) === 0n;
   }
   #traced(result: HcallResult, liobn: bigint, ioba: bigint, tce: bigint): HcallResult {
-    this.#machine.tracer.point('spapr_iommu_put', traced(liobn), traced(ioba), traced(tce), Number(result.ret));
+    this.#machine.tracer.point(EVENT.spapr_iommu_put, traced(liobn), traced(ioba), traced(tce), Number(result.ret));
     return result;
   }
 

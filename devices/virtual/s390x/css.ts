@@ -2,9 +2,11 @@
  * The virtual channel subsystem (QEMU hw/s390x/css.c): subchannels by number, channel paths, interruptions and channel
  * reports. Devices sit in virtual css 0xFE; until the guest enables MCSS-E that css is its css 0.
  */
+
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import { type ChannelReport, CrwQueue, channelReport } from './crw_queue.ts';
 import type { Subchannel } from './subchannel.ts';
 import type { SubchannelId } from './subchannel_id.ts';
@@ -98,13 +100,13 @@ export class ChannelSubsystem {
   *injectIoInterrupt(sch: Subchannel): Task {
     const { intparm } = sch.schib.pmcw;
     const { isc } = sch;
-    this.machine.tracer.point('css_io_interrupt', (sch.cssid << 8) | sch.ssid, sch.schid, intparm, isc);
+    this.machine.tracer.point(EVENT.css_io_interrupt, (sch.cssid << 8) | sch.ssid, sch.schid, intparm, isc);
     yield* this.machine.injectIo(this.identification(sch), intparm, isc);
   }
 
   /** Queues a channel report, with a machine check if the guest is to be told. */
   *queueReport(report: ChannelReport): Task {
-    this.machine.tracer.point('css_crw', (report.flags >> 8) & 0xf, report.flags & 0x3f, report.rsid);
+    this.machine.tracer.point(EVENT.css_crw, (report.flags >> 8) & 0xf, report.flags & 0x3f, report.rsid);
     if (this.reports.add(report)) yield* this.machine.injectChannelReport();
   }
   /** A subchannel came or went: one report, chained to one that names set and css when the guest knows of such. */

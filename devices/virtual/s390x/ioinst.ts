@@ -5,8 +5,10 @@
  * then the condition code. TSCH looks at the identification first. The privileged-operation check was made by the CPU,
  * and is repeated here because nothing else stands between problem state and the devices.
  */
+
 import { type DequeuedIo, PGM, ProgramInterruption, type Vcpu } from '../../../hypervisor/machine_api.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { ChannelSubsystem } from './css.ts';
 import type { Intercept } from './intercept.ts';
 import * as handlers from './ioinst_handlers.ts';
@@ -57,7 +59,7 @@ export function* ioinst(css: ChannelSubsystem, vcpu: Vcpu, dequeued?: DequeuedIo
     if (vcpu.problemState) throw new ProgramInterruption(PGM.PRIVILEGED);
     if (row.length > 0 && operand % BigInt(row.alignment) !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
     const cc = yield* row.handler({ css, vcpu, gr1, operand, dequeued });
-    css.machine.tracer.point('s390_ioinst', opcode, Number(gr1 & 0xffffn), cc, Number(operand));
+    css.machine.tracer.point(EVENT.s390_ioinst, opcode, Number(gr1 & 0xffffn), cc, Number(operand));
     return cc;
   } catch (error) {
     // ISC is bits 2-4 of the interruption-identification word.

@@ -1,10 +1,12 @@
 /** The I/O instructions' handlers: operands in, functions of the channel subsystem, operands out. */
+
 import { PGM, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import { chsc as answerChsc, CHSC_REQUEST } from './chsc.ts';
 import { channelReport, crwBytes } from './crw_queue.ts';
 import { VIRTUAL_CSSID } from './css.ts';
@@ -68,7 +70,7 @@ export function* ssch(intercept: Intercept): Task<number> {
   subchannelId(intercept.gr1);
   if (!orbValid(orb)) throw operandException();
   return yield* onSubchannel(intercept, (sch) => {
-    if (sch.passthrough) css.machine.tracer.point('vfio_ccw_Q3', sch.traceId, Number(operand));
+    if (sch.passthrough) css.machine.tracer.point(EVENT.vfio_ccw_Q3, sch.traceId, Number(operand));
     return css_functions.ssch(css, sch, orb);
   });
 }

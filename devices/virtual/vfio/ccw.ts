@@ -2,6 +2,7 @@
  * vfio-ccw: a host subchannel passed through to the guest (QEMU hw/vfio/ccw.c; vfio-ccw facts 2.2 to 2.5). SSCH becomes
  * a write of the I/O region, its status an eventfd and a read of the region; HSCH and CSCH go through the command region.
  */
+
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { ORB, ORB_CTRL0 } from '../../../kernel/include/arch/s390/orb.ts';
 import { type PMCW, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
@@ -25,6 +26,7 @@ import {
   VFIO_CCW_IRQ,
 } from '../../../kernel/include/uapi/vfio.ts';
 import { preempt, type Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { ChannelSubsystem } from '../s390x/css.ts';
 import { CC, Subchannel, type SubchannelOperations } from '../s390x/subchannel.ts';
 import { type CcwFunction, functionOutcome, STCTL_ALERT_END, UNIT_EXCEPTION } from './ccw_errno.ts';
@@ -126,7 +128,7 @@ export class VFIOCCWDevice implements SubchannelOperations {
   *#register(index: number, what: string, handler: () => Task): Task {
     const notifier = yield* EventNotifier.register(this.machine, this.#fd, index, `${this.name} ${what}`, handler);
     this.#notifiers.push(notifier);
-    this.machine.tracer.point('vfio_ccw_Q2', this.host.schid, notifier.eventfd);
+    this.machine.tracer.point(EVENT.vfio_ccw_Q2, this.host.schid, notifier.eventfd);
   }
 
   /** Descriptor and regions of a device that is realised. */
@@ -174,9 +176,9 @@ export class VFIOCCWDevice implements SubchannelOperations {
       this.#prefetchWarned = true;
     }
     const region = ccw_io_region.make({ orb_area: ORB.bytes(orb), scsw_area: SCSW.bytes(sch.schib.scsw) });
-    this.machine.tracer.point('vfio_ccw_Q4', sch.traceId, orb.cpa);
+    this.machine.tracer.point(EVENT.vfio_ccw_Q4, sch.traceId, orb.cpa);
     const cc = yield* this.#function('ssch', this.regions.io.offset, ccw_io_region.bytes(region));
-    this.machine.tracer.point('vfio_ccw_Q5', sch.traceId, cc);
+    this.machine.tracer.point(EVENT.vfio_ccw_Q5, sch.traceId, cc);
     return cc;
   }
   /** A resumed program is started again from its ORB: the kernel has no other way. */

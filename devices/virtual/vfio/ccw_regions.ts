@@ -1,4 +1,5 @@
 /** The regions of a vfio-ccw device: which there are, and whether they have the size this VMM knows (vfio-ccw facts 3.5). */
+
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import {
   ccw_cmd_region,
@@ -11,6 +12,7 @@ import {
   VFIO_REGION_TYPE_CCW,
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import { deviceInfo, type RegionInfo, regionInfo } from './device.ts';
 
 /** The optional regions: a feature is off when its region is absent. */
@@ -36,14 +38,14 @@ export function* ccwRegions(machine: Machine, name: string, fd: number, schid: n
   if (info.num_regions < 1) throw new Error(`${name}: the device has no regions: its driver is not vfio_ccw`);
   const io = yield* regionInfo(machine, fd, VFIO_CCW_CONFIG_REGION_INDEX);
   checkSize(name, 'I/O', io, ccw_io_region.size);
-  machine.tracer.point('vfio_ccw_Q1', schid, io.offset, io.size);
+  machine.tracer.point(EVENT.vfio_ccw_Q1, schid, io.offset, io.size);
   const regions: { io: RegionInfo } & Partial<Record<CcwFeature, RegionInfo>> = { io };
   for (let index = VFIO_CCW_CONFIG_REGION_INDEX + 1; index < info.num_regions; index++) {
     const region = yield* regionInfo(machine, fd, index);
     for (const [feature, { subtype, size }] of Object.entries(OPTIONAL) as [CcwFeature, (typeof OPTIONAL)['async']][]) {
       if (region.type?.type !== VFIO_REGION_TYPE_CCW || region.type.subtype !== subtype) continue;
       checkSize(name, feature, region, size);
-      machine.tracer.point('vfio_ccw_Q1', schid, region.offset, region.size);
+      machine.tracer.point(EVENT.vfio_ccw_Q1, schid, region.offset, region.size);
       regions[feature] = region;
     }
   }

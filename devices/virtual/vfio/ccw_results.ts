@@ -14,6 +14,7 @@ import {
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import { ccw_crw_region, ccw_io_region } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { ChannelSubsystem } from '../s390x/css.ts';
 import type { Subchannel } from '../s390x/subchannel.ts';
 import { resultStatus, type SyntheticStatus } from './ccw_errno.ts';
@@ -45,11 +46,11 @@ export function* ioNotifier(device: ResultSource): Task {
     // Unplugged while this task waited.
     if (device.fd < 0) return;
     const irb = yield* readIrb(device);
-    machine.tracer.point('vfio_ccw_Q6', sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
+    machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     if ('scsw' in irb) takeIrb(sch, irb);
     else synthesize(sch, irb);
     const { intparm } = sch.schib.pmcw;
-    machine.tracer.point('vfio_ccw_Q7', sch.traceId, intparm, sch.isc);
+    machine.tracer.point(EVENT.vfio_ccw_Q7, sch.traceId, intparm, sch.isc);
     yield* css.injectIoInterrupt(sch);
   } finally {
     sch.lock.unlock();

@@ -1,4 +1,5 @@
 /** The memory listener: guest RAM into and out of a type1 container (QEMU hw/vfio/listener.c). Nothing is pinned by it. */
+
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '../../../kernel/include/uapi/ioctl.ts';
 import {
@@ -7,6 +8,7 @@ import {
   vfio_iommu_type1_dma_unmap,
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 
 /** Where a container is reached. */
 interface Target {
@@ -17,7 +19,7 @@ interface Target {
 export function* vfioListenerRegionAdd(machine: Machine, { fd }: Target): Task {
   const { size } = machine.memory;
   const vaddr = machine.memory.hva(0);
-  machine.tracer.point('vfio_listener_region_add', 0, size, vaddr);
+  machine.tracer.point(EVENT.vfio_listener_region_add, 0, size, vaddr);
   const map = vfio_iommu_type1_dma_map.make({
     argsz: vfio_iommu_type1_dma_map.size,
     flags: VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE,

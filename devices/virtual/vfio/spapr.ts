@@ -2,6 +2,7 @@
  * VFIO under sPAPR TCE, version 2 (QEMU hw/vfio/spapr.c; vfio-tce facts 7.3): RAM is preregistered, the window belongs to
  * the VMM, KVM is told which table drives it, and what KVM cannot do is mapped entry by entry from here.
  */
+
 import type { GuestMemory, Machine } from '../../../hypervisor/machine_api.ts';
 import { TCE_PERMISSION_MASK } from '../../../kernel/include/arch/ppc/tce.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
@@ -28,6 +29,7 @@ import {
   vfio_iommu_type1_dma_unmap,
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { IommuNotifier, SpaprTceGeometry, SpaprTceTable } from '../ppc/spapr_iommu.ts';
 import { type ContainerListener, VFIOContainer } from './container.ts';
 import { setKvmVfioAttribute, type VFIOGroup } from './group.ts';
@@ -118,7 +120,7 @@ export function* createWindow(machine: Machine, container: VFIOContainer, geomet
       create.levels++;
     }
   }
-  machine.tracer.point('vfio_spapr_create_window', pageShift, windowSize, create.start_addr);
+  machine.tracer.point(EVENT.vfio_spapr_create_window, pageShift, windowSize, create.start_addr);
   if (create.start_addr === busOffset) return;
   yield* removeWindow(machine, container.fd, create.start_addr);
   throw new Error(

@@ -48,7 +48,10 @@ export const TIMING: readonly Row[] = [
     cpu.storage.write(cpu.operand2, bytes);
   }),
   privileged('SCK', 'B204', (cpu) => {
-    cpu.state.todOffset += cpu.storage.read64(doubleword(cpu)) - cpu.tod();
+    const step = cpu.storage.read64(doubleword(cpu)) - cpu.tod();
+    cpu.state.todOffset += step;
+    // The CPU timer is kept as the TOD value at which it is zero: setting the clock does not change it.
+    cpu.state.cpuTimerEnd += step;
     cpu.setCc(0);
   }),
   privileged('SCKC', 'B206', (cpu) => cpu.setClockComparator(cpu.storage.read64(doubleword(cpu)))),

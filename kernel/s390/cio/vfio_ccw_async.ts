@@ -1,4 +1,5 @@
 /** HALT and CLEAR SUBCHANNEL for the guest: region 1 and the FSM's async action (vfio-ccw facts 3.2, 3.5). */
+
 import { SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_CTRL_MASK_ACTL } from '../../include/arch/s390/scsw.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import {
@@ -8,6 +9,7 @@ import {
   VFIO_REGION_SUBTYPE_CCW,
 } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 import { type CcwRegion, checkRange, lockForWrite, writeResult } from './vfio_ccw_regions.ts';
 
@@ -60,7 +62,7 @@ export function* asyncRequest(device: VfioCcwPrivate): Task {
     if (!(error instanceof Errno)) throw error;
     asyncRegionRefuse(device, error);
   }
-  host.kernel.tracer.point('vfio_ccw_async', sch.schid, command, region.ret_code | 0);
+  host.kernel.tracer.point(EVENT.vfio_ccw_async, sch.schid, command, region.ret_code | 0);
 }
 
 function halt({ sch }: VfioCcwPrivate): void {

@@ -1,6 +1,8 @@
 /** The state machine of a vfio-ccw device: one table, state x event -> action (vfio-ccw facts 3.2). */
+
 import { ERRNO, Errno, type ErrnoName } from '../../include/uapi/errno.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import { cioDisableSubchannel } from './cio.ts';
 import { asyncRegionRefuse, asyncRequest } from './vfio_ccw_async.ts';
 import { irq } from './vfio_ccw_irq.ts';
@@ -88,7 +90,7 @@ export function* fsmEvent(device: VfioCcwPrivate, event: Event): Task {
   const before = device.state;
   yield* FSM[before][event](device);
   device.host.kernel.tracer.point(
-    'vfio_ccw_fsm',
+    EVENT.vfio_ccw_fsm,
     device.sch.schid,
     STATES.indexOf(before),
     EVENTS.indexOf(event),

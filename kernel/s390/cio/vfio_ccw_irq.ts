@@ -5,6 +5,7 @@
  * interruption with the last status. That loss is Linux's. That the first of the two ended the program is not lost:
  * otherwise its pages would stay pinned and the device busy for ever.
  */
+
 import { IRB } from '../../include/arch/s390/irb.ts';
 import {
   SCSW_ACTL_DEVICE_ACTIVE,
@@ -16,6 +17,7 @@ import {
   type Scsw,
 } from '../../include/arch/s390/scsw.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 
@@ -62,7 +64,7 @@ export function* ioTodo(device: VfioCcwPrivate): Task {
     yield* raceWindow(actor);
     ioRegion.irb_area = IRB.bytes(irb);
     const { ctrl, dstat, cstat } = irb.scsw;
-    tracer.point('vfio_ccw_K5', sch.schid, ctrl & SCSW_CTRL_MASK_STCTL, dstat, cstat);
+    tracer.point(EVENT.vfio_ccw_K5, sch.schid, ctrl & SCSW_CTRL_MASK_STCTL, dstat, cstat);
     yield* raceWindow(actor);
     // Only now, so that no new request writes over the status.
     if (finished && device.state === 'CP_PENDING') device.state = 'IDLE';
@@ -70,6 +72,6 @@ export function* ioTodo(device: VfioCcwPrivate): Task {
     ioMutex.unlock();
   }
   yield* raceWindow(actor);
-  tracer.point('vfio_ccw_K6', sch.schid);
+  tracer.point(EVENT.vfio_ccw_K6, sch.schid);
   device.ioTrigger?.signal();
 }

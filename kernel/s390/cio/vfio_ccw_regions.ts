@@ -1,7 +1,9 @@
 /** What the regions of a vfio-ccw device have in common, and the I/O region, number 0 (vfio-ccw facts 3.5). */
+
 import { Errno, errnoName } from '../../include/uapi/errno.ts';
 import { ccw_io_region, VFIO_REGION_INFO_FLAG } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 
@@ -64,7 +66,7 @@ export function ioRegion(device: VfioCcwPrivate): CcwRegion {
         yield* raceWindow(kernel.actor);
         yield* device.fsm('IO_REQ');
         const retCode = device.ioRegion.ret_code | 0;
-        kernel.tracer.point('vfio_ccw_K4', device.sch.schid, Math.max(0, -retCode));
+        kernel.tracer.point(EVENT.vfio_ccw_K4, device.sch.schid, Math.max(0, -retCode));
         return writeResult(device, retCode, data.length);
       } finally {
         device.ioMutex.unlock();

@@ -1,4 +1,5 @@
 /** A write to the I/O region: the FSM's request, and START SUBCHANNEL (vfio-ccw facts 3.2). */
+
 import { ORB, ORB_CTRL0 } from '../../include/arch/s390/orb.ts';
 import {
   SCSW,
@@ -10,6 +11,7 @@ import {
 import { Errno } from '../../include/uapi/errno.ts';
 import { ccw_io_region } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import { cioUpdateSchib } from './cio.ts';
 import { isOperandException } from './cio_bus.ts';
@@ -50,10 +52,10 @@ function* start(device: VfioCcwPrivate): Task {
   yield* raceWindow(actor);
   const ccws = yield* cp.init(device.vfioDevice, users, orb);
   try {
-    tracer.point('vfio_ccw_K1', sch.schid, orb.cpa, ccws);
+    tracer.point(EVENT.vfio_ccw_K1, sch.schid, orb.cpa, ccws);
     yield* raceWindow(actor);
     const pages = yield* cp.prefetch();
-    tracer.point('vfio_ccw_K2', sch.schid, orb.cpa, pages);
+    tracer.point(EVENT.vfio_ccw_K2, sch.schid, orb.cpa, pages);
     yield* raceWindow(actor);
     startSubchannel(device);
   } catch (error) {
@@ -69,7 +71,7 @@ function startSubchannel(device: VfioCcwPrivate): void {
   if (device.state !== 'CP_PROCESSING' || device.closing)
     throw new Errno('EIO', `vfio-ccw ${sch.busId}: closed during the request`);
   const orb = cp.orbFor(subchannelIntparm(sch), sch.lpm);
-  host.kernel.tracer.point('vfio_ccw_K3', sch.schid, orb.cpa);
+  host.kernel.tracer.point(EVENT.vfio_ccw_K3, sch.schid, orb.cpa);
   let cc: number;
   try {
     cc = sch.bus.ssch(sch.schid, orb);
