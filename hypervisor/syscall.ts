@@ -6,6 +6,8 @@ import {
   MAP_LOCKED,
   MAP_PRIVATE,
   NR,
+  O_RDONLY,
+  O_WRONLY,
   SLOT,
   SYSCALL_RING,
   SYSCALL_RING_CAPACITY,
@@ -161,7 +163,7 @@ export class Syscalls {
   }
   /** Reads a whole attribute, without its newline. */
   *readFile(path: string): Task<string> {
-    const fd = yield* this.open(path, 0);
+    const fd = yield* this.open(path, O_RDONLY);
     try {
       return new TextDecoder().decode(yield* this.pread(fd, 4096, 0, `read ${path}`)).trimEnd();
     } finally {
@@ -170,7 +172,7 @@ export class Syscalls {
   }
   /** Writes an attribute. */
   *writeFile(path: string, text: string): Task {
-    const fd = yield* this.open(path, 1);
+    const fd = yield* this.open(path, O_WRONLY);
     try {
       yield* this.pwrite(fd, new TextEncoder().encode(text), 0, `write ${path}`);
     } finally {
@@ -179,7 +181,7 @@ export class Syscalls {
   }
   /** Names in a directory. */
   *readdir(path: string): Task<string[]> {
-    const fd = yield* this.open(path, 0);
+    const fd = yield* this.open(path, O_RDONLY);
     const buffer = this.heap.alloc(65536);
     try {
       const length = yield* this.call(`getdents ${path}`, NR.getdents, [fd, buffer, 65536]);

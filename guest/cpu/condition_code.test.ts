@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { FunctionBuilder } from '../../kernel/lib/wasm/function_builder.ts';
+import { encodeModule } from '../../kernel/lib/wasm/module.ts';
+import { i32 } from '../../kernel/lib/wasm/types.ts';
 import { CC, CC_KINDS, ccFunction } from './condition_code.ts';
-import { FunctionBuilder } from './wasm/function_builder.ts';
-import { encodeModule } from './wasm/module.ts';
-import { i32 } from './wasm/types.ts';
 
 type Code = (op: number, a: bigint, b: bigint) => number;
 /** cc, and for each kind and mask the folded branch test. */

@@ -4,8 +4,8 @@
  *
  * Meaning of the codes: SA22-7832 chapter 7 "General Instructions", "Resulting Condition Code" of each instruction.
  */
-import { FunctionBuilder } from './wasm/function_builder.ts';
-import { type Code, type I32, type I64, i32, i64 } from './wasm/types.ts';
+import { FunctionBuilder } from '../../kernel/lib/wasm/function_builder.ts';
+import { type Code, type I32, type I64, i32, i64 } from '../../kernel/lib/wasm/types.ts';
 
 /** How a pair of operands gives the condition code. */
 export interface CcKind {

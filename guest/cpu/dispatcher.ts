@@ -5,13 +5,13 @@
  * PC cache entry (16 bytes): instruction address, mode key, table slot << 12 | entry number.
  */
 
+import { FunctionBuilder } from '../../kernel/lib/wasm/function_builder.ts';
+import { encodeModule, type Signature } from '../../kernel/lib/wasm/module.ts';
+import { i32, i64, mem } from '../../kernel/lib/wasm/types.ts';
 import { ccFunction } from './condition_code.ts';
 import type { Layout } from './emitter.ts';
 import { NEXT } from './row.ts';
 import { cpu_state } from './state.ts';
-import { FunctionBuilder } from './wasm/function_builder.ts';
-import { encodeModule, type Signature } from './wasm/module.ts';
-import { i32, i64, mem } from './wasm/types.ts';
 
 /** Offset of an instruction address's entry in the PC cache. */
 export const pcCacheOffset = (addressLow: number) => (addressLow << 3) & 0xfff0;

@@ -3,13 +3,14 @@
  * interruptions. General registers and the lazy condition code live in WebAssembly locals inside a region and in the
  * state block outside it.
  */
+
+import { FunctionBuilder, type Label, type Local } from '../../kernel/lib/wasm/function_builder.ts';
+import { be, type Code, type I32, type I64, i32, i64, mem, uleb } from '../../kernel/lib/wasm/types.ts';
 import { CC, CC_KINDS, type CcOp } from './condition_code.ts';
 import { FORMATS } from './formats.ts';
 import { AMODE_31, AMODE_64, addressMask, type Mode } from './psw.ts';
 import { type Instruction, NEXT } from './row.ts';
 import { cpu_state } from './state.ts';
-import { FunctionBuilder, type Label, type Local } from './wasm/function_builder.ts';
-import { be, type Code, type I32, type I64, i32, i64, mem, uleb } from './wasm/types.ts';
 
 /** Host addresses baked into translated code. */
 export interface Layout {

@@ -3,15 +3,16 @@
  * in address order; forward branches and proper loops become structured control flow, everything else goes through
  * one branch table at the top.
  */
+
+import type { Label } from '../../kernel/lib/wasm/function_builder.ts';
+import { encodeModule, type FunctionBody, type Import } from '../../kernel/lib/wasm/module.ts';
+import { i64 } from '../../kernel/lib/wasm/types.ts';
 import { ccFunction } from './condition_code.ts';
 import { Emitter, type Layout, type Route, relativeTarget } from './emitter.ts';
 import { instructionLength } from './formats.ts';
 import { modeOf } from './psw.ts';
 import type { Instruction } from './row.ts';
 import { decode, hasLengthByte } from './table.ts';
-import type { Label } from './wasm/function_builder.ts';
-import { encodeModule, type FunctionBody, type Import } from './wasm/module.ts';
-import { i64 } from './wasm/types.ts';
 
 const PAGE = 4096;
 

@@ -57,6 +57,8 @@ if (cpu_state.offset.attention !== STATE_ATTENTION)
 const SLICE = 100_000;
 /** Most instructions of a slice when simulated; each slice's length is the schedule's choice. */
 const SIMULATED_SLICE = 3_000;
+/** Missing instructions that are told; a guest in garbage may meet thousands. */
+const MISSING_TOLD = 8;
 /** Virtual time one guest instruction takes, ns. */
 const INSTRUCTION_NS = 1;
 
@@ -67,6 +69,8 @@ export interface VcpuStatistics {
   readonly firstRun: number;
   /** Hypercalls finished by real mode, virtual mode and the VMM. */
   readonly hypercalls: readonly number[];
+  /** Instructions the guest tried that the core does not have, each once: mnemonic and text. */
+  readonly missing: readonly string[];
   /** PSW at the end, two doublewords. */
   readonly psw: string;
   /** Disassembly of the last instructions, oldest first. */
@@ -114,10 +118,7 @@ export class VcpuThread {
         markCode: (hpa) => this.#pages.markCode(hpa),
         tod: () => clock.tod(),
         hypercall: () => this.hypercalls.call(),
-        onMissing: (mnemonic, text, address) =>
-          options.log(
-            `cpu ${index}: no such instruction here: ${mnemonic} (${Buffer.from(text).toString('hex')}) at 0x${address.toString(16)}; the guest takes an operation exception`,
-          ),
+        onMissing: (mnemonic, text, address) => this.#onMissing(mnemonic, text, address),
       },
     );
     this.#interrupts = new Interrupts(
@@ -131,6 +132,15 @@ export class VcpuThread {
   }
 
   #firstRun = 0;
+  readonly #missing = new Set<string>();
+
+  /** The guest gets an operation exception; the user is told once per instruction. */
+  #onMissing(mnemonic: string, text: Uint8Array, address: bigint): void {
+    const name = `${mnemonic} (${Buffer.from(text).toString('hex')})`;
+    if (this.#missing.has(name) || this.#missing.size >= MISSING_TOLD) return;
+    this.#missing.add(name);
+    this.#o.log(`cpu ${this.#o.index}: no such instruction: ${name} at 0x${address.toString(16)}; operation exception`);
+  }
 
   /** The page whose frame was being moved when the core last asked. */
   #moving = 0;
@@ -358,6 +368,7 @@ export class VcpuThread {
       firstRun: this.#firstRun,
       hypercalls: [...this.hypercalls.finished],
       psw: `${hex(mask)} ${hex(address)}`,
+      missing: [...this.#missing],
       lastInstructions: this.cpu.lastInstructions(8),
     };
   }

@@ -90,7 +90,7 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   try {
     const run = await machine.run();
     if (values.stats !== undefined) writeStats(values.stats as string, run);
-    process.stdout.write(bootReport(run.result, run.trace));
+    process.stdout.write(bootReport(run.result, run.trace, hypercallsByTier(run)));
     return ended(run.result, run.actors, interruption.why);
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
@@ -99,6 +99,15 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   } finally {
     interruption.end();
   }
+}
+
+/** Hypercalls that each tier finished, over all CPUs. */
+function hypercallsByTier(run: ThreadedRun): number[] {
+  const sums = [0, 0, 0];
+  for (const [name, actor] of Object.entries(run.actors))
+    if (name.startsWith('vcpu'))
+      for (const [tier, calls] of (actor as { hypercalls: number[] }).hypercalls.entries()) sums[tier] += calls;
+  return sums;
 }
 
 /** `--stats`: times in milliseconds since the process started, peak memory, counters of the actors. */
@@ -155,10 +164,10 @@ function ended(
   process.stderr.write(`minivisor: ${reason}\n`);
   for (const [name, actor] of Object.entries(actors)) {
     if (!name.startsWith('vcpu')) continue;
-    const { psw, lastInstructions } = actor as { psw: string; lastInstructions: string[] };
-    process.stderr.write(
-      `${name}: PSW ${psw}; last instructions:\n${lastInstructions.map((line) => `  ${line}\n`).join('')}`,
-    );
+    const { psw, lastInstructions, missing } = actor as { psw: string; lastInstructions: string[]; missing: string[] };
+    if (missing.length > 0) process.stderr.write(`${name}: no such instruction here: ${missing.join(', ')}\n`);
+    process.stderr.write(`${name}: PSW ${psw}${lastInstructions.length === 0 ? '' : '; last instructions:'}\n`);
+    for (const line of lastInstructions) process.stderr.write(`  ${line}\n`);
   }
   return interrupted === undefined ? result.status : 1;
 }

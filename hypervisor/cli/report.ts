@@ -26,9 +26,13 @@ const SETUP: readonly (readonly [string, string, string])[] = [
 /** Names of the hypercall tiers, by series number. */
 export const TIER_NAMES = ['kernel, real mode', 'kernel, virtual mode', 'exit to the VMM'] as const;
 
-/** The whole report. */
-export function bootReport(result: MachineResult, trace: readonly TraceRecord[]): string {
-  return [stepsReport(trace), tceReport(result)].filter((part) => part !== '').join('\n');
+/** The whole report. @param hypercalls calls that real mode, virtual mode and the VMM finished */
+export function bootReport(
+  result: MachineResult,
+  trace: readonly TraceRecord[],
+  hypercalls: readonly number[],
+): string {
+  return [stepsReport(trace), tceReport(result, hypercalls)].filter((part) => part !== '').join('\n');
 }
 
 /** The complete I/O of median duration, step by step: the first ones also pay for code that is new. */
@@ -84,7 +88,10 @@ function completeIos(steps: readonly TraceRecord[]): Map<string, number>[] {
   return complete;
 }
 
-function tceReport(result: MachineResult): string {
+function tceReport(result: MachineResult, hypercalls: readonly number[]): string {
+  // Without hypercalls that the kernel finished there is nothing to put side by side.
+  if (result.marks[0] !== undefined && hypercalls[0] < result.marks[0].calls)
+    return '\nH_PUT_TCE: every call ended in the VMM, for guest RAM is not registered beforehand (--memory-pressure).\n';
   const series = TIER_NAMES.map((name, tier) => ({ name, mark: result.marks[tier] as MarkSeries | undefined })).filter(
     (s) => s.mark !== undefined && s.mark.batches.length > 0,
   );

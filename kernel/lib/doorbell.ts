@@ -30,15 +30,18 @@ export class Doorbell {
     return Atomics.load(this.#i32, this.#sequence);
   }
 
-  /**
-   * Waits until the sequence differs from `seen`: at first by loading it up to `spins` times, as long as `spinWhile`
-   * holds, then asleep, at most `timeoutMs` milliseconds (Infinity: for ever).
-   */
-  park(seen: number, spins: number, timeoutMs: number, spinWhile?: () => boolean): void {
+  /** Loads the sequence up to `spins` times, as long as `spinWhile` holds, until it differs from `seen`; returns whether it does. */
+  spin(seen: number, spins: number, spinWhile?: () => boolean): boolean {
     for (let i = 0; i < spins; i++) {
-      if (Atomics.load(this.#i32, this.#sequence) !== seen) return;
+      if (Atomics.load(this.#i32, this.#sequence) !== seen) return true;
       if (spinWhile !== undefined && !spinWhile()) break;
     }
+    return false;
+  }
+
+  /** Waits until the sequence differs from `seen`: at first by {@link spin}, then asleep, at most `timeoutMs` milliseconds (Infinity: for ever). */
+  park(seen: number, spins: number, timeoutMs: number, spinWhile?: () => boolean): void {
+    if (this.spin(seen, spins, spinWhile)) return;
     Atomics.store(this.#i32, this.#sleeping, 1);
     Atomics.wait(this.#i32, this.#sequence, seen, timeoutMs);
     Atomics.store(this.#i32, this.#sleeping, 0);

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { hostClock } from './clock.ts';
 import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
-import type { Actor, Task, Wait } from './task.ts';
+import type { Actor, Task, Wait, WaitClass } from './task.ts';
 import { WAIT_STRATEGY } from './wait_strategy.ts';
 
 /** An exception that ended a task: what a user is told about the thread that died. */
@@ -24,6 +24,8 @@ interface Entry {
 }
 
 const FOUR_CPUS = 4;
+/** Turns of one task before all are looked at again. */
+const REPEATS = 64;
 
 export class ThreadedActor implements Actor {
   readonly name: string;
@@ -65,8 +67,36 @@ export class ThreadedActor implements Actor {
       // The sequence first, then everything that may be news, the stop word too: see the ordering argument.
       const seen = this.#doorbell.sequence();
       if (this.#memory.load(this.#stopWord) !== 0) return;
-      if (!this.#pass()) this.#park(seen);
+      if (this.#pass()) continue;
+      this.#park(seen);
+      this.#repeat(seen);
     }
+  }
+
+  /**
+   * The short way for one task that is rung again and again (hypercalls, exits): as long as each further ring is
+   * explained by that task having become ready, the other tasks need no look. A ring that came for another reason
+   * makes the sequence differ from what is explained, now or when the task's own ring arrives; then all are looked at.
+   * @param seen sequence before the last look at all tasks.
+   */
+  #repeat(seen: number): void {
+    const entry = this.#last;
+    for (let explained = seen, turns = 0; turns < REPEATS && entry !== undefined; turns++) {
+      explained = (explained + 1) | 0;
+      if (this.#doorbell.sequence() !== explained || entry.wait?.ready() !== true) return;
+      if (!this.#resume(entry)) {
+        this.#tasks.splice(this.#tasks.indexOf(entry), 1);
+        this.#last = undefined;
+        return;
+      }
+      const wait = entry.wait;
+      if (wait.strategy === undefined) return;
+      this.#doorbell.spin(explained, this.#spins(wait.strategy), wait.spinWhile);
+    }
+  }
+
+  #spins(strategy: WaitClass): number {
+    return this.#manyCpus ? WAIT_STRATEGY[strategy].spins4 : WAIT_STRATEGY[strategy].spins2;
   }
 
   /** Resumes every ready task once; false when there was none. */
@@ -78,7 +108,10 @@ export class ThreadedActor implements Actor {
       if (wait !== undefined && !wait.ready() && (wait.deadline === undefined || this.now() < wait.deadline)) continue;
       progress = true;
       this.#last = entry;
-      if (!this.#resume(entry)) this.#tasks.splice(i--, 1);
+      if (!this.#resume(entry)) {
+        this.#tasks.splice(i--, 1);
+        this.#last = undefined;
+      }
     }
     return progress;
   }
@@ -105,7 +138,7 @@ export class ThreadedActor implements Actor {
       if (wait.strategy === undefined) continue;
       const strategy = WAIT_STRATEGY[wait.strategy];
       if (!strategy.always && entry !== this.#last) continue;
-      const wanted = this.#manyCpus ? strategy.spins4 : strategy.spins2;
+      const wanted = this.#spins(wait.strategy);
       if (wanted === 0) mustSleep = true;
       if (wanted > spins) {
         spins = wanted;

@@ -23,6 +23,11 @@
  * final comparison, the wait returns at once, because the sequence is no longer S. Otherwise the sleeper's store of
  * `sleeping` precedes the waker's load of it, and the waker notifies. News stored before the sleeper's read of S was
  * seen by the tests; news stored after it is followed by an add that falls under one of the two cases.
+ *
+ * An actor may serve one task repeatedly without testing the others (`ThreadedActor`): only while the sequence is
+ * exactly one more than at the last look for each time that task became ready. Every waker adds once for each piece of
+ * news, so a ring for somebody else makes the sequence larger than that, at the latest when the task's own ring, which
+ * may lag behind its news, has arrived; the sleep that follows compares with the explained sequence and returns.
  */
 import type { WaitClass } from './task.ts';
 

@@ -36,7 +36,12 @@ for (const scheduler of [[], ['--sim']])
       1,
       /loop of program interruptions, PSW [0-9a-f]{16} [0-9a-f]{16}[\s\S]*last instructions/,
     ],
-    ['a missing instruction is an operation exception, and named', 'b9ac0000 0000', 1, /loop of program interruptions/],
+    [
+      'a missing instruction is an operation exception, and named',
+      'b9ac0000 0000',
+      1,
+      /loop of program interruptions[\s\S]*no such instruction here: \S+ \(b9ac0000\)/,
+    ],
   ])(`${scheduler[0] ?? '--threads'}: %s`, async (_, code, expected, message) => {
     const { status, stderr } = await runCli(folder, [...guest('guest.elf', code), ...scheduler]);
     expect(stderr).toMatch(message);

@@ -1,8 +1,9 @@
 /** ADD and SUBTRACT, signed, logical, with carry; also on storage and on high words. */
+
+import { be, type I32, type I64, i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Instruction, Row } from '../row.ts';
-import { be, type I32, type I64, i32, i64 } from '../wasm/types.ts';
 import { checkOverflow } from './load.ts';
 import { family, general, register1, type Short, s8, source32, source64 } from './operands.ts';
 

@@ -1,9 +1,10 @@
 /** AND, OR, EXCLUSIVE OR and their combinations; rotate-then-operate on selected bits; bit counting. */
+
+import { type I32, type I64, i32, i64, mem } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I32, type I64, i32, i64, mem } from '../wasm/types.ts';
 import { evenPair, family, general, register1, type Short, source32, source64 } from './operands.ts';
 
 type Operation = 'and' | 'or' | 'xor';

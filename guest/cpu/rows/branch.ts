@@ -1,8 +1,9 @@
 /** BRANCH instructions, supervisor call and addressing-mode changes. */
+
+import { i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import type { Emitter } from '../emitter.ts';
 import { AMODE_24, AMODE_31, AMODE_64, PSW } from '../psw.ts';
 import { type Instruction, NEXT, type Row } from '../row.ts';
-import { i32, i64 } from '../wasm/types.ts';
 import { GENERAL, general } from './operands.ts';
 
 const always = (mask: number) => mask === 15;

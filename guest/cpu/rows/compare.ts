@@ -1,9 +1,10 @@
 /** COMPARE, signed and logical, with its compare-and-branch and compare-and-trap forms; TEST UNDER MASK. */
+
+import { type I32, type I64, i32, i64, mem } from '../../../kernel/lib/wasm/types.ts';
 import { CC, CC_KINDS } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I32, type I64, i32, i64, mem } from '../wasm/types.ts';
 import {
   alignedRelative,
   family,

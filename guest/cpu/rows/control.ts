@@ -1,10 +1,11 @@
 /** Control instructions the core performs itself: PSW, control and access registers, identification, translation. */
+
+import { i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import type { Cpu } from '../cpu.ts';
 import type { FormatName } from '../formats.ts';
 import { LOWCORE, PGM, ProgramInterruption, Retry } from '../interruption.ts';
 import { PSW } from '../psw.ts';
 import { type Instruction, NEXT, type Row } from '../row.ts';
-import { i32, i64 } from '../wasm/types.ts';
 import { GENERAL, general } from './operands.ts';
 
 const CONTROL_CHAPTER = 'SA22-7832 chapter 10 "Control Instructions"';

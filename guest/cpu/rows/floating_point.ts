@@ -1,10 +1,10 @@
 /** Floating-point support: moves only. Registers hold bits; arithmetic is not provided. */
 
+import { type I64, i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import { PGM, ProgramInterruption } from '../interruption.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I64, i32, i64 } from '../wasm/types.ts';
 
 const SPEC = 'SA22-7832 chapter 9 "Floating-Point Overview and Support Instructions"';
 const row = (

@@ -1,9 +1,10 @@
 /** COMPARE AND SWAP, LOAD AND ADD and relatives: interlocked updates of aligned storage. */
+
+import { be, type I64, i32, i64, mem, swap32, swap64 } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { be, type I64, i32, i64, mem, swap32, swap64 } from '../wasm/types.ts';
 import { evenPair, general } from './operands.ts';
 
 /** Host address of an aligned interlocked operand. */

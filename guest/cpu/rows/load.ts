@@ -1,8 +1,9 @@
 /** LOAD and its relatives: registers from registers, storage and immediates, without arithmetic. */
+
+import { be, type I64, i32, i64, mem, swap32, swap64, swapHalf } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Instruction, Row } from '../row.ts';
-import { be, type I64, i32, i64, mem, swap32, swap64, swapHalf } from '../wasm/types.ts';
 import { alignedRelative, family, general, type Short, source32, source64, sourceSize } from './operands.ts';
 
 const load32 = family(

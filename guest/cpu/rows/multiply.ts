@@ -1,11 +1,12 @@
 /** MULTIPLY and DIVIDE. */
+
+import { type I64, i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import { PGM, ProgramInterruption } from '../interruption.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I64, i32, i64 } from '../wasm/types.ts';
 import { checkOverflow } from './load.ts';
 import { evenPair, family, GENERAL, general, register1, source32, source64 } from './operands.ts';
 

@@ -1,8 +1,9 @@
 /** Operands as instruction families name them: where a second operand comes from and how it is extended. */
+
+import { type I32, type I64, i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I32, type I64, i32, i64 } from '../wasm/types.ts';
 
 /** Chapter of most rows. */
 export const GENERAL = 'SA22-7832 chapter 7 "General Instructions"';

@@ -1,9 +1,10 @@
 /** SHIFT and ROTATE. The amount is the rightmost six bits of the second-operand address. */
+
+import { type I64, i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { type I64, i32, i64 } from '../wasm/types.ts';
 import { checkOverflow } from './load.ts';
 import { evenPair, general } from './operands.ts';
 

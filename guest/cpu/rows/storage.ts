@@ -1,9 +1,10 @@
 /** Storage-to-storage instructions of one length: MOVE, logic, COMPARE, TRANSLATE. */
+
+import { be, type Code, type I32, type I64, i32, i64, mem } from '../../../kernel/lib/wasm/types.ts';
 import { CC } from '../condition_code.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Instruction, Row } from '../row.ts';
-import { be, type Code, type I32, type I64, i32, i64, mem } from '../wasm/types.ts';
 import { GENERAL, general } from './operands.ts';
 
 /** Lengths up to this are unrolled. */

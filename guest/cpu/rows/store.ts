@@ -1,8 +1,9 @@
 /** STORE and its relatives, and moves of immediates to storage. */
+
+import { be, i32, i64, mem, swap32, swap64, swapHalf } from '../../../kernel/lib/wasm/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { FormatName } from '../formats.ts';
 import type { Instruction, Row } from '../row.ts';
-import { be, i32, i64, mem, swap32, swap64, swapHalf } from '../wasm/types.ts';
 import { alignedRelative, general, s16, storage2 } from './operands.ts';
 
 type Kind = 1 | 2 | 4 | 8;

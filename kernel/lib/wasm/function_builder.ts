@@ -2,7 +2,8 @@
  * Builds the body of one WebAssembly function: statements in order, structured control flow with labels, and scratch
  * locals. Rows and the translator speak to this; nobody writes opcodes elsewhere.
  */
-import { type Code, type I32, type I64, uleb } from './types.ts';
+import type { ValueType } from './module.ts';
+import { type Code, type F64, type I32, type I64, uleb } from './types.ts';
 
 /** A place a branch can go to: the nesting depth of its block or loop. */
 export type Label = number;
@@ -11,7 +12,7 @@ const local32 = (index: number): I32 => ({ type: 'i32', code: [0x20, uleb(index)
 const local64 = (index: number): I64 => ({ type: 'i64', code: [0x20, uleb(index)] });
 
 /** A writable local of a known type. */
-export interface Local<T extends I32 | I64> {
+export interface Local<T extends I32 | I64 | F64> {
   readonly index: number;
   readonly get: T;
 }
@@ -26,7 +27,7 @@ export class FunctionBuilder {
   #scratch64: number[] = [];
   #used32 = 0;
   #used64 = 0;
-  #types: ('i32' | 'i64')[] = [];
+  #types: ValueType[] = [];
 
   /** @param params number of parameters, which are the first locals. */
   constructor(params: number) {
@@ -43,12 +44,17 @@ export class FunctionBuilder {
     const index = this.#declare('i64');
     return { index, get: local64(index) };
   }
-  #declare(type: 'i32' | 'i64'): number {
+  /** Declares an f64 local. */
+  localF64(): Local<F64> {
+    const index = this.#declare('f64');
+    return { index, get: { type: 'f64', code: [0x20, uleb(index)] } };
+  }
+  #declare(type: ValueType): number {
     this.#types.push(type);
     return this.#first + this.#declared++;
   }
   /** The declared locals, for the encoder. */
-  get locals(): [number, 'i32' | 'i64'][] {
+  get locals(): [number, ValueType][] {
     return this.#types.map((type) => [1, type]);
   }
   /** The i32 parameter `index`. */
@@ -65,7 +71,7 @@ export class FunctionBuilder {
     for (const piece of code) this.out.push(piece);
   }
   /** Assigns a local. */
-  set<T extends I32 | I64>(to: Local<T>, value: T): void {
+  set<T extends I32 | I64 | F64>(to: Local<T>, value: T): void {
     this.out.push(value.code, 0x21, uleb(to.index));
   }
   /** Evaluates once into a scratch local; valid until `releaseScratch`. */

@@ -18,6 +18,11 @@ export interface I64 {
   readonly type: 'i64';
   readonly code: Code;
 }
+/** An expression leaving a double. */
+export interface F64 {
+  readonly type: 'f64';
+  readonly code: Code;
+}
 
 /** Unsigned LEB128. @param value below 2^32. */
 export function uleb(value: number): number[] {
@@ -65,6 +70,7 @@ export function sleb64(value: bigint): number[] {
 
 const e32 = (...code: Code): I32 => ({ type: 'i32', code });
 const e64 = (...code: Code): I64 => ({ type: 'i64', code });
+const ef64 = (...code: Code): F64 => ({ type: 'f64', code });
 const bin32 = (op: number) => (a: I32, b: I32) => e32(a.code, b.code, op);
 const un32 = (op: number) => (a: I32) => e32(a.code, op);
 const bin64 = (op: number) => (a: I64, b: I64) => e64(a.code, b.code, op);
@@ -86,6 +92,7 @@ export const i32 = {
   geS: bin32(0x4e),
   geU: bin32(0x4f),
   clz: un32(0x67),
+  ctz: un32(0x68),
   add: bin32(0x6a),
   sub: bin32(0x6b),
   mul: bin32(0x6c),
@@ -149,6 +156,19 @@ export const i64 = {
   select: (condition: I32, yes: I64, no: I64): I64 => e64(yes.code, no.code, condition.code, 0x1b),
 };
 
+/** Operations giving (or on) doubles; comparisons give i32. */
+export const f64 = {
+  eqz: (a: F64): I32 => e32(a.code, 0x44, new Array<number>(8).fill(0), 0x61),
+  lt: (a: F64, b: F64): I32 => e32(a.code, b.code, 0x63),
+  ge: (a: F64, b: F64): I32 => e32(a.code, b.code, 0x66),
+  add: (a: F64, b: F64): F64 => ef64(a.code, b.code, 0xa0),
+  sub: (a: F64, b: F64): F64 => ef64(a.code, b.code, 0xa1),
+  /** The unsigned integer as a double, rounded to the nearest. */
+  fromU: (a: I64): F64 => ef64(a.code, 0xba),
+  /** Towards zero, as an unsigned integer; what does not fit becomes the nearest that does. */
+  toU: (a: F64): I64 => e64(a.code, 0xfc, 7),
+};
+
 function slebNumber(value: number): number[] {
   return value >= -0x8000_0000 && value <= 0x7fff_ffff ? sleb32(value) : sleb64(BigInt(value));
 }
@@ -166,12 +186,20 @@ export const mem = {
   store64: (at: I32, value: I64, offset = 0): Code => [at.code, value.code, 0x37, memarg(0, offset)],
   store8: (at: I32, value: I32, offset = 0): Code => [at.code, value.code, 0x3a, memarg(0, offset)],
   store16: (at: I32, value: I32, offset = 0): Code => [at.code, value.code, 0x3b, memarg(0, offset)],
-  /** Sequentially consistent load (threads extension); `at` 4-aligned. */
+  loadF64: (at: I32, offset = 0): F64 => ef64(at.code, 0x2b, memarg(0, offset)),
+  // Atomic accesses (threads extension) are sequentially consistent; `at` is aligned to the size.
   atomicLoad32: (at: I32, offset = 0): I32 => e32(at.code, 0xfe, 0x10, memarg(2, offset)),
-  /** Compare and exchange; leaves the value seen. `at` 4-aligned. */
-  cmpxchg32: (at: I32, expected: I32, value: I32): I32 =>
-    e32(at.code, expected.code, value.code, 0xfe, 0x48, memarg(2, 0)),
-  /** Compare and exchange; leaves the value seen. `at` 8-aligned. */
+  atomicStore32: (at: I32, value: I32, offset = 0): Code => [at.code, value.code, 0xfe, 0x17, memarg(2, offset)],
+  /** Adds; leaves the old value. */
+  atomicAdd32: (at: I32, value: I32, offset = 0): I32 => e32(at.code, value.code, 0xfe, 0x1e, memarg(2, offset)),
+  /** Ors; leaves the old value. */
+  atomicOr32: (at: I32, value: I32, offset = 0): I32 => e32(at.code, value.code, 0xfe, 0x33, memarg(2, offset)),
+  /** Exchanges; leaves the old value. */
+  exchange32: (at: I32, value: I32, offset = 0): I32 => e32(at.code, value.code, 0xfe, 0x41, memarg(2, offset)),
+  /** Compare and exchange; leaves the value seen. */
+  cmpxchg32: (at: I32, expected: I32, value: I32, offset = 0): I32 =>
+    e32(at.code, expected.code, value.code, 0xfe, 0x48, memarg(2, offset)),
+  /** Compare and exchange; leaves the value seen. */
   cmpxchg64: (at: I32, expected: I64, value: I64): I64 =>
     e64(at.code, expected.code, value.code, 0xfe, 0x49, memarg(3, 0)),
   /** memory.copy (overlap-safe, as memmove). */

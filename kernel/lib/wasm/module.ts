@@ -5,7 +5,7 @@
 import { type Code, uleb } from './types.ts';
 
 /** Value types by their binary code. */
-export const VALUE = { i32: 0x7f, i64: 0x7e } as const;
+export const VALUE = { i32: 0x7f, i64: 0x7e, f64: 0x7c } as const;
 export type ValueType = keyof typeof VALUE;
 /** Parameter and result types of a function. */
 export interface Signature {
