@@ -4,7 +4,7 @@
  */
 import { type GuestMemory, type Machine, PGM, ProgramInterruption, type Vcpu } from '../../hypervisor/machine_api.ts';
 import type { Syscalls } from '../../hypervisor/syscall.ts';
-import type { TraceEvent } from '../../kernel/include/trace_events.ts';
+import { TRACE_EVENTS, type TraceEvent } from '../../kernel/include/trace_events.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import type { Ioctl } from '../../kernel/include/uapi/ioctl.ts';
 import { HostMemory } from '../../kernel/lib/host_memory.ts';
@@ -12,6 +12,9 @@ import { type SimulatedActor, Simulation } from '../../kernel/lib/simulated.ts';
 import type { Fields, View } from '../../kernel/lib/struct.ts';
 import { preempt, type Task, until } from '../../kernel/lib/task.ts';
 import type { Tracer } from '../../kernel/lib/trace.ts';
+
+/** Names of trace events by number. */
+const EVENT_NAMES = Object.keys(TRACE_EVENTS) as TraceEvent[];
 
 /** VMM address of guest-physical 0. */
 export const FAKE_RAM_VA = 0x3ff_8000_0000;
@@ -182,7 +185,7 @@ export class FakeMachine implements Machine {
   readonly logs: string[] = [];
   readonly trace: (readonly [TraceEvent, ...number[]])[] = [];
   readonly tracer = {
-    point: (event: TraceEvent, ...args: number[]) => this.trace.push([event, ...args]),
+    point: (event: number, ...args: number[]) => this.trace.push([EVENT_NAMES[event], ...args]),
   } as unknown as Tracer;
 
   constructor(seed = 1) {

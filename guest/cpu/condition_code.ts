@@ -5,6 +5,7 @@
  * Meaning of the codes: SA22-7832 chapter 7 "General Instructions", "Resulting Condition Code" of each instruction.
  */
 import { FunctionBuilder } from '../../kernel/lib/wasm/function_builder.ts';
+import type { ValueType } from '../../kernel/lib/wasm/module.ts';
 import { type Code, type I32, type I64, i32, i64 } from '../../kernel/lib/wasm/types.ts';
 
 /** How a pair of operands gives the condition code. */
@@ -121,7 +122,7 @@ export const CC_KINDS: readonly CcKind[] = [
 ];
 
 /** Body of `cc(op, a, b) -> i32`, for code that does not know the kind statically and for the run loop. */
-export function ccFunction(): { code: Code; locals: [number, 'i32' | 'i64'][] } {
+export function ccFunction(): { code: Code; locals: [number, ValueType][] } {
   const b = new FunctionBuilder(3);
   const [op, a, c] = [b.parameter32(0).get, b.parameter64(1).get, b.parameter64(2).get];
   const labels = CC_KINDS.map(() => b.beginBlock()).reverse();

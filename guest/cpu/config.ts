@@ -19,6 +19,11 @@ export interface CpuBus {
   tod(): bigint;
   /** DIAGNOSE X'5E0'; false: leave `run` with 'hypercall'. */
   hypercall(cpu: Cpu): boolean;
+  /**
+   * DIAGNOSE X'5E0' without a detour, best a WebAssembly function: 1 when the call is done, its arguments and results
+   * being general registers 1 to 5 and 2 to 3 of the state block; 0 when nothing was changed, and `hypercall` follows.
+   */
+  readonly fastHypercall?: () => number;
   /** The guest executed an instruction the core does not have. */
   onMissing(mnemonic: string, text: Uint8Array, address: bigint): void;
 }

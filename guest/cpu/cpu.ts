@@ -94,6 +94,7 @@ export class Cpu extends Registers {
       exec: (site: number) => this.#exec(site),
       raise: (packed: number) => this.#raise(packed),
       commit: () => this.storage.commit(),
+      hypercall: bus.fastHypercall ?? (() => 0),
     });
     const module = new WebAssembly.Module(encodeDispatcher(config, config.pcCacheBase, this.#code.wasmPages));
     const { exports } = new WebAssembly.Instance(module, { m: { memory: memory.memory, table: this.#code.table } });

@@ -19,10 +19,13 @@ export interface Layout {
 }
 
 /** Functions every region module imports, then those it defines. */
-export const FUNCTION = { access: 0, exec: 1, raise: 2, commit: 3, region: 4, cc: 5 } as const;
+export const FUNCTION = { access: 0, exec: 1, raise: 2, commit: 3, hypercall: 4, region: 5, cc: 6 } as const;
 
 /** Where control goes for a branch target, as the region knows it. */
 export type Route = { readonly label: Label } | { readonly entry: number } | 'outside';
+
+/** General registers that a fast hypercall reads (token and four arguments) and writes, bit n for register n. */
+const HYPERCALL = { ARGUMENTS: 0b111110, RESULTS: 0b1100 } as const;
 
 const at0 = i32.const(0);
 /** Fields of the word handed to the slow access path: halfword offset of the instruction in its page, size, flags. */
@@ -56,6 +59,8 @@ export class Emitter extends FunctionBuilder {
   #written = 0;
   #flushGpr: Code = [];
   #reloadGpr: Code = [];
+  #flushArguments: Code = [];
+  #reloadResults: Code = [];
   #exit: Label = 0;
   #fault: Label = 0;
   #top: Label = 0;
@@ -355,6 +360,19 @@ export class Emitter extends FunctionBuilder {
     this.#reloadCc();
   }
 
+  /**
+   * Tries the fast hypercall, else calls the row's TypeScript function. The fast one reads and writes the registers a
+   * hypercall has, no condition code and no guest storage; nobody need look for opened masks or changed code after it.
+   */
+  hypercall(i: Instruction): void {
+    this.emit(this.#flushArguments);
+    this.if(
+      this.call32(FUNCTION.hypercall),
+      () => this.emit(this.#reloadResults),
+      () => this.call(i),
+    );
+  }
+
   // --- region frame --------------------------------------------------------------------------------------------
 
   #flushCc(): void {
@@ -405,8 +423,12 @@ export class Emitter extends FunctionBuilder {
     const used = this.#read | this.#written;
     for (let n = 0; n < 16; n++) {
       const at = this.#field('gpr') + n * 8;
-      if (used & (1 << n)) this.#reloadGpr.push(mem.load64(at0, at).code, 0x21, uleb(this.#gpr[n].index));
-      if (this.#written & (1 << n)) this.#flushGpr.push(mem.store64(at0, this.#gpr[n].get, at));
+      const reload = [mem.load64(at0, at).code, 0x21, uleb(this.#gpr[n].index)];
+      const flush = mem.store64(at0, this.#gpr[n].get, at);
+      if (used & (1 << n)) this.#reloadGpr.push(reload);
+      if (used & (1 << n) & HYPERCALL.RESULTS) this.#reloadResults.push(reload);
+      if (this.#written & (1 << n)) this.#flushGpr.push(flush);
+      if (this.#written & (1 << n) & HYPERCALL.ARGUMENTS) this.#flushArguments.push(flush);
     }
     this.emit(this.#reloadGpr);
     this.#reloadCc();

@@ -166,6 +166,7 @@ const MODULE_IMPORTS = (pages: number): Import[] => [
   { name: 'exec', kind: 'function', signature: { params: ['i32'], results: ['i32'] } },
   { name: 'raise', kind: 'function', signature: { params: ['i32'], results: [] } },
   { name: 'commit', kind: 'function', signature: { params: [], results: [] } },
+  { name: 'hypercall', kind: 'function', signature: { params: [], results: ['i32'] } },
   { name: 'memory', kind: 'memory', pages },
 ];
 const CC_FUNCTION = ccFunction();

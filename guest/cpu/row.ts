@@ -62,7 +62,10 @@ export interface Row {
   readonly link?: boolean;
   /** Inline meaning: appends WebAssembly. */
   readonly emit?: (b: Emitter, i: Instruction) => void;
-  /** Meaning as a TypeScript function called by translated code. Returns a NEXT value; nothing means CONTINUE. */
+  /**
+   * Meaning as a TypeScript function called by translated code. Returns a NEXT value; nothing means CONTINUE. With
+   * `emit` beside it, that calls it for what it does not do itself.
+   */
   // biome-ignore lint/suspicious/noConfusingVoidType: most functions return nothing and go on
   readonly exec?: (cpu: Cpu, i: Instruction) => number | undefined | void;
   /** The exec function neither reads nor writes general registers (operand addresses are computed before). */

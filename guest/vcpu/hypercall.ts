@@ -1,6 +1,7 @@
 /**
- * DIAGNOSE X'5E0' on the vCPU's thread: real mode first; then, for a short while, spinning for the kernel (virtual
- * mode) without leaving translated code. What neither finishes becomes an exit.
+ * DIAGNOSE X'5E0' on the vCPU's thread, after the WebAssembly form of real mode did not finish it: real mode first;
+ * then, for a short while, spinning for the kernel (virtual mode) without leaving translated code. What neither finishes
+ * becomes an exit.
  */
 import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
 import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
@@ -29,8 +30,7 @@ export class Hypercalls {
   readonly #kernel: Doorbell;
   readonly #spins: number;
   #posted = false;
-  /** Calls finished by each tier. */
-  readonly finished = [0, 0, 0];
+  readonly #finished = [0, 0, 0];
 
   /** @param spin false under the simulated scheduler, where nobody answers while this code runs. */
   constructor(
@@ -49,6 +49,16 @@ export class Hypercalls {
     this.#spins = spin ? SPINS : 0;
   }
 
+  /** Calls finished by each tier; real mode's include those that translated code had done without coming here. */
+  get finished(): readonly number[] {
+    const [real, virtual, vmm] = this.#finished;
+    return [real + KVM_RUN.at(this.#memory.dv, this.#run).hcall_real, virtual, vmm];
+  }
+  /** Counts a call that a tier finished. */
+  count(tier: number): void {
+    this.#finished[tier]++;
+  }
+
   /** Called from translated code: true when the hypercall is done and its results are in the registers. */
   call(): boolean {
     const r = this.#registers;
@@ -65,7 +75,7 @@ export class Hypercalls {
       r.gprLow(5),
     );
     if (result !== H_TOO_HARD) {
-      this.finished[TIER.REAL]++;
+      this.count(TIER.REAL);
       r.setGprSigned(2, result);
       if (nr === H_GET_TCE && result === 0) r.setGpr(3, this.#realMode.outHi, this.#realMode.outLo);
       return true;
@@ -108,7 +118,7 @@ export class Hypercalls {
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.IDLE);
     const low = dv.getUint32(this.#run + offset.hcall_ret, true);
     if (low === H_TOO_HARD) return false;
-    this.finished[TIER.VIRTUAL]++;
+    this.count(TIER.VIRTUAL);
     this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_ret + 4, true), low);
     this.#takeOutputs(dv.getUint32(this.#run + offset.hcall_nr, true));
     return true;

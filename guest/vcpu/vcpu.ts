@@ -118,6 +118,10 @@ export class VcpuThread {
         markCode: (hpa) => this.#pages.markCode(hpa),
         tod: () => clock.tod(),
         hypercall: () => this.hypercalls.call(),
+        fastHypercall: realMode.compile({
+          gprs: areas.state + cpu_state.offset.gpr,
+          done: areas.run + KVM_RUN.offset.hcall_real,
+        }),
         onMissing: (mnemonic, text, address) => this.#onMissing(mnemonic, text, address),
       },
     );
@@ -289,7 +293,7 @@ export class VcpuThread {
 
   *#hypercall(): Task {
     if (yield* this.hypercalls.complete()) return;
-    this.hypercalls.finished[TIER.VMM]++;
+    this.hypercalls.count(TIER.VMM);
     yield* this.#exit(KVM_EXIT.PAPR_HCALL);
   }
 

@@ -153,6 +153,14 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
   }
 }
 
+/** What a vCPU's thread tells at its end, as far as it is shown. */
+interface CpuReport {
+  readonly instructions: number;
+  readonly psw: string;
+  readonly lastInstructions: readonly string[];
+  readonly missing: readonly string[];
+}
+
 /** Says why a run did not end well, and where each CPU was; returns the exit status. */
 function ended(
   result: Pick<MachineResult, 'status' | 'reason'>,
@@ -164,7 +172,8 @@ function ended(
   process.stderr.write(`minivisor: ${reason}\n`);
   for (const [name, actor] of Object.entries(actors)) {
     if (!name.startsWith('vcpu')) continue;
-    const { psw, lastInstructions, missing } = actor as { psw: string; lastInstructions: string[]; missing: string[] };
+    const { instructions, psw, lastInstructions, missing } = actor as CpuReport;
+    if (instructions === 0) continue;
     if (missing.length > 0) process.stderr.write(`${name}: no such instruction here: ${missing.join(', ')}\n`);
     process.stderr.write(`${name}: PSW ${psw}${lastInstructions.length === 0 ? '' : '; last instructions:'}\n`);
     for (const line of lastInstructions) process.stderr.write(`  ${line}\n`);

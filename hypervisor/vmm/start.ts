@@ -1,7 +1,9 @@
 /** Starts the VMM's thread: brings the machine up, loads the program, answers every exit, ends the run. */
 
+import { Errno } from '../../kernel/include/uapi/errno.ts';
 import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
+import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { stopMachine } from '../../kernel/lib/stop.ts';
 import { Mutex, type Task } from '../../kernel/lib/task.ts';
 import { EVENT } from '../../kernel/lib/trace.ts';
@@ -53,7 +55,11 @@ class Run {
   *machine(): Task {
     const { config } = this.#context;
     const vmm = this.#vmm;
-    yield* realizeMachine(vmm);
+    try {
+      yield* realizeMachine(vmm);
+    } catch (error) {
+      return this.#end({ status: 1, reason: `the machine could not be set up: ${setUpProblem(error, config)}` });
+    }
     const psw = yield* loadGuest(vmm.memory, config.kernel, config.append);
     for (const vcpu of vmm.vcpus) this.#context.actor.spawn(`vcpu${vcpu.address}`, this.#vcpu(vcpu));
     vmm.vcpus[0].setPsw(psw.mask, psw.address);
@@ -128,6 +134,14 @@ class Run {
     this.#outcome = how;
     stopMachine(this.#context.memory, this.#context.map);
   }
+}
+
+/** Why a device could not be realized, with what to do where that is known. */
+function setUpProblem(error: unknown, config: MachineConfig): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Errno) || error.code !== 'ENOMEM') return message;
+  const limit = (config.lockLimit * PAGE_SIZE) / 2 ** 20;
+  return `${message}; the VMM may lock ${limit} MiB for a guest of ${config.memory / 2 ** 20} MiB: give more --memlock, or less --memory`;
 }
 
 /** Tier number of the VMM in traces. */

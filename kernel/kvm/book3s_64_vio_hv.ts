@@ -3,14 +3,18 @@
  * book3s_64_vio_hv.c). Shared memory only: no allocation, no bigint, no waiting, bounded work. What does not fit goes
  * on to virtual mode by H_TOO_HARD.
  *
+ * `RealMode.hcall` is the whole of it; the common case has a second form, `book3s_64_vio_hv_wasm.ts`.
+ *
  * What real mode reads without a lock is freed only after this vCPU has left the guest: see `vcpu_requests.ts`.
  */
+import { drainDma } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { AddressSpace } from '../lib/address_space.ts';
-import type { HostMemory } from '../lib/host_memory.ts';
+import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import type { Tracer } from '../lib/trace.ts';
 import { TceOps } from '../ppc/tce_ops.ts';
+import { compileHcall, type HcallPlaces } from './book3s_64_vio_hv_wasm.ts';
 import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
 import { checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
 import { VcpuRequests } from './vcpu_requests.ts';
@@ -45,6 +49,10 @@ export interface RealModeOptions {
 
 /** One per vCPU thread. */
 export class RealMode {
+  readonly #memory: HostMemory;
+  readonly #map: SharedMap;
+  readonly #phbBase: number;
+  readonly #requests: VcpuRequests;
   readonly #i32: Int32Array;
   readonly #tce: SpaprTce;
   /** Word numbers of the switches. */
@@ -55,12 +63,24 @@ export class RealMode {
   constructor(memory: HostMemory, map: SharedMap, phbBase: number, options: RealModeOptions) {
     const space = new AddressSpace(memory, map);
     const requests = new VcpuRequests(memory, map, options.attentionOffset);
+    this.#memory = memory;
+    this.#map = map;
+    this.#phbBase = phbBase;
+    this.#requests = requests;
     space.onCodeWritten = (va) => requests.codeWritten(va);
     const written = (va: number, hpa: number) => space.written(va, hpa);
     this.#i32 = memory.i32;
     this.#tce = new SpaprTce(memory, map, new TceOps(memory, map.kvm, phbBase, { written, tracer: options.tracer }));
     this.#enabled = (map.kvm + KVM_HEADER.offset.enabled) >>> 2;
     this.#radix = (map.kvm + KVM_HEADER.offset.radix) >>> 2;
+  }
+
+  /** The common case as a WebAssembly function: see {@link compileHcall}. What it does not do is for {@link hcall}. */
+  compile(places: HcallPlaces): () => number {
+    return compileHcall(this.#memory, this.#map, this.#phbBase, places, {
+      drain: (block) => drainDma(this.#memory, block >>> 0),
+      codeWritten: (page) => this.#requests.codeWritten(page * PAGE_SIZE),
+    });
   }
 
   /** High word of what a successful H_GET_TCE returned. */

@@ -15,6 +15,9 @@ export const PG = {
   UNMOVABLE: 4,
 } as const;
 
+/** Words of a descriptor, in bytes from its start. */
+export const FRAME_WORD = { REFS: 0, PINS: 4, FLAGS: 8, MAPPING: 12 } as const;
+
 /** Frame descriptors, usable by every thread. `hpa` may be any address inside the frame. */
 export class Frames {
   readonly #memory: HostMemory;
@@ -29,44 +32,44 @@ export class Frames {
     this.end = map.size;
   }
   #word(hpa: number, word: number): number {
-    return this.#base + (hpa >>> PAGE_SHIFT) * AREA.frame + word * 4;
+    return this.#base + (hpa >>> PAGE_SHIFT) * AREA.frame + word;
   }
   /** Transient references: the frame does not move while it has one. */
   refs(hpa: number): number {
-    return this.#memory.load(this.#word(hpa, 0));
+    return this.#memory.load(this.#word(hpa, FRAME_WORD.REFS));
   }
   get(hpa: number): void {
-    this.#memory.add(this.#word(hpa, 0), 1);
+    this.#memory.add(this.#word(hpa, FRAME_WORD.REFS), 1);
   }
   put(hpa: number): void {
-    this.#memory.add(this.#word(hpa, 0), -1);
+    this.#memory.add(this.#word(hpa, FRAME_WORD.REFS), -1);
   }
   /** Long-term pins: DMA may be under way. */
   pins(hpa: number): number {
-    return this.#memory.load(this.#word(hpa, 1));
+    return this.#memory.load(this.#word(hpa, FRAME_WORD.PINS));
   }
   pin(hpa: number): void {
-    this.#memory.add(this.#word(hpa, 1), 1);
+    this.#memory.add(this.#word(hpa, FRAME_WORD.PINS), 1);
   }
   /** @throws Error for a frame without pins: a bug of the kernel, not an input error. */
   unpin(hpa: number): void {
-    if (this.#memory.add(this.#word(hpa, 1), -1) <= 0)
+    if (this.#memory.add(this.#word(hpa, FRAME_WORD.PINS), -1) <= 0)
       throw new Error(`frame 0x${hpa.toString(16)} unpinned too often`);
   }
   flags(hpa: number): number {
-    return this.#memory.load(this.#word(hpa, 2));
+    return this.#memory.load(this.#word(hpa, FRAME_WORD.FLAGS));
   }
   setFlags(hpa: number, mask: number): void {
-    this.#memory.or(this.#word(hpa, 2), mask);
+    this.#memory.or(this.#word(hpa, FRAME_WORD.FLAGS), mask);
   }
   clearFlags(hpa: number, mask: number): void {
-    this.#memory.and(this.#word(hpa, 2), ~mask);
+    this.#memory.and(this.#word(hpa, FRAME_WORD.FLAGS), ~mask);
   }
   /** Virtual page number in the VMM's address space plus 1, or 0. */
   mapping(hpa: number): number {
-    return this.#memory.load(this.#word(hpa, 3));
+    return this.#memory.load(this.#word(hpa, FRAME_WORD.MAPPING));
   }
   setMapping(hpa: number, value: number): void {
-    this.#memory.store(this.#word(hpa, 3), value);
+    this.#memory.store(this.#word(hpa, FRAME_WORD.MAPPING), value);
   }
 }

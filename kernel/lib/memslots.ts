@@ -11,7 +11,9 @@ export interface Memslot {
   readonly hva: number;
 }
 
-const ENTRY = 32;
+/** An entry: where its doubles lie, in bytes, and its size. */
+export const MEMSLOT = { offset: { gpa: 0, size: 8, hva: 16 }, size: 32 } as const;
+const ENTRY = MEMSLOT.size;
 /** Slots (KVM_USER_MEM_SLOTS is larger; two machines' worth of RAM and tables fit). */
 export const MEMSLOTS = 32;
 

@@ -34,7 +34,7 @@ const {
 /** Most hardware entries changed between two kills. */
 export const TCE_BATCH = 64;
 /** The lock bit of an `it_userspace` word. */
-const LOCKED = -0x8000_0000;
+export const LOCKED = -0x8000_0000;
 /** Turns a locked entry is waited for: its holder needs some ten instructions, unless it lost its processor. */
 const LOCK_TURNS = 10_000;
 

@@ -85,3 +85,22 @@ test('an image in use is refused', async () => {
   expect(stderr).toMatch(/test\.ckd: in use by process \d+; end it, or give another image/);
   expect(status).toBe(1);
 });
+
+test.each([[[]], [['--sim']]])('too little locked memory is told with the limit and the remedy %j', async (words) => {
+  const { status, stderr } = await runCli(folder, ['boot', '--drive', drive, '--memlock', '1M', ...words]);
+  expect(stderr).toMatch(
+    /the machine could not be set up: VFIO_IOMMU_SPAPR_REGISTER_MEMORY: ENOMEM.*may lock 1 MiB for a guest of 128 MiB: give more --memlock/,
+  );
+  expect(status).toBe(1);
+});
+
+test.each([
+  [['--tce', 'virtual']],
+  [['--tce', 'user', '--cpus', '2']],
+  [['--memory-pressure', '--cpus', '2', '--append', 'bench=0']],
+])('the toy guest passes on real threads with %j', async (words) => {
+  const { status, stdout, stderr } = await runCli(folder, ['boot', '--drive', drive, ...words]);
+  expect(stderr).toBe('');
+  expect(stdout).toMatch(/toy: all \d+ checks passed/);
+  expect(status).toBe(0);
+});

@@ -26,14 +26,17 @@ import { fetchTce } from './tce_table.ts';
 
 /** Slots of a PE's cache. */
 export const TCE_CACHE_SLOTS = 64;
-const SLOT_SIZE = 8;
+/** Bytes of a slot; its tag is the first word. */
+export const TCE_CACHE_SLOT_SIZE = 8;
 const DATA = 4;
 /** Given as the count of a kill: every entry there can be. */
 export const ALL_ENTRIES = 2 ** 32;
 
-const VALID = 1;
+/** Bit of a tag: the slot is in use. */
+export const VALID = 1;
 const tagOf = (window: number, entry: number) => ((entry << 2) | (window << 1) | VALID) >>> 0;
-const slotOf = (block: number, entry: number) => block + PE_PART.tceCache + (entry & (TCE_CACHE_SLOTS - 1)) * SLOT_SIZE;
+const slotOf = (block: number, entry: number) =>
+  block + PE_PART.tceCache + (entry & (TCE_CACHE_SLOTS - 1)) * TCE_CACHE_SLOT_SIZE;
 
 /** A constant, not a property: kills are on the hypercall path. */
 const KILL_SEQUENCE_AT = PE.offset.killSequence;

@@ -9,7 +9,7 @@ import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 
 /** Byte offset of the low word in a big-endian entry. */
-const LOW = 4;
+export const TCE_LOW = 4;
 
 /** Reverses the bytes of a 32-bit word; the result is signed, as an atomic word is. */
 function swap32(word: number): number {
@@ -23,7 +23,7 @@ export function clearTceTable(memory: HostMemory, tableHpa: number, entries: num
 
 /** The entry as software left it. @returns HPA and permission bits, below 2^32. */
 export function readTce(memory: HostMemory, tableHpa: number, entry: number): number {
-  return swap32(memory.load(tableHpa + entry * TCE_SIZE + LOW)) >>> 0;
+  return swap32(memory.load(tableHpa + entry * TCE_SIZE + TCE_LOW)) >>> 0;
 }
 
 /**
@@ -31,7 +31,7 @@ export function readTce(memory: HostMemory, tableHpa: number, entry: number): nu
  * @param tce HPA and permission bits, below 2^32. @returns the old entry.
  */
 export function exchangeTce(memory: HostMemory, tableHpa: number, entry: number, tce: number): number {
-  return swap32(memory.exchange(tableHpa + entry * TCE_SIZE + LOW, swap32(tce))) >>> 0;
+  return swap32(memory.exchange(tableHpa + entry * TCE_SIZE + TCE_LOW, swap32(tce))) >>> 0;
 }
 
 /**

@@ -2,6 +2,7 @@
  * Instructions the machine performs: the core checks privilege, computes the operand address and leaves `run`.
  * SA22-7832 chapter 14 "I/O Instructions"; SIGP chapter 4; SERVC and DIAG are model-dependent.
  */
+import { i32 } from '../../../kernel/lib/wasm/types.ts';
 import type { FormatName } from '../formats.ts';
 import { PGM, ProgramInterruption } from '../interruption.ts';
 import { NEXT, type Row } from '../row.ts';
@@ -29,6 +30,8 @@ const intercepted = (
 
 /** DIAGNOSE function of a hypercall; PAPR token in general register 1. */
 const DIAG_HYPERCALL = 0x5e0;
+/** The function is the low half of the operand address. */
+const DIAG_FUNCTION = 0xffff;
 
 /** Intercepted rows. */
 export const CHANNEL: readonly Row[] = [
@@ -58,8 +61,22 @@ export const CHANNEL: readonly Row[] = [
     privileged: true,
     spec: 'SA22-7832 chapter 10 "DIAGNOSE"',
     flow: 'leave',
+    // Problem state never comes here: it is part of what a translation is for.
+    emit: (b, i) => {
+      // Without a base register the function is known now.
+      if (i.b2 === 0 && (i.d2 & DIAG_FUNCTION) !== DIAG_HYPERCALL) b.call(i);
+      else if (i.b2 === 0) b.hypercall(i);
+      else {
+        const asked = i32.and(i32.wrap(b.address2(i)), i32.const(DIAG_FUNCTION));
+        b.if(
+          i32.eq(asked, i32.const(DIAG_HYPERCALL)),
+          () => b.hypercall(i),
+          () => b.call(i),
+        );
+      }
+    },
     exec: (cpu, i) => {
-      if ((cpu.operand2Low & 0xffff) !== DIAG_HYPERCALL) return cpu.stop(i, 'intercept', cpu.operand2);
+      if ((cpu.operand2Low & DIAG_FUNCTION) !== DIAG_HYPERCALL) return cpu.stop(i, 'intercept', cpu.operand2);
       return cpu.bus.hypercall(cpu) ? NEXT.CONTINUE : cpu.stop(i, 'hypercall', cpu.operand2);
     },
   },

@@ -2,7 +2,7 @@
  * The run page of a vCPU: kvm_run's role. The vCPU fills it when it leaves the guest; the VMM answers in it. Native
  * (little-endian) order, like every structure between host programs; guest register values are plain 64-bit numbers.
  */
-import { bytes, s32, struct, u32, u64, type View } from '../../lib/struct.ts';
+import { bytes, s32, struct, u32, u64, u64n, type View } from '../../lib/struct.ts';
 
 /** Values of `owner`: who may touch the page now. The other side waits for its own value. */
 export const RUN_OWNER = { VCPU: 0, VMM: 1 } as const;
@@ -85,7 +85,9 @@ export const KVM_RUN = struct(
     hcall_nr: u64,
     hcall_ret: u64,
     hcall_args: bytes(72),
-    reserved1: bytes(96),
+    /** Statistic of the vCPU: hypercalls that WebAssembly finished in real mode (kvm_vcpu_stat's role). */
+    hcall_real: u64n,
+    reserved1: bytes(88),
     // intercepted instruction
     text: bytes(8),
     operand: u64,

@@ -167,4 +167,12 @@ export class FunctionBuilder {
   call32(index: number, ...args: (I32 | I64)[]): I32 {
     return { type: 'i32', code: [...args.map((arg) => arg.code), 0x10, uleb(index)] };
   }
+  /** Calls function `index`, which has no result. */
+  callVoid(index: number, ...args: (I32 | I64)[]): void {
+    this.out.push(...args.map((arg) => arg.code), 0x10, uleb(index));
+  }
+  /** Evaluates for the effect only. */
+  drop(value: I32 | I64): void {
+    this.out.push(value.code, 0x1a);
+  }
 }

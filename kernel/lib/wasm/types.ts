@@ -158,7 +158,7 @@ export const i64 = {
 
 /** Operations giving (or on) doubles; comparisons give i32. */
 export const f64 = {
-  eqz: (a: F64): I32 => e32(a.code, 0x44, new Array<number>(8).fill(0), 0x61),
+  zero: ef64(0x44, new Array<number>(8).fill(0)),
   lt: (a: F64, b: F64): I32 => e32(a.code, b.code, 0x63),
   ge: (a: F64, b: F64): I32 => e32(a.code, b.code, 0x66),
   add: (a: F64, b: F64): F64 => ef64(a.code, b.code, 0xa0),
