@@ -49,6 +49,8 @@ export class ThreadedMachine {
   readonly #workers = new Map<string, Worker>();
   #pool: Piscina | undefined;
   #cancelJoin = () => {};
+  /** What failed first; what fails afterwards does so because the others are stopped. */
+  #failure: ThreadDied | undefined;
 
   readonly #extra: readonly ActorRow[];
 
@@ -89,8 +91,7 @@ export class ThreadedMachine {
           this.#guard(row.name, row.hardware ? this.#runHardware(row, boot(row)) : this.#runThread(row, boot(row))),
         ),
       );
-      const failed = ended.find((e) => e.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
+      if (this.#failure !== undefined) throw this.#failure;
       const values = ended.map((e) => (e as PromiseFulfilledResult<unknown>).value);
       const actors = Object.fromEntries(rows.map((row, i) => [row.name, values[i]]));
       const trace = readTrace(
@@ -121,8 +122,9 @@ export class ThreadedMachine {
     try {
       return await ended;
     } catch (cause) {
+      this.#failure ??= cause instanceof ThreadDied ? cause : new ThreadDied(name, cause);
       this.stop();
-      throw cause instanceof ThreadDied ? cause : new ThreadDied(name, cause);
+      throw this.#failure;
     }
   }
 

@@ -24,6 +24,14 @@ export interface SimulatedRun {
   readonly map: SharedMap;
 }
 
+/** The run took more steps than a boot can need. */
+export class TooLong extends Error {
+  constructor(steps: number) {
+    super(`the simulated run did not end within ${steps} steps`);
+    this.name = 'TooLong';
+  }
+}
+
 /** Steps after which a simulated boot counts as hung. */
 const MAX_STEPS = 20_000_000;
 
@@ -35,7 +43,7 @@ export interface SimulateOptions extends Partial<Pick<ActorContext, 'log' | 'out
   readonly interrupted?: () => boolean;
 }
 
-/** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, Error when it does not end */
+/** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, TooLong */
 export async function simulate(config: MachineConfig, options: SimulateOptions = {}): Promise<SimulatedRun> {
   const map = sharedMap(mapConfig(config));
   const memory = createMemory(map.size);
@@ -67,7 +75,7 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const stopped = () => stopping(host, map) || options.interrupted?.() === true;
   // The event loop gets a turn now and then: for signals and time-outs.
   while (!simulation.advance(stopped, SLICE_STEPS)) {
-    if (simulation.steps > MAX_STEPS) throw new Error(`the simulated run did not end within ${MAX_STEPS} steps`);
+    if (simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
     await delay(0);
   }
   const trace = readTrace(

@@ -59,7 +59,7 @@ function addNodes({ kernel, released }: Line): void {
       return new File(
         'thing',
         {
-          ioctl: ioctlOperation(kernel.mm.space, [
+          ioctl: ioctlOperation(kernel, [
             row(VFIO_GROUP_GET_STATUS, function* (_arg, status) {
               status.flags = 3;
               return 0;

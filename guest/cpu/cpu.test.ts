@@ -1,12 +1,13 @@
 /** Behaviour of the engine as a whole, on real machine code. */
 import { expect, test } from 'vitest';
+import type { CpuBus } from './config.ts';
 import { SimpleMachine } from './simple_machine.ts';
 
 const MASK = 0x1_8000_0000n;
 const DISABLED_WAIT = '0002000180000000';
 /** A machine whose program new PSW is a disabled wait at 0xbad and whose code at 0x1000 ends by loading a wait PSW. */
-function machine(code: string, ram = 0x20000): SimpleMachine {
-  const m = new SimpleMachine(ram);
+function machine(code: string, ram = 0x20000, bus: Partial<CpuBus> = {}): SimpleMachine {
+  const m = new SimpleMachine(ram, { bus });
   m.load(0x1d0, `${DISABLED_WAIT} 0000000000000bad`);
   m.load(0x2000, `${DISABLED_WAIT} 0000000000000000`);
   m.load(0x1000, code);
@@ -253,6 +254,96 @@ test('DIAGNOSE 5E0 calls the owner, others leave', () => {
   expect(m.cpu.run(10)).toBe('intercept');
   expect(m.cpu.exitMnemonic).toBe('DIAG');
   expect(m.cpu.gpr(2)).toBe(0xffff_ffff_ffff_fffen);
+});
+
+/** A machine with a fast hypercall that answers `done` and, when it is 1, puts values into registers 2 and 3. */
+function fastMachine(code: string, done: 0 | 1) {
+  const calls: bigint[][] = [];
+  const m: SimpleMachine = machine(code, 0x20000, {
+    fastHypercall: () => {
+      calls.push([1, 2, 3, 4, 5].map((n) => m.cpu.gpr(n)));
+      if (done === 1) {
+        m.cpu.setGpr(2, BigInt(calls.length));
+        m.cpu.setGpr(3, 0x1234_5678_9abc_def0n);
+      }
+      return done;
+    },
+  });
+  let slow = 0;
+  m.hypercall = (cpu) => {
+    slow++;
+    cpu.setGpr(2, 0x77n);
+    return true;
+  };
+  return { m, calls, slow: () => slow };
+}
+
+test('a fast hypercall sees the arguments, gives results and counts as one instruction', () => {
+  // lghi 1,7; lghi 4,9; diag 0,0,0x5e0; agr 5,2; lgr 7,3; brctg 6,.-20
+  const { m, calls, slow } = fastMachine(`a7190007 a7490009 830005e0 b9080052 b9040073 a767fff6 ${END}`, 1);
+  m.cpu.setGpr(6, 3n);
+  m.cpu.setGpr(3, 5n);
+  expect(m.cpu.run(1000)).toBe('disabled_wait');
+  const value = 0x1234_5678_9abc_def0n;
+  expect(calls).toEqual([
+    [7n, 0n, 5n, 9n, 0n],
+    [7n, 1n, value, 9n, 1n],
+    [7n, 2n, value, 9n, 3n],
+  ]);
+  expect([m.cpu.gpr(2), m.cpu.gpr(3), m.cpu.gpr(5), m.cpu.gpr(7)]).toEqual([3n, value, 6n, value]);
+  expect(m.cpu.instructions).toBe(3 * 6 + 1);
+  expect(slow()).toBe(0);
+});
+
+test('a hypercall that the fast way does not finish goes the whole way, with the same registers', () => {
+  const { m, calls, slow } = fastMachine(`a7190007 830005e0 830005e0 ${END}`, 0);
+  expect(m.cpu.run(10)).toBe('disabled_wait');
+  expect([calls.length, slow(), m.cpu.gpr(2), m.cpu.instructions]).toEqual([2, 2, 0x77n, 4]);
+  expect(calls[1]).toEqual([7n, 0x77n, 0n, 0n, 0n]);
+  m.hypercall = () => false;
+  m.cpu.setPsw(MASK, 0x1000n);
+  expect(m.cpu.run(10)).toBe('hypercall');
+  expect(m.cpu.psw().address).toBe(0x1008n);
+  expect(m.cpu.instructions).toBe(6);
+});
+
+test('a fast hypercall leaves the condition code alone', () => {
+  // ltgr 5,5; diag; brc 8,.+8; lghi 7,1
+  const { m, calls } = fastMachine(`b9020055 830005e0 a7840004 a7790001 ${END}`, 1);
+  m.cpu.run(10);
+  expect([calls.length, m.cpu.gpr(7)]).toEqual([1, 0n]);
+});
+
+test('the function of DIAGNOSE comes from the operand address when it has a base', () => {
+  for (const [base, fast] of [
+    [0x1_0000n, 1],
+    [0xffff_ffff_0000_0000n, 1],
+    [1n, 0],
+  ] as const) {
+    const { m, calls } = fastMachine(`830085e0 ${END}`, 1); // diag 0,0,0x5e0(8)
+    m.cpu.setGpr(8, base);
+    expect(m.cpu.run(10)).toBe(fast ? 'disabled_wait' : 'intercept');
+    expect(calls.length).toBe(fast);
+  }
+});
+
+test('other functions of DIAGNOSE, and problem state, never reach the fast hypercall', () => {
+  const other = fastMachine(`83000044 ${END}`, 1);
+  expect(other.m.cpu.run(10)).toBe('intercept');
+  const problem = fastMachine(`830005e0 ${END}`, 1);
+  problem.m.cpu.setPsw(MASK | (1n << 48n), 0x1000n);
+  problem.m.cpu.run(10);
+  expect(pgmCode(problem.m)).toBe(2);
+  expect([...other.calls, ...problem.calls]).toEqual([]);
+  expect(problem.slow()).toBe(0);
+});
+
+test('the target of an EXECUTE may be a fast hypercall', () => {
+  const { m, calls } = fastMachine(`44005000 b9040072 ${END}`, 1); // ex 0,0(5); lgr 7,2
+  m.load(0x3000, '830005e0');
+  m.cpu.setGpr(5, 0x3000n);
+  expect(m.cpu.run(10)).toBe('disabled_wait');
+  expect([calls.length, m.cpu.gpr(7), m.cpu.instructions]).toEqual([1, 1n, 3]);
 });
 
 test('prefixing exchanges the lowcore', () => {

@@ -15,8 +15,8 @@ const { H_TOO_HARD } = HCALL_RETURN;
 const { H_GET_TCE } = HCALL;
 /** Tiers, as the run page names them. */
 export const TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
-/** Words of arguments a hypercall carries (kvm_run.papr_hcall.args). */
-const ARGS = 9;
+/** Arguments the kernel's handlers take; with state and return code they share one cache line. An exit carries all registers anyway. */
+const ARGS = 4;
 /** Loads of the state word before the vCPU leaves translated code and waits as its scheduler says. */
 const SPINS = 20_000;
 

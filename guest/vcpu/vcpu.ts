@@ -22,7 +22,7 @@ import { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
 import { Doorbell } from '../../kernel/lib/doorbell.ts';
 import { FloatingInterrupts, type IoInterruption } from '../../kernel/lib/floating_interrupts.ts';
 import { type HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
-import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
+import { LOCAL, LocalInterrupts, OWN_LOWCORE } from '../../kernel/lib/local_interrupts.ts';
 import { Ring } from '../../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import { type Actor, preempt, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
@@ -59,6 +59,13 @@ const SLICE = 100_000;
 const SIMULATED_SLICE = 3_000;
 /** Missing instructions that are told; a guest in garbage may meet thousands. */
 const MISSING_TOLD = 8;
+/** The two resets, which differ in how much they clear. */
+const RESETS = LOCAL.INITIAL_RESET | LOCAL.CPU_RESET;
+/** Places in the state block that an initial reset leaves alone: general and floating-point registers; access registers. */
+const KEPT_BY_RESET = [
+  { offset: cpu_state.offset.gpr, end: cpu_state.offset.cr },
+  { offset: cpu_state.offset.ar, end: cpu_state.offset.fpc },
+] as const;
 /** Virtual time one guest instruction takes, ns. */
 const INSTRUCTION_NS = 1;
 
@@ -170,7 +177,7 @@ export class VcpuThread {
     if (yield* this.#requests()) return;
     this.#deliver();
     const before = this.cpu.instructions;
-    if (before === 0) this.#firstRun = actor.now();
+    if (before === 0 && this.#firstRun === 0) this.#firstRun = actor.now();
     const reason = this.cpu.run(actor.simulated ? 1 + actor.choose(SIMULATED_SLICE) : SLICE);
     this.#leaveGuestMode();
     actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
@@ -223,46 +230,95 @@ export class VcpuThread {
     return true;
   }
 
-  /** Orders of other CPUs: stop, restart, set prefix, resets, store status. */
+  /**
+   * Orders of SIGP: resets, set prefix, store status, stop, restart, start. Each is withdrawn only when it has been
+   * performed: until then the CPU is busy, and whoever looks at its state sees the order or its effect.
+   */
   *#orders(): Task {
     const local = this.#local;
-    const { memory } = this.#o;
-    if (local.take(LOCAL.SET_PREFIX)) {
+    const given = (order: number) => (local.pending() & order) !== 0;
+    if (given(RESETS)) {
+      // A reset ends what is under way; nothing but resets is accepted meanwhile.
+      local.clear(RESETS);
+      if (given(LOCAL.INITIAL_RESET)) this.#initialReset();
+      yield* this.#enterStopped(RESETS);
+    }
+    if (given(LOCAL.SET_PREFIX)) {
       this.cpu.state.prefix = local.prefix;
       this.cpu.flushTlb();
+      local.take(LOCAL.SET_PREFIX);
     }
-    if (local.take(LOCAL.INITIAL_RESET) || local.take(LOCAL.CPU_RESET)) {
-      this.cpu.reset();
-      yield* this.#enterStopped();
+    const stop = given(LOCAL.STOP);
+    if (given(LOCAL.STORE_STATUS)) yield* this.#storeStatus();
+    if (stop) yield* this.#enterStopped(LOCAL.STOP);
+    if (given(LOCAL.RESTART)) {
+      this.#inGuestMode(() => this.cpu.restart());
+      this.#operate(LOCAL.RESTART);
     }
-    const stop = local.take(LOCAL.STOP);
-    if (local.take(LOCAL.STORE_STATUS)) yield* this.#storeStatus();
-    if (stop) yield* this.#enterStopped();
-    if (local.take(LOCAL.RESTART)) {
-      this.cpu.restart();
-      memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.OPERATING);
-    }
-    if (local.take(LOCAL.START)) {
+    if (given(LOCAL.START)) {
       this.#takeRegisters();
-      memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.OPERATING);
+      this.#operate(LOCAL.START);
     }
+  }
+
+  /** Initial CPU reset: general, floating-point and access registers stay (SA22-7832 chapter 4, "Initial CPU Reset"). */
+  #initialReset(): void {
+    const { u8 } = this.#o.memory;
+    const { address } = this.cpu.state;
+    const kept = KEPT_BY_RESET.map((at) => ({
+      at: address + at.offset,
+      bytes: u8.slice(address + at.offset, address + at.end),
+    }));
+    this.cpu.reset();
+    for (const { at, bytes } of kept) u8.set(bytes, at);
+  }
+
+  /** Enters the operating state by an order. */
+  #operate(order: number): void {
+    const { memory } = this.#o;
+    memory.store(this.#page + KVM_RUN.offset.parked, 0);
+    memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.OPERATING);
+    this.#local.take(order);
+  }
+
+  /**
+   * Reaches guest storage outside a guest run. The mover of frames must see the CPU in guest mode then: what was
+   * translated before it asked would be stale otherwise, and what is translated now might go away.
+   */
+  #inGuestMode(action: () => void): void {
+    this.#o.memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
+    // The request itself stays, and is served where requests are.
+    if (this.#requested()) this.cpu.flushTlb();
+    action();
+    this.#leaveGuestMode();
   }
 
   /** Stores the status at the address SIGP gave, or in the CPU's own lowcore. */
   *#storeStatus(): Task {
-    const origin = this.#local.statusAddress === 0 ? this.cpu.state.prefix + LOWCORE_STATUS : this.#local.statusAddress;
+    const local = this.#local;
+    const own = local.statusAddress === OWN_LOWCORE;
+    const origin = own ? this.cpu.state.prefix + LOWCORE_STATUS : local.statusAddress;
     const page = origin - (origin % PAGE_SIZE);
-    let hpa = this.#translate(page, true);
-    while (hpa === RETRY) {
-      yield* until('page being moved', () => !this.#pages.moving(page));
-      hpa = this.#translate(page, true);
+    const store = () => {
+      const hpa = this.#translate(page, true);
+      // SIGP has checked the address: outside RAM there is nothing to store.
+      if (hpa !== RETRY && hpa !== ADDRESSING)
+        this.#o.memory.u8.set(storedStatus(this.cpu), hpa + (origin % PAGE_SIZE));
+      return hpa !== RETRY;
+    };
+    for (let stored = false; !stored; ) {
+      this.#inGuestMode(() => {
+        stored = store();
+      });
+      if (!stored) yield* until('page being moved', () => !this.#pages.moving(page));
     }
-    // SIGP has checked the address: outside RAM there is nothing to store.
-    if (hpa !== ADDRESSING) this.#o.memory.u8.set(storedStatus(this.cpu), hpa + (origin % PAGE_SIZE));
+    local.take(LOCAL.STORE_STATUS);
   }
 
-  *#enterStopped(): Task {
+  /** @param order what made it stop, performed now */
+  *#enterStopped(order: number): Task {
     this.#o.memory.store(this.#page + KVM_RUN.offset.cpu_state, CPU_STATE.STOPPED);
+    this.#local.take(order);
     yield* this.#systemEvent(SYSTEM_EVENT.STOPPED);
   }
 
@@ -347,7 +403,8 @@ export class VcpuThread {
     yield* until('VMM', () => this.#owner() === RUN_OWNER.VCPU, 'vcpu_reply');
     this.#takeRegisters();
     if (run.answer_kind === RUN_ANSWER.CC) this.cpu.setCc(run.answer_value);
-    else if (run.answer_kind === RUN_ANSWER.PROGRAM) this.cpu.programInterruption(run.answer_value);
+    else if (run.answer_kind === RUN_ANSWER.PROGRAM)
+      this.#inGuestMode(() => this.cpu.programInterruption(run.answer_value));
   }
 
   /** Takes over the registers that the VMM has changed in the run page. */

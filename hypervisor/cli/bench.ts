@@ -1,5 +1,4 @@
 /** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
-import { writeFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { stopwatch } from '../../kernel/lib/clock.ts';
 import { type Figure, showNs } from '../bench/figures.ts';
@@ -7,6 +6,7 @@ import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
+import { checkOutput, writeOutput } from './output_file.ts';
 import { table } from './table.ts';
 
 const OPTIONS: readonly OptionRow[] = [
@@ -81,6 +81,7 @@ export const bench: Command = {
       throw new UserError(
         `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}`,
       );
+    checkOutput('json', values.json as string | undefined);
     const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
     const where = machine();
     process.stdout.write(`${where.cpuModel}, ${where.cpus} CPUs, ${where.platform}, Node ${where.node}\n`);
@@ -90,18 +91,8 @@ export const bench: Command = {
     });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     process.stdout.write(figuresTable(figures));
-    if (values.json !== undefined) {
-      try {
-        writeFileSync(
-          values.json as string,
-          `${JSON.stringify({ schema: 'minivisor-bench-1', machine: where, figures }, undefined, 2)}\n`,
-        );
-      } catch (error) {
-        throw new UserError(
-          `--json ${values.json}: ${(error as NodeJS.ErrnoException).code}; give a place where a file can be written`,
-        );
-      }
-    }
+    if (values.json !== undefined)
+      writeOutput('json', values.json as string, { schema: 'minivisor-bench-1', machine: where, figures });
     return 0;
   },
 };

@@ -1,18 +1,19 @@
 /** `minivisor boot`: options to configuration, the run, and what is shown at its end. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { processUptime } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
 import type { MachineConfig, MachineResult } from '../config.ts';
 import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
-import { simulate, traceText } from '../simulate.ts';
+import { simulate, TooLong, traceText } from '../simulate.ts';
 import { UserError } from '../user_error.ts';
 import { BOOT_OPTIONS, bootConfig, DEFAULT_DRIVE } from './boot_options.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
 import { lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
+import { checkOutput, writeOutput } from './output_file.ts';
 import { bootReport } from './report.ts';
 
 export const boot: Command = {
@@ -34,6 +35,9 @@ export const boot: Command = {
   async run(words) {
     const { values, rest } = parseOptions('boot', BOOT_OPTIONS, words);
     const config = await bootConfig(values, rest);
+    if (values.sim === true && values.stats !== undefined)
+      throw new UserError('--stats: tells nothing about a simulated run; leave out --sim or --stats');
+    checkOutput('stats', values.stats as string | undefined);
     if (config.drives.some((drive) => drive.file === DEFAULT_DRIVE) && !existsSync(DEFAULT_DRIVE))
       createToyVolume(DEFAULT_DRIVE);
     for (const drive of config.drives) checkDrive(drive.file, drive.readonly);
@@ -84,8 +88,18 @@ class Interruption {
   }
 }
 
+/** @throws UserError when the host has not enough memory */
+function newMachine(config: MachineConfig, level: string): ThreadedMachine {
+  try {
+    return new ThreadedMachine(config, level);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`--memory: no room for a guest of ${config.memory / 2 ** 20} MiB here; give less`);
+  }
+}
+
 async function runThreaded(config: MachineConfig, values: Values): Promise<number> {
-  const machine = new ThreadedMachine(config, values.verbose === true ? 'info' : 'warn');
+  const machine = newMachine(config, values.verbose === true ? 'info' : 'warn');
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
   try {
     const run = await machine.run();
@@ -121,13 +135,7 @@ function writeStats(file: string, run: ThreadedRun): void {
     exits: run.result.exits,
     actors: run.actors,
   };
-  try {
-    writeFileSync(file, `${JSON.stringify(stats, undefined, 2)}\n`);
-  } catch (error) {
-    throw new UserError(
-      `--stats ${file}: ${(error as NodeJS.ErrnoException).code}; give a place where a file can be written`,
-    );
-  }
+  writeOutput('stats', file, stats);
 }
 
 async function runSimulated(config: MachineConfig, values: Values): Promise<number> {
@@ -146,7 +154,8 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     );
     return ended(run.result, run.actors, interruption.why);
   } catch (error) {
-    if (error instanceof TaskFailure || error instanceof Deadlock) throw new ThreadDied('of the simulation', error);
+    if (error instanceof TaskFailure || error instanceof Deadlock || error instanceof TooLong)
+      throw new ThreadDied('of the simulation', error);
     throw error;
   } finally {
     interruption.end();

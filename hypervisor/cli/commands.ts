@@ -2,6 +2,7 @@
 import { bench } from './bench.ts';
 import { boot } from './boot.ts';
 import { dasd } from './dasd.ts';
+import { ioctls } from './ioctls.ts';
 
 /** A command of the command line. */
 export interface Command {
@@ -14,4 +15,4 @@ export interface Command {
   run(words: readonly string[]): Promise<number>;
 }
 
-export const COMMANDS: readonly Command[] = [boot, bench, dasd];
+export const COMMANDS: readonly Command[] = [boot, bench, dasd, ioctls];

@@ -24,8 +24,19 @@ function version(): string {
     .version;
 }
 
+/** Output that nobody reads any more (`| head`) is no news; output that cannot be written is told where it can be. */
+function watchOutput(): void {
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') return;
+    process.stderr.write(`minivisor: standard output: ${code}\n`);
+    process.exitCode = 1;
+  });
+}
+
 /** Runs one command line; returns the exit status. */
 export async function main(words: readonly string[]): Promise<number> {
+  watchOutput();
   const [name, ...rest] = words;
   if (name === undefined || ['--help', '-h', '-help', 'help'].includes(name)) {
     process.stdout.write(overview());

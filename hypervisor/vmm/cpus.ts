@@ -1,11 +1,17 @@
 /** The CPUs of the machine for SIGP: their states, and the orders that KVM has no interrupt type for. */
 import type { Cpus } from '../../devices/virtual/s390x/sigp.ts';
-import { KVM_REQ, KVM_RUN, RUN_LOCAL_INTERRUPTS, VCPU_MODE } from '../../kernel/include/uapi/kvm_run.ts';
+import {
+  KVM_REQ,
+  KVM_RUN,
+  RUN_LOCAL_INTERRUPTS,
+  STATE_ATTENTION,
+  VCPU_MODE,
+} from '../../kernel/include/uapi/kvm_run.ts';
 import { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
-import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
+import { LOCAL, LOCAL_ORDERS, LocalInterrupts, OWN_LOWCORE } from '../../kernel/lib/local_interrupts.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
-import { type Task, until } from '../../kernel/lib/task.ts';
+import type { Task } from '../../kernel/lib/task.ts';
 import type { VcpuHandle } from './vcpu_handle.ts';
 
 export class MachineCpus implements Cpus {
@@ -33,31 +39,37 @@ export class MachineCpus implements Cpus {
   running(address: number): boolean {
     return this.#memory.load(this.#map.vcpus[address].run + KVM_RUN.offset.mode) === VCPU_MODE.IN_GUEST_MODE;
   }
+  busy(address: number): boolean {
+    return (this.#local(address).pending() & LOCAL_ORDERS) !== 0;
+  }
   *start(address: number): Task {
-    yield* this.#order(address, LOCAL.START);
+    this.#local(address).add(LOCAL.START);
+    this.#tell(address);
   }
   *reset(address: number, initial: boolean): Task {
-    yield* this.#order(address, initial ? LOCAL.INITIAL_RESET : LOCAL.CPU_RESET);
+    this.#local(address).add(initial ? LOCAL.INITIAL_RESET : LOCAL.CPU_RESET);
+    this.#tell(address);
   }
   *storeStatus(address: number, origin: number): Task {
     this.#local(address).addStoreStatus(origin);
-    yield* this.#order(address, LOCAL.STORE_STATUS);
+    this.#tell(address);
   }
   *stopAndStoreStatus(address: number): Task {
-    // Address 0 stands for the CPU's own lowcore.
-    this.#local(address).addStoreStatus(0);
-    yield* this.#order(address, LOCAL.STOP | LOCAL.STORE_STATUS);
+    this.#local(address).addStoreStatus(OWN_LOWCORE, LOCAL.STOP);
+    this.#tell(address);
   }
 
   #local(address: number): LocalInterrupts {
     return new LocalInterrupts(this.#memory, this.#map.vcpus[address].run + RUN_LOCAL_INTERRUPTS);
   }
-  /** Gives an order and waits until the vCPU's thread has taken it. */
-  *#order(address: number, bits: number): Task {
-    const local = this.#local(address);
-    local.add(bits);
-    this.#memory.or(this.#map.vcpus[address].run + KVM_RUN.offset.requests, KVM_REQ.SIGP);
+  /**
+   * Tells the vCPU of an order, and does not wait for it: it may be this very CPU, or one that has left the guest too
+   * and waits for the VMM's lock.
+   */
+  #tell(address: number): void {
+    const { run, state } = this.#map.vcpus[address];
+    this.#memory.or(run + KVM_RUN.offset.requests, KVM_REQ.SIGP);
+    this.#memory.or(state + STATE_ATTENTION, 1);
     new Doorbell(this.#memory, actorAreas(this.#map, `vcpu${address}`).doorbell).ring();
-    yield* until(`order for vcpu${address}`, () => (local.pending() & bits) === 0);
   }
 }

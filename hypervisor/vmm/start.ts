@@ -126,8 +126,8 @@ class Run {
     this.#ends.set(vcpu.address, { cpu: vcpu.address, event, pswMask: psw_mask, pswAddress: psw_address });
     // A CPU in a disabled wait can still be reset or restarted by another one: it stops like a stopped one.
     vcpu.answer(final ? RUN_ANSWER.PARK : RUN_ANSWER.NONE);
-    const idle = (v: VcpuHandle) => (this.#ends.has(v.address) || !v.operating) && !v.started;
-    if (this.#vmm.vcpus.every(idle)) this.#end(outcome([...this.#ends.values()]));
+    // An entry may be of a CPU that was made to run again since: it counts only while the CPU is at rest.
+    if (this.#vmm.vcpus.every((v) => v.atRest)) this.#end(outcome([...this.#ends.values()]));
   }
 
   #end(how: Outcome): void {

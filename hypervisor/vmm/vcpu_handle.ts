@@ -4,6 +4,7 @@ import {
   HCALL_STATE,
   KVM_RUN,
   type KvmRun,
+  RUN_ANSWER,
   RUN_DIRTY,
   RUN_LOCAL_INTERRUPTS,
   RUN_OWNER,
@@ -57,13 +58,15 @@ export class VcpuHandle implements Vcpu {
       () => memory.load(idle) === 0 && memory.load(hcall) !== HCALL_STATE.POSTED,
     );
     this.#dirty = 0;
+    this.run.parked = 0;
   }
 
-  /** Hands the page back; the vCPU goes on. */
+  /** Hands the page back; the vCPU goes on, or with RUN_ANSWER.PARK waits for orders. */
   answer(kind: number, value = 0): void {
     this.run.answer_kind = kind;
     this.run.answer_value = value;
     this.run.dirty_regs = this.#dirty;
+    this.run.parked = kind === RUN_ANSWER.PARK ? 1 : 0;
     this.#memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VCPU);
     this.#doorbell.ring();
   }
@@ -79,9 +82,11 @@ export class VcpuHandle implements Vcpu {
   get operating(): boolean {
     return this.#memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.OPERATING;
   }
-  /** True while an order that makes the CPU run is under way to it. */
-  get started(): boolean {
-    return (this.#local.pending() & (LOCAL.RESTART | LOCAL.START)) !== 0;
+  /** True when the CPU is stopped or parked, and no order is under way that makes it run: only another CPU can. */
+  get atRest(): boolean {
+    // The order first: the vCPU changes its state, and only then withdraws the order.
+    if ((this.#local.pending() & (LOCAL.RESTART | LOCAL.START)) !== 0) return false;
+    return !this.operating || this.#memory.load(this.#page + KVM_RUN.offset.parked) !== 0;
   }
   /** The interruption that came with a TSCH or TPI exit. */
   get dequeued(): DequeuedIo | undefined {

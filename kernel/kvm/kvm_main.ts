@@ -21,7 +21,7 @@ export class Kvm {
   constructor(kernel: Kernel, host: Powernv, vfioGroups: VfioGroups) {
     const virtual = new VirtualMode(kernel, new SpaprTce(kernel.memory, kernel.map, host.ops));
     this.#host = { kernel, requests: host.requests, virtual, vfioGroups };
-    const ioctl = ioctlOperation(kernel.mm.space, [
+    const ioctl = ioctlOperation(kernel, [
       row(KVM_GET_API_VERSION, function* (arg) {
         if (arg !== 0) throw new Errno('EINVAL', 'KVM_GET_API_VERSION takes no argument');
         return KVM_API_VERSION;
@@ -44,7 +44,7 @@ export class Kvm {
     return this.#vm;
   }
 
-  /** @throws Errno EINVAL for a machine type, EBUSY while there is a machine */
+  /** @throws Errno EINVAL for a machine type, EBUSY while there is a machine, EMFILE, and then there is none */
   *#createVm(type: number): Task<number> {
     if (type !== 0) throw new Errno('EINVAL', `virtual machine type ${type}`);
     if (this.#vm !== undefined) throw new Errno('EBUSY', 'this host runs one virtual machine at a time');
@@ -52,6 +52,11 @@ export class Kvm {
       this.#vm = undefined;
     });
     this.#vm = vm;
-    return this.#host.kernel.files.install(vm.file);
+    try {
+      return this.#host.kernel.files.install(vm.file);
+    } catch (error) {
+      yield* vm.file.put();
+      throw error;
+    }
   }
 }

@@ -50,9 +50,9 @@ function setup(options: { pes?: number[]; guestShift?: number; ram?: (host: Test
 const dma = ({ host }: Setup, pe: number, address: bigint, write: boolean) =>
   dmaTranslate(host.memory, host.phbBase, pe, address, 4, write);
 
-for (const tier of ['real', 'virtual'] as const) {
+for (const tier of ['real', 'wasm', 'virtual'] as const) {
   const call = (host: TestHost, nr: number, ...args: (bigint | number)[]) => host[tier](nr, ...args);
-  const out = (host: TestHost) => (tier === 'real' ? host.realOut : host.virtualOut);
+  const out = (host: TestHost) => host[`${tier}Out`];
 
   test(`${tier} mode: H_PUT_TCE maps, H_GET_TCE gives the guest's value, the device reaches the page`, () => {
     const s = setup();

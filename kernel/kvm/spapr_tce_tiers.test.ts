@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { dmaTranslate } from '../../devices/physical/phb/dma.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { PG } from '../lib/frames.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import { TestHost } from './test_host.ts';
@@ -116,16 +117,19 @@ class Reference {
   }
 }
 
-/** One host with its tier. */
+type TierName = 'real' | 'wasm' | 'virtual';
+
+/** One host with its tier; `wasm` is real mode with its WebAssembly handler. */
 class Tier {
   readonly host = new TestHost();
   readonly ram = this.host.ram(PAGES);
-  readonly #tier: 'real' | 'virtual';
+  readonly #tier: TierName;
   #fds: { container: number; groups: readonly number[]; vm: number; vcpu: number; table: number; device: number };
   table!: IommuTable;
   #registeredB = false;
+  #kills = 0;
 
-  constructor(tier: 'real' | 'virtual') {
+  constructor(tier: TierName) {
     this.#tier = tier;
     this.#fds = { container: -1, groups: [], vm: -1, vcpu: -1, table: -1, device: -1 };
   }
@@ -151,6 +155,7 @@ class Tier {
       }.bind(this),
     );
     this.table = host.powernv.groups[0]?.tables[0] as IommuTable;
+    this.#kills = host.bridge.inspect(0).kills;
   }
 
   stop(): void {
@@ -162,9 +167,15 @@ class Tier {
   }
 
   hcall(nr: number, ...args: bigint[]): { ret: number; value?: bigint } {
+    const done = this.host.wasmCalls;
     const ret = this.host[this.#tier](nr, LIOBN, ...args);
+    if (this.#tier === 'wasm') {
+      // It does all that succeeds but H_STUFF_TCE, and counts what it did.
+      expect(this.host.wasmDone).toBe(ret === H_SUCCESS && nr !== HCALL.H_STUFF_TCE);
+      expect(this.host.wasmCalls - done).toBe(this.host.wasmDone ? 1 : 0);
+    }
     if (nr !== HCALL.H_GET_TCE || ret !== H_SUCCESS) return { ret };
-    return { ret, value: this.#tier === 'real' ? this.host.realOut : this.host.virtualOut };
+    return { ret, value: this.host[`${this.#tier}Out`] };
   }
 
   dma(entry: number, write: boolean): boolean {
@@ -194,6 +205,10 @@ class Tier {
     return code;
   }
 
+  #frame(page: number): number {
+    return this.host.kernel.mm.space.lookup(this.ram + page * PAGE_SIZE, false);
+  }
+
   /** Everything the hypercalls can change, without addresses that differ from host to host. */
   state() {
     const { host, table } = this;
@@ -206,6 +221,9 @@ class Tier {
       hardware,
       view: Array.from({ length: WINDOW }, (_, i) => host.memory.dv.getBigUint64(view + 8 * i, true)),
       mapped: host.powernv.regions.list().map((region) => host.powernv.regions.mapped(region) - 1),
+      kills: host.bridge.inspect(0).kills - this.#kills,
+      cache: host.bridge.inspect(0).cache.map(({ window, entry, tce }) => [window, entry, tce & 3]),
+      dirty: Array.from({ length: PAGES }, (_, i) => host.kernel.mm.space.frames.flags(this.#frame(i)) & PG.DIRTY),
     };
   }
 }
@@ -256,8 +274,8 @@ function expected(reference: Reference, s: Step): unknown {
   }
 }
 
-test('real mode, virtual mode and a plain reference agree on every sequence, and nothing is left over', () => {
-  const tiers = [new Tier('real'), new Tier('virtual')];
+test('real mode, its WebAssembly handler, virtual mode and a plain reference agree on every sequence, and nothing is left over', () => {
+  const tiers = [new Tier('real'), new Tier('wasm'), new Tier('virtual')];
   const idle = tiers.map((tier) => tier.host.held());
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -271,7 +289,8 @@ test('real mode, virtual mode and a plain reference agree on every sequence, and
             tier.host.invariants([tier.table]);
           }
         }
-        const [real, virtual] = tiers.map((tier) => tier.state());
+        const [real, wasm, virtual] = tiers.map((tier) => tier.state());
+        expect(wasm).toEqual(real);
         expect(real).toEqual(virtual);
         expect(real.view).toEqual(reference.view);
         // WRITE implies READ in the hardware.

@@ -4,6 +4,7 @@
  */
 import { HostBridge, installHostBridge } from '../../devices/physical/phb/host_bridge.ts';
 import { tceCacheEntries } from '../../devices/physical/phb/tce_cache.ts';
+import { HCALL } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import type { Ioctl } from '../include/uapi/ioctl.ts';
@@ -19,6 +20,7 @@ import { type Task, until } from '../lib/task.ts';
 import { TaskFailure } from '../lib/threaded.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import { Powernv } from '../ppc/powernv.ts';
+import { BUG } from '../syscall/ioctl.ts';
 import { spaprTceDriver } from '../vfio/vfio_iommu_spapr_tce.ts';
 import { VfioCore } from '../vfio/vfio_main.ts';
 import { bindVfioPci } from '../vfio/vfio_pci.ts';
@@ -48,6 +50,9 @@ export class TestHost {
   readonly vfio: VfioCore;
   readonly kvm: Kvm;
   readonly realMode: RealMode;
+  /** What the WebAssembly handler said of the last {@link wasm}: true when it did the call. */
+  wasmDone = false;
+  #hcall: (() => number) | undefined;
   /** User addresses of the process's argument memory. */
   readonly user: number;
   readonly #userHpa: number;
@@ -60,7 +65,9 @@ export class TestHost {
     this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, this.map, {
       lockLimit,
       seed,
-      log: () => {},
+      log: (line) => {
+        if (line.startsWith(BUG)) throw new Error(line);
+      },
     });
     this.phbBase = this.map.phb;
     const firstFrame = this.map.firstFrame;
@@ -157,6 +164,34 @@ export class TestHost {
   real(nr: number, ...args: Words[]): number {
     const [a, b, c, d] = [0, 1, 2, 3].map((i) => words(args[i] ?? 0));
     return this.realMode.hcall(nr, a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]);
+  }
+
+  /**
+   * A hypercall as translated code of CPU 0 makes it: by the WebAssembly handler, and what that does not do by real
+   * mode as it is. The result of H_GET_TCE is in `wasmOut`. @throws Error when a call was refused and yet registers changed
+   */
+  wasm(nr: number, ...args: Words[]): number {
+    const { state, run } = this.map.vcpus[0];
+    this.#hcall ??= this.realMode.compile({ gprs: state, done: run + KVM_RUN.offset.hcall_real });
+    const { dv } = this.memory;
+    [nr, ...args].forEach((value, i) => {
+      dv.setBigUint64(state + 8 * (i + 1), BigInt.asUintN(64, BigInt(value)), true);
+    });
+    const before = this.memory.bytes(state, 128).slice();
+    this.wasmDone = this.#hcall() !== 0;
+    if (this.wasmDone) return Number(dv.getBigInt64(state + 16, true));
+    if (Buffer.compare(before, this.memory.bytes(state, 128)) !== 0)
+      throw new Error('a refused call changed registers');
+    const ret = this.real(nr, ...args);
+    if (nr === HCALL.H_GET_TCE && ret === 0) dv.setBigUint64(state + 24, this.realOut, true);
+    return ret;
+  }
+  get wasmOut(): bigint {
+    return this.memory.dv.getBigUint64(this.map.vcpus[0].state + 24, true);
+  }
+  /** Calls that the WebAssembly handler did. */
+  get wasmCalls(): number {
+    return KVM_RUN.at(this.memory.dv, this.map.vcpus[0].run).hcall_real;
   }
 
   /** A hypercall in virtual mode, posted through the run page of CPU `vcpu`; the result of H_GET_TCE in `virtualOut`. */

@@ -15,7 +15,7 @@ import type { VcpuRequests } from './vcpu_requests.ts';
 export function vcpuFile(kernel: Kernel, requests: VcpuRequests, address: number, release: () => Task): File {
   const { run } = kernel.map.vcpus[address];
   const local = new LocalInterrupts(kernel.memory, run + RUN_LOCAL_INTERRUPTS);
-  const ioctl = ioctlOperation(kernel.mm.space, [
+  const ioctl = ioctlOperation(kernel, [
     row(KVM_S390_INTERRUPT, function* (_, interrupt) {
       const state = kernel.memory.load(run + KVM_RUN.offset.cpu_state);
       requests.request(address, injectLocal({ local, state }, interrupt));

@@ -67,7 +67,7 @@ export class KvmVfio {
   /** The device's descriptor. @param release what the virtual machine does after it is closed. */
   file(release: () => Task): File {
     const device = this;
-    const ioctl = ioctlOperation(this.#owner.kernel.mm.space, [
+    const ioctl = ioctlOperation(this.#owner.kernel, [
       row(KVM_SET_DEVICE_ATTR, (_, attr) => this.#set(attr)),
       row(KVM_HAS_DEVICE_ATTR, (_, attr) => this.#has(attr)),
       row(KVM_GET_DEVICE_ATTR, (_, attr) => this.#get(attr)),

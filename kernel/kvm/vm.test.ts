@@ -283,3 +283,44 @@ test('descriptors of CPUs, tables and the device keep the machine; the last one 
   expect(host.kernel.mm.notifiers.size).toBe(0);
   host.run(() => host.machine(one.ram, 1));
 });
+
+test('a machine that gets no descriptor is not there', () => {
+  const host = new TestHost();
+  const kvm = host.run(() => host.open('/dev/kvm'));
+  const before = host.held();
+  while (host.errno(() => host.open('/dev/kvm')) === 'OK');
+  expect(host.errno(() => host.ioctl(kvm, ioctls.KVM_CREATE_VM))).toBe('EMFILE');
+  expect(host.kvm.vm).toBeUndefined();
+  for (const [fd] of [...host.kernel.files.entries()]) if (fd !== kvm) host.run(() => host.close(fd));
+  expect(host.held()).toEqual(before);
+  expect(host.errno(() => host.ioctl(kvm, ioctls.KVM_CREATE_VM))).toBe('OK');
+});
+
+test('with no descriptor left nothing is created, charged or kept', () => {
+  const one = setup();
+  const { host, vm } = one;
+  const { groups } = host.run(() => host.container([0]));
+  const before = host.held();
+  while (host.errno(() => host.open('/dev/kvm')) === 'OK');
+  const { name: device } = host.vfio.groupOfFile(host.kernel.files.file(groups[0]))?.iommuGroup.devices[0] ?? {};
+  const calls: [string, () => Task<unknown>][] = [
+    ['CPU', () => host.ioctl(vm, ioctls.KVM_CREATE_VCPU, 1)],
+    ['table', () => host.table(vm, 9, 12, 16)],
+    ['old table', () => host.ioctlStruct(vm, ioctls.KVM_CREATE_SPAPR_TCE, { liobn: 9, window_size: 65536 })],
+    ['kvm-vfio', () => host.kvmVfio(vm)],
+    [
+      'device',
+      () => {
+        host.poke(0, new TextEncoder().encode(`${device}\0`));
+        return host.ioctl(groups[0], ioctls.VFIO_GROUP_GET_DEVICE_FD, host.user);
+      },
+    ],
+  ];
+  const outcomes = () => calls.map(([what, call]) => [what, host.errno(call)]);
+  expect(outcomes()).toEqual(calls.map(([what]) => [what, 'EMFILE']));
+  const kept = host.held().files - before.files;
+  for (const [fd] of [...host.kernel.files.entries()].slice(-kept)) host.run(() => host.close(fd));
+  expect(host.held()).toEqual(before);
+  calls.splice(2, 1);
+  expect(outcomes()).toEqual(calls.map(([what]) => [what, 'OK']));
+});

@@ -66,7 +66,7 @@ export class Vm implements KvmVfioOwner {
     this.file = new File(
       'anon_inode:kvm-vm',
       {
-        ioctl: ioctlOperation(kernel.mm.space, this.#rows()),
+        ioctl: ioctlOperation(kernel, this.#rows()),
         *release() {
           yield* vm.#release();
           released();
@@ -153,8 +153,7 @@ export class Vm implements KvmVfioOwner {
 
   *#createDevice(device: View<typeof kvm_create_device.fields>): Task<number> {
     if (device.type !== KVM_DEV_TYPE_VFIO) throw new Errno('ENODEV', `KVM device type ${device.type}`);
-    if ((device.flags & ~KVM_CREATE_DEVICE_TEST) !== 0)
-      throw new Errno('EINVAL', `KVM_CREATE_DEVICE: flags 0x${device.flags.toString(16)}`);
+    // Other flags are not looked at (kvm_ioctl_create_device).
     if ((device.flags & KVM_CREATE_DEVICE_TEST) !== 0) return 0;
     if (this.#device !== undefined) throw new Errno('EBUSY', 'the virtual machine has its kvm-vfio device');
     const created = new KvmVfio(this);

@@ -5,7 +5,12 @@
 import { writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
 
-/** Writes all bytes to a descriptor; a full pipe is tried again. */
+/** Milliseconds until a full pipe is tried again. */
+const RETRY_MS = 1;
+/** A word that never changes: waiting for it is how a thread without an event loop sleeps. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+
+/** Writes all bytes to a descriptor; a full pipe is tried again, and one that nobody reads any more takes everything. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
     try {
@@ -14,6 +19,7 @@ export function writeAll(fd: number, bytes: Uint8Array): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
+      Atomics.wait(NEVER, 0, 0, RETRY_MS);
     }
   }
 }

@@ -18,6 +18,12 @@ export const LOCAL = {
   START: 0x100,
 } as const;
 
+/** The orders among them: a CPU that has one to perform is busy for others (SA22-7832 chapter 4, condition code 2). */
+export const LOCAL_ORDERS = ~(LOCAL.EMERGENCY | LOCAL.EXTERNAL_CALL);
+
+/** Status address that stands for the save area in the CPU's own lowcore; no order can give it, for it is unaligned. */
+export const OWN_LOWCORE = 1;
+
 const WORD = { pending: 0, emergency: 4, externalCall: 8, prefix: 12, statusAddress: 16 } as const;
 
 export class LocalInterrupts {
@@ -50,9 +56,15 @@ export class LocalInterrupts {
     this.#memory.store(this.#base + WORD.prefix, prefix);
     this.add(LOCAL.SET_PREFIX);
   }
-  addStoreStatus(address: number): void {
+  /** @param also an order that is given at once with it */
+  addStoreStatus(address: number, also = 0): void {
     this.#memory.store(this.#base + WORD.statusAddress, address);
-    this.add(LOCAL.STORE_STATUS);
+    this.add(LOCAL.STORE_STATUS | also);
+  }
+  /** Forgets everything pending but the `kept` bits: what a CPU reset does. */
+  clear(kept: number): void {
+    this.#memory.and(this.#base + WORD.pending, kept);
+    this.#memory.store(this.#base + WORD.emergency, 0);
   }
   /** Takes one order; false when it was not pending. */
   take(bit: number): boolean {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { codeOf, finish, smallMachine } from '../../test/support/small_machine.ts';
+import { Errno, type ErrnoName } from '../include/uapi/errno.ts';
 import * as ioctl from '../include/uapi/ioctl.ts';
 import { vfio_device_info, vfio_group_status, vfio_iommu_spapr_register_memory } from '../include/uapi/vfio.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
@@ -8,12 +9,14 @@ import { ioctlOperation, row } from './ioctl.ts';
 
 const { memory, map } = smallMachine(4);
 const mm = new Mm(memory, map, 10);
+const log: string[] = [];
+const host = { mm, log: (line: string) => log.push(line) };
 const { start, size } = mm.mmapAnonymous('user', 2 * PAGE_SIZE, true);
 const put = (va: number, bytes: Uint8Array) => finish(mm.space.copy(va, bytes, true));
 const get = (va: number, length: number) => finish(mm.space.copyIn(va, length));
 
 test('the handler gets a private copy, and what it wrote comes back up to minsz', () => {
-  const operation = ioctlOperation(mm.space, [
+  const operation = ioctlOperation(host, [
     row(ioctl.VFIO_DEVICE_GET_INFO, function* (arg, info) {
       expect([arg, info.argsz, info.flags]).toEqual([start + 4090, 24, 0]);
       put(arg, new Uint8Array(8).fill(0xff));
@@ -35,7 +38,7 @@ test('the handler gets a private copy, and what it wrote comes back up to minsz'
 
 test('argsz below the mandatory part, unknown flags and bad addresses are refused before the handler', () => {
   let called = 0;
-  const operation = ioctlOperation(mm.space, [
+  const operation = ioctlOperation(host, [
     row(ioctl.VFIO_IOMMU_SPAPR_REGISTER_MEMORY, function* () {
       called++;
       return 0;
@@ -57,7 +60,7 @@ test('argsz below the mandatory part, unknown flags and bad addresses are refuse
 });
 
 test('what a failing handler wrote is not copied back', () => {
-  const operation = ioctlOperation(mm.space, [
+  const operation = ioctlOperation(host, [
     row(ioctl.VFIO_GROUP_GET_STATUS, function* (_arg, status) {
       status.flags = 1;
       throw Object.assign(new Error('x'), { code: 'EIO' });
@@ -75,10 +78,41 @@ test('a command without structure gets its value; an unknown one goes on or is E
       return arg + 1;
     }),
   ];
-  expect(finish(ioctlOperation(mm.space, rows)(ioctl.VFIO_SET_IOMMU.number, 3))).toBe(4);
-  expect(codeOf(() => finish(ioctlOperation(mm.space, rows)(0x1234, 0)))).toBe('ENOTTY');
+  expect(finish(ioctlOperation(host, rows)(ioctl.VFIO_SET_IOMMU.number, 3))).toBe(4);
+  expect(codeOf(() => finish(ioctlOperation(host, rows)(0x1234, 0)))).toBe('ENOTTY');
   const otherwise = function* (command: number, arg: number) {
     return command + arg;
   };
-  expect(finish(ioctlOperation(mm.space, rows, otherwise)(0x1234, 1))).toBe(0x1235);
+  expect(finish(ioctlOperation(host, rows, otherwise)(0x1234, 1))).toBe(0x1235);
 });
+
+test('an errno that the row does not list is told as a bug of the kernel, and given to the caller all the same', () => {
+  const give = (code: ErrnoName) => {
+    const operation = ioctlOperation(host, [
+      row(ioctl.VFIO_GROUP_UNSET_CONTAINER, function* () {
+        throw new Errno(code, 'group 3');
+      }),
+    ]);
+    return codeOf(() => finish(operation(ioctl.VFIO_GROUP_UNSET_CONTAINER.number, 0)));
+  };
+  log.length = 0;
+  expect(give('EBUSY')).toBe('EBUSY');
+  expect(log).toEqual([]);
+  expect(give('EIO')).toBe('EIO');
+  expect(log).toEqual([
+    'BUG: ioctl VFIO_GROUP_UNSET_CONTAINER gave EIO, which its row does not list (group 3: EIO: Input/output error)',
+  ]);
+});
+
+test('errnos of the checks before the handler need no place in the row', () => {
+  const operation = ioctlOperation(host, [row(ioctl.VFIO_GROUP_GET_STATUS, returnsZero)]);
+  const { errnos, number } = ioctl.VFIO_GROUP_GET_STATUS;
+  log.length = 0;
+  put(start, vfio_group_status.bytes(vfio_group_status.make({ argsz: 4 })));
+  expect([start, 0].map((at) => codeOf(() => finish(operation(number, at))))).toEqual(['EINVAL', 'EFAULT']);
+  expect([errnos, log]).toEqual([[], []]);
+});
+
+function* returnsZero() {
+  return 0;
+}

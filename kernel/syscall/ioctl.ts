@@ -1,6 +1,7 @@
 /**
  * ioctl dispatch by table: a driver gives one row per command, and the rules that all VFIO and KVM commands share
- * (copying, `argsz`, unknown flags) are applied here once (vfio-tce facts 1.1).
+ * (copying, `argsz`, unknown flags) are applied here once (vfio-tce facts 1.1). Errnos of a handler are checked against
+ * its command's row.
  */
 import { Errno } from '../include/uapi/errno.ts';
 import type { Ioctl } from '../include/uapi/ioctl.ts';
@@ -26,9 +27,18 @@ export function row<F extends Fields>(
   return { ioctl: ioctl as unknown as Ioctl, handler };
 }
 
+/** What dispatch needs of the kernel (`Kernel` has it): the caller's memory, and where bugs are told. */
+export interface IoctlHost {
+  readonly mm: { readonly space: AddressSpace };
+  readonly log: (line: string) => void;
+}
+
+/** What a line about a bug of this kernel begins with, as in Linux (lib/bug.c). Tests fail when one is logged. */
+export const BUG = 'BUG: ';
+
 /** Makes the `ioctl` operation of a file from its rows. Unknown commands go to `otherwise` or fail with ENOTTY. */
 export function ioctlOperation(
-  space: AddressSpace,
+  host: IoctlHost,
   rows: readonly IoctlRow[],
   otherwise?: (command: number, arg: number) => Task<number>,
 ): (command: number, arg: number) => Task<number> {
@@ -39,20 +49,33 @@ export function ioctlOperation(
       if (otherwise !== undefined) return yield* otherwise(command, arg);
       throw new Errno('ENOTTY', `ioctl 0x${command.toString(16)}`);
     }
-    return yield* invoke(space, found, arg);
+    return yield* invoke(host, found, arg);
   };
 }
 
-function* invoke(space: AddressSpace, { ioctl, handler }: IoctlRow, arg: number): Task<number> {
-  if (ioctl.struct === undefined) return yield* handler(arg, undefined);
+function* invoke(host: IoctlHost, row: IoctlRow, arg: number): Task<number> {
+  const { ioctl } = row;
+  const { space } = host.mm;
+  if (ioctl.struct === undefined) return yield* handle(host, row, arg, undefined);
   const view = yield* copyStruct(space, ioctl.struct, arg, ioctl.minsz);
   if (ioctl.argsz && (view.argsz as number) < ioctl.minsz)
     throw new Errno('EINVAL', `${ioctl.name}: argsz ${view.argsz}`);
   if (ioctl.flags !== undefined && ((view.flags as number) & ~ioctl.flags) !== 0)
     throw new Errno('EINVAL', `${ioctl.name}: flags 0x${(view.flags as number).toString(16)}`);
-  const result = yield* handler(arg, view);
+  const result = yield* handle(host, row, arg, view);
   if (ioctl.out) yield* space.copy(arg, ioctl.struct.bytes(view).subarray(0, ioctl.minsz), true);
   return result;
+}
+
+/** Runs the handler. An errno that its row does not list is a bug of the kernel; the caller gets it all the same. */
+function* handle(host: IoctlHost, { ioctl, handler }: IoctlRow, arg: number, view: unknown): Task<number> {
+  try {
+    return yield* handler(arg, view);
+  } catch (error) {
+    if (error instanceof Errno && !ioctl.errnos.includes(error.code))
+      host.log(`${BUG}ioctl ${ioctl.name} gave ${error.code}, which its row does not list (${error.message})`);
+    throw error;
+  }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: fields of any structure

@@ -2,10 +2,9 @@
 import { Errno } from '../include/uapi/errno.ts';
 import { VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION, VFIO_SET_IOMMU } from '../include/uapi/ioctl.ts';
 import { VFIO_API_VERSION } from '../include/uapi/vfio.ts';
-import type { AddressSpace } from '../lib/address_space.ts';
 import { Mutex, type Task } from '../lib/task.ts';
 import { File } from '../syscall/file.ts';
-import { ioctlOperation, row } from '../syscall/ioctl.ts';
+import { type IoctlHost, ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
 
 export class VfioContainer {
@@ -21,9 +20,9 @@ export class VfioContainer {
   }
 
   /** An open `/dev/vfio/vfio`. Groups hold references to the file, so that close order is free. */
-  static file(drivers: readonly VfioIommuDriver[], space: AddressSpace): File {
+  static file(drivers: readonly VfioIommuDriver[], host: IoctlHost): File {
     const container = new VfioContainer(drivers);
-    const ioctl = ioctlOperation(space, container.#rows(), (command, arg) => container.#backend(command, arg));
+    const ioctl = ioctlOperation(host, container.#rows(), (command, arg) => container.#backend(command, arg));
     return new File('/dev/vfio/vfio', { ioctl }, container);
   }
 

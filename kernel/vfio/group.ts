@@ -44,7 +44,7 @@ export class VfioGroup {
     if (this.registrations.length === 0) throw new Errno('ENODEV', `${this.name}: no device bound to VFIO`);
     if (this.#file !== undefined) throw new Errno('EBUSY', `${this.name}: open already`);
     const group = this;
-    const ioctl = ioctlOperation(this.#kernel.mm.space, this.#rows());
+    const ioctl = ioctlOperation(this.#kernel, this.#rows());
     const release = function* () {
       // Device files hold this file, so none is open; only the container may be left.
       yield* group.#locked(() => group.#leaveContainer());

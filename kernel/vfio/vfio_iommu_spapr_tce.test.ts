@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import * as ioctls from '../include/uapi/ioctl.ts';
-import { VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU } from '../include/uapi/vfio.ts';
+import { VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU, VFIO_TYPE1v2_IOMMU } from '../include/uapi/vfio.ts';
 import { TestHost } from '../kvm/test_host.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Task } from '../lib/task.ts';
+import type { VfioIommu } from './vfio.ts';
+import { spaprTceDriver } from './vfio_iommu_spapr_tce.ts';
+import { registerType1 } from './vfio_iommu_type1.ts';
 
 const WINDOW1 = 2 ** 59;
 const CREATE = ioctls.VFIO_IOMMU_SPAPR_TCE_CREATE;
@@ -321,4 +324,64 @@ test('closing in every order leaves no pins, pages, windows or charges', () => {
     expect(host.kernel.mm.space.frames.pins(hpa)).toBe(0);
     expect(host.kvm.vm).toBeUndefined();
   }
+});
+
+test('a container that goes while another one maps memory that only it registered leaves that memory registered', () => {
+  const { host, ram, fd, groups } = v2();
+  const other = host.run(() => host.container([1]));
+  const foreign = host.ram(1);
+  host.run(function* () {
+    yield* host.register(other.fd, foreign, 1);
+    // The list of regions is the process's: the first container may map what the second registered.
+    yield* host.mapDma(fd, 0, foreign, PAGE_SIZE);
+    yield* host.ioctl(other.groups[0], ioctls.VFIO_GROUP_UNSET_CONTAINER);
+  });
+  expect(host.powernv.regions.list().map(({ ua }) => ua)).toEqual([ram, foreign]);
+  // The group is whole again: it can join another container.
+  expect(host.errno(() => host.ioctlWords(other.groups[0], ioctls.VFIO_GROUP_SET_CONTAINER, fd))).toBe('OK');
+  for (const each of [...groups, ...other.groups, fd, other.fd]) host.run(() => host.close(each));
+  expect(host.powernv.regions.list().map(({ ua }) => ua)).toEqual([foreign]);
+});
+
+test('type1 has no domain for a PE, so SET_IOMMU of it is EIO, and the group can go to the TCE backend', () => {
+  const host = new TestHost();
+  registerType1(host.vfio);
+  expect(host.errno(() => host.container([0], VFIO_TYPE1v2_IOMMU))).toBe('EIO');
+  // The first descriptor that `container` opened.
+  const [[fd]] = host.kernel.files.entries();
+  expect(host.errno(() => host.ioctl(fd, ioctls.VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU))).toBe('OK');
+});
+
+test('a backend without a group says so, each command in its own way', () => {
+  const host = new TestHost();
+  const driver = spaprTceDriver(host.powernv);
+  const tableGroup = host.powernv.groups[0];
+  const group = { id: 0, devices: [], emulated: false, ownedByHost: false, tableGroup };
+  const call = (backend: VfioIommu, { number, struct }: ioctls.Ioctl, values: object = {}) => {
+    if (struct !== undefined) host.poke(0, struct.bytes(struct.make({ argsz: struct.size, ...values })));
+    return host.errno(() => backend.ioctl(number, host.user));
+  };
+  const v1 = driver.open(VFIO_SPAPR_TCE_IOMMU);
+  expect([call(v1, ioctls.VFIO_IOMMU_ENABLE), call(v1, MAP), call(v1, UNMAP)]).toEqual(['ENODEV', 'EPERM', 'EPERM']);
+  const v2 = driver.open(VFIO_SPAPR_TCE_v2_IOMMU);
+  expect([call(v2, ioctls.VFIO_IOMMU_SPAPR_TCE_GET_INFO), call(v2, CREATE)]).toEqual(['ENXIO', 'ENXIO']);
+  const vaddr = host.ram(1);
+  expect(call(v2, REGISTER, { vaddr, size: PAGE_SIZE })).toBe('OK');
+  const map = { flags: 3, vaddr, size: PAGE_SIZE };
+  expect(call(v2, MAP, map)).toBe('ENXIO');
+  // A default window is owed since the first group came; the last group takes its making away.
+  host.run(() => v2.attachGroup(group));
+  host.run(() => v2.detachGroup(group));
+  expect([call(v2, MAP, map), call(v2, UNMAP, { size: PAGE_SIZE }), call(v2, CREATE)]).toEqual([
+    'ENODEV',
+    'ENODEV',
+    'ENXIO',
+  ]);
+});
+
+test('SET_IOMMU v1 with two groups in the container is EBUSY, and neither stays attached', () => {
+  const host = new TestHost();
+  expect(host.errno(() => host.container([0, 1], VFIO_SPAPR_TCE_IOMMU))).toBe('EBUSY');
+  const [[fd]] = host.kernel.files.entries();
+  expect(host.errno(() => host.ioctl(fd, ioctls.VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU))).toBe('OK');
 });

@@ -77,10 +77,7 @@ export class SpaprTceContainer implements VfioIommu {
     this.driver = driver;
     this.#v2 = v2;
     this.windows = new SpaprWindows(host);
-    this.ioctl = ioctlOperation(host.kernel.mm.space, [
-      ...this.#commonRows(),
-      ...(v2 ? this.#v2Rows() : this.#v1Rows()),
-    ]);
+    this.ioctl = ioctlOperation(host.kernel, [...this.#commonRows(), ...(v2 ? this.#v2Rows() : this.#v1Rows())]);
   }
 
   // Groups
@@ -108,9 +105,22 @@ export class SpaprTceContainer implements VfioIommu {
     yield* this.#mutex.lock();
     for (const group of [...this.windows.groups]) this.windows.detach(group);
     yield* this.windows.release(this.#v2 ? undefined : (table) => unmapDmaV1(this.#host, table, 0, table.entries));
-    for (const region of this.#registered.splice(0)) yield* this.#host.regions.put(region);
+    for (const region of this.#registered.splice(0)) yield* this.#putAtEnd(region);
     if (!this.#v2) this.#disable();
     this.#mutex.unlock();
+  }
+
+  /**
+   * Another container of the process may have mapped memory that only this one registered: then it stays registered
+   * and charged, as in Linux, which warns of it too (tce_iommu_release).
+   */
+  *#putAtEnd(region: MmIommuRegion): Task {
+    try {
+      yield* this.#host.regions.put(region);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      this.#host.kernel.log(`WARNING: tce_iommu_release: ${error.message}`);
+    }
   }
 
   // ioctls
@@ -206,6 +216,7 @@ export class SpaprTceContainer implements VfioIommu {
   }
 
   *#create(create: View<typeof vfio_iommu_spapr_tce_create.fields>): Task<number> {
+    if (this.windows.groups.length === 0) throw new Errno('ENXIO', 'no group is attached');
     this.windows.settleDefault();
     const table = this.windows.create(create.page_shift, create.window_size, create.levels);
     create.start_addr = table.startAddress;

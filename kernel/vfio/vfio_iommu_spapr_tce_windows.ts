@@ -61,9 +61,10 @@ export class SpaprWindows {
     group.releaseOwnership();
   }
 
-  /** Makes the default window if it is still owed. @throws Errno ENOMEM */
+  /** Makes the default window if it is still owed. @throws Errno ENODEV without a group, ENOMEM */
   settleDefault(): void {
     if (!this.#defaultPending) return;
+    if (this.groups.length === 0) throw new Errno('ENODEV', 'no group is attached');
     this.create(TCE32_PAGE_SHIFT, TCE32_SIZE, 1);
   }
 

@@ -86,7 +86,7 @@ export class Type1Iommu implements VfioIommu {
     this.#v2 = v2;
     this.#limit = limit;
     this.kernelUsers = new Type1KernelUsers(kernel, this.#tree, this.#lock, v2);
-    this.ioctl = ioctlOperation(kernel.mm.space, this.#rows());
+    this.ioctl = ioctlOperation(kernel, this.#rows());
   }
 
   #rows() {
@@ -126,9 +126,12 @@ export class Type1Iommu implements VfioIommu {
     }
   }
 
-  /** Only groups of mediated devices: nothing on this machine has an IOMMU that type1 drives. @throws Errno ENODEV */
+  /**
+   * Only groups of mediated devices: nothing on this machine has an IOMMU that type1 drives.
+   * @throws Errno EIO, as where no domain can be allocated (vfio_iommu_type1_attach_group, iommu_domain_alloc)
+   */
   *attachGroup(group: IommuGroup): Task {
-    if (!group.emulated) throw new Errno('ENODEV', `type1: group ${group.id} has no IOMMU that type1 drives`);
+    if (!group.emulated) throw new Errno('EIO', `type1: group ${group.id} has no IOMMU that type1 drives`);
   }
   *detachGroup(): Task {}
 

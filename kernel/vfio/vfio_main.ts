@@ -22,7 +22,7 @@ export class VfioCore {
     kernel.vfs.add('/dev/vfio/vfio', {
       kind: 'device',
       *open() {
-        return VfioContainer.file(drivers, kernel.mm.space);
+        return VfioContainer.file(drivers, kernel);
       },
     });
   }

@@ -110,6 +110,12 @@ const REFUSALS: [string, (one: Setup) => Task<unknown>, string][] = [
   ['mask of the request notifier', irqs(DATA_NONE | ACTION_MASK, REQ), 'ENOTTY'],
   ['an eventfd that is none', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(0)), 'EINVAL'],
   ['a descriptor that is none', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(99)), 'EBADF'],
+  ['a descriptor below -1', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(-2)), 'OK'],
+  ['no eventfd', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 0), 'EINVAL'],
+  ['a signal of no truth value', irqs(DATA_BOOL | ACTION_TRIGGER, REQ, 0, 0), 'EINVAL'],
+  ['a signal without an eventfd', irqs(DATA_NONE | ACTION_TRIGGER, REQ, 0, 1), 'EINVAL'],
+  ['a truth value without an eventfd', irqs(DATA_BOOL | ACTION_TRIGGER, REQ, 0, 1, Uint8Array.of(1)), 'OK'],
+  ['taking away what is not there', irqs(DATA_NONE | ACTION_TRIGGER, REQ, 0, 0), 'EINVAL'],
   ['taking an eventfd away', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(-1)), 'OK'],
   ['hot reset', (one) => one.host.ioctl(one.device, ioctls.VFIO_IOMMU_MAP_DMA), 'ENOTTY'],
 ];

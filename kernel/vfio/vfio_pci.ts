@@ -43,7 +43,7 @@ export class VfioPciDevice implements VfioDevice {
     this.name = pciName(host.bridge.inspect(pe).rid);
     this.#interrupts = new VfioPciInterrupts(host.kernel);
     this.operations = {
-      ioctl: ioctlOperation(host.kernel.mm.space, this.#rows()),
+      ioctl: ioctlOperation(host.kernel, this.#rows()),
       *read(count, offset) {
         return regions.read(count, offset);
       },

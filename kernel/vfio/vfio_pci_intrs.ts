@@ -62,16 +62,27 @@ export class VfioPciInterrupts {
     const { flags, index, count } = header;
     if (index !== PCI_IRQ.REQ || (flags & ACTIONS) !== VFIO_IRQ_SET.ACTION_TRIGGER)
       throw new Errno('ENOTTY', `vfio-pci interrupt ${index}: flags 0x${flags.toString(16)}`);
-    if ((flags & VFIO_IRQ_SET.DATA_EVENTFD) !== 0) {
-      if (count !== 1) throw new Errno('EINVAL', 'vfio-pci: one eventfd for the request notifier');
-      yield* this.#setEventfd(new DataView(data.buffer, data.byteOffset).getInt32(0, true));
-    } else if ((flags & VFIO_IRQ_SET.DATA_NONE) !== 0 && count === 0) yield* this.#setRequest(undefined);
-    else if ((flags & VFIO_IRQ_SET.DATA_NONE) !== 0 || data[0] !== 0) this.signalRequest();
+    yield* this.#trigger(flags, count, data);
     return 0;
   }
 
+  /** What TRIGGER with each kind of data does to the request notifier (vfio_pci_set_ctx_trigger_single). */
+  *#trigger(flags: number, count: number, data: Uint8Array): Task {
+    if ((flags & VFIO_IRQ_SET.DATA_NONE) !== 0) {
+      if (this.#request === undefined) throw new Errno('EINVAL', 'vfio-pci: the request notifier has no eventfd');
+      if (count === 0) yield* this.#setRequest(undefined);
+      else this.signalRequest();
+      return;
+    }
+    if (count === 0) throw new Errno('EINVAL', 'vfio-pci: no data for the request notifier');
+    if ((flags & VFIO_IRQ_SET.DATA_EVENTFD) !== 0)
+      yield* this.#setEventfd(new DataView(data.buffer, data.byteOffset).getInt32(0, true));
+    else if (data[0] !== 0) this.signalRequest();
+  }
+
+  /** A descriptor below -1 changes nothing and is no error, as in Linux. */
   *#setEventfd(fd: number): Task {
-    if (fd < -1) throw new Errno('EINVAL', `descriptor ${fd}`);
+    if (fd < -1) return;
     if (fd === -1) return yield* this.#setRequest(undefined);
     const file = this.#kernel.files.file(fd);
     const eventfd = EventFd.of(file);

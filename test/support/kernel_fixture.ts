@@ -15,6 +15,7 @@ import type { Fields, View } from '../../kernel/lib/struct.ts';
 import { sleep, type Task } from '../../kernel/lib/task.ts';
 import { enableTrace, readTrace, type TraceRecord } from '../../kernel/lib/trace.ts';
 import type { Vma } from '../../kernel/mm/mm.ts';
+import { BUG } from '../../kernel/syscall/ioctl.ts';
 import { SYSCALLS } from '../../kernel/syscall/syscalls.ts';
 
 /** Steps after which a test's run counts as endless. */
@@ -50,7 +51,10 @@ export class KernelFixture {
     this.kernel = new Kernel(this.actor, this.memory, this.map, {
       lockLimit,
       seed,
-      log: (line) => this.log.push(line),
+      log: (line) => {
+        this.log.push(line);
+        failOnBug(line);
+      },
     });
     this.user = new User(this.kernel);
     enableTrace(this.memory, this.map.traceEnable, '*');
@@ -125,6 +129,11 @@ export class KernelFixture {
   trace(): TraceRecord[] {
     return readTrace(this.memory, [{ actor: 'kernel', hpa: actorAreas(this.map, 'kernel').trace }]);
   }
+}
+
+/** @throws Error when the kernel says that it has a bug: the test fails, whatever it looks at */
+function failOnBug(line: string): void {
+  if (line.startsWith(BUG)) throw new Error(line);
 }
 
 /** System calls of a process, with arguments in its memory. Buffers are used in turn and never freed. */

@@ -18,6 +18,10 @@ class FakeCpus implements Cpus {
   externalCallPending(address: number) {
     return this.calls.has(address);
   }
+  readonly busyOnes = new Set<number>();
+  busy(address: number) {
+    return this.busyOnes.has(address);
+  }
   running(address: number) {
     return address === 0;
   }
@@ -96,6 +100,14 @@ test('a second external call is refused, and sense shows the first', () => {
   cpus.calls.add(1);
   expect(order(0x02, 1)).toEqual({ outcome: { value: 1 }, status: 0x80, done: [] });
   expect(order(0x01, 1).status).toBe(0xc0);
+});
+test('a CPU with an order to perform is busy for every order but a reset', () => {
+  cpus.busyOnes.add(1);
+  for (const code of Object.keys(SIGP_ORDERS).map(Number)) {
+    const { outcome, done } = order(code, 1);
+    if (code === 0x0b || code === 0x0c) expect([outcome, done.length]).toEqual([{ value: 0 }, 1]);
+    else expect([outcome, done]).toEqual([{ value: 2 }, []]);
+  }
 });
 test('set architecture with all others stopped: the mode is not accepted', () => {
   cpus.stopped.add(0);

@@ -25,8 +25,11 @@ export interface Cpus {
   descriptor(address: number): number;
   /** An external call was sent and is not taken yet. */
   externalCallPending(address: number): boolean;
+  /** An order was given that the CPU has not performed yet. */
+  busy(address: number): boolean;
   /** The vCPU executes on a host CPU now. */
   running(address: number): boolean;
+  // The orders that follow are given, not waited for: the addressed CPU is busy until it has performed them.
   /** Lets a stopped CPU run from its PSW; no effect on an operating one. */
   start(address: number): Task;
   /** CPU reset, or initial CPU reset; the CPU is stopped then. */
@@ -138,6 +141,8 @@ export const SIGP_ORDERS: Readonly<
   [0x15]: { name: 'sense running status', handler: senseRunningStatus },
 };
 const SET_ARCHITECTURE = 0x12;
+/** Orders that a CPU takes while it has another to perform (chapter 4, "Conditions Determining Response"). */
+const RESETS: readonly number[] = [0x0b, 0x0c];
 
 /** Every CPU is in z/Architecture mode and stays there: the order is refused, with a reason that depends on the others. */
 function setArchitecture(cpus: Cpus, issuer: number): number {
@@ -156,6 +161,7 @@ export function* sigp(machine: Machine, cpus: Cpus, vcpu: Vcpu): Task<number> {
   let status: number;
   if (code === SET_ARCHITECTURE) status = setArchitecture(cpus, vcpu.address);
   else if (to >= cpus.count) return SIGP_CC.NOT_OPERATIONAL;
+  else if (cpus.busy(to) && !RESETS.includes(code)) return SIGP_CC.BUSY;
   else {
     const row = SIGP_ORDERS[code];
     status =

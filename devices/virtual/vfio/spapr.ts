@@ -128,47 +128,58 @@ export function* createWindow(machine: Machine, container: VFIOContainer, geomet
   );
 }
 
-/** Maps and unmaps single entries through the container (QEMU's vfio_iommu_map_notify). */
+/**
+ * Maps and unmaps single entries through the container (QEMU's vfio_iommu_map_notify). The arguments are made once:
+ * hypercalls are handled one at a time. Errors are the user's to see; the guest gets none (vfio-tce facts 7.2).
+ */
 function containerNotifier(machine: Machine, fd: number, pageShift: number): IommuNotifier {
-  const { sys } = machine;
+  const { sys, memory } = machine;
   const size = 2 ** pageShift;
+  const mapArgs = vfio_iommu_type1_dma_map.make({ argsz: vfio_iommu_type1_dma_map.size, size });
+  const unmapArgs = vfio_iommu_type1_dma_unmap.make({ argsz: vfio_iommu_type1_dma_unmap.size, size });
+  const complain = (what: string, iova: number, why: string) =>
+    machine.log(`vfio: ${what} 0x${iova.toString(16)} ${why}`);
+
   function* unmap(iova: number): Task {
-    const args = vfio_iommu_type1_dma_unmap.make({ argsz: vfio_iommu_type1_dma_unmap.size, iova, size });
-    yield* attempt(`VFIO_UNMAP_DMA 0x${iova.toString(16)}`, () => sys.ioctlStruct(fd, VFIO_IOMMU_UNMAP_DMA, args));
-  }
-  /** Errors are the user's to see; the guest gets none (vfio-tce facts 7.2). @returns the error */
-  function* attempt(what: string, call: () => Task<number>): Task<Errno | undefined> {
+    unmapArgs.iova = iova;
+    unmapArgs.size = size;
     try {
-      yield* call();
+      yield* sys.ioctlStruct(fd, VFIO_IOMMU_UNMAP_DMA, unmapArgs);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      complain('VFIO_UNMAP_DMA', iova, `failed: ${error.message}`);
+    }
+  }
+  /** @returns the error */
+  function* map(iova: number, permission: number, gpa: number): Task<Errno | undefined> {
+    mapArgs.iova = iova;
+    mapArgs.flags = permission;
+    mapArgs.vaddr = memory.hva(gpa);
+    try {
+      yield* sys.ioctlStruct(fd, VFIO_IOMMU_MAP_DMA, mapArgs);
       return undefined;
     } catch (error) {
       if (!(error instanceof Errno)) throw error;
-      machine.log(`vfio: ${what}: ${error.message}`);
+      complain('VFIO_MAP_DMA', iova, `to 0x${gpa.toString(16)}: ${error.message}`);
       return error;
     }
-  }
-  function mapArguments(iova: number, tce: bigint, vaddr: number) {
-    const flags = Number(tce) & TCE_PERMISSION_MASK;
-    return vfio_iommu_type1_dma_map.make({ argsz: vfio_iommu_type1_dma_map.size, flags, vaddr, iova, size });
   }
   return {
     unmap,
     *map(iova, tce) {
-      const gpa = tce & ~BigInt(size - 1);
-      const inRam = gpa + BigInt(size) <= BigInt(machine.memory.size);
-      const what = `VFIO_MAP_DMA 0x${iova.toString(16)} to 0x${gpa.toString(16)}`;
-      if (!inRam) machine.log(`vfio: ${what}: not in the guest's memory`);
-      const args = inRam
-        ? mapArguments(iova, tce & BigInt(TCE_PERMISSION_MASK), machine.memory.hva(Number(gpa)))
-        : undefined;
-      const map = () => sys.ioctlStruct(fd, VFIO_IOMMU_MAP_DMA, args!);
-      let error = args && (yield* attempt(what, map));
+      const permission = Number(tce & BigInt(TCE_PERMISSION_MASK));
+      const gpa = Number(tce & ~BigInt(size - 1));
+      // What stood there before must not stay reachable for the device when the new page cannot be mapped.
+      if (gpa + size > memory.size) {
+        complain('VFIO_MAP_DMA', iova, `to 0x${gpa.toString(16)}: not in the guest's memory`);
+        return yield* unmap(iova);
+      }
+      let error = yield* map(iova, permission, gpa);
       if (error?.code === 'EBUSY') {
         yield* unmap(iova);
-        error = yield* attempt(what, map);
+        error = yield* map(iova, permission, gpa);
       }
-      // What stood there before must not stay reachable for the device.
-      if (args === undefined || error !== undefined) yield* unmap(iova);
+      if (error !== undefined) yield* unmap(iova);
     },
   };
 }

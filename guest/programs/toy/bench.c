@@ -14,8 +14,8 @@ static const struct {
 	unsigned batches;	/* times the scale */
 	unsigned calls;		/* in a batch */
 } series[] = {
-	{ TIER_REAL_MODE, 200, 256 },
-	{ TIER_VIRTUAL_MODE, 50, 256 },
+	{ TIER_REAL_MODE, 200, 64 },
+	{ TIER_VIRTUAL_MODE, 100, 64 },
 	{ TIER_VMM, 100, 1 },
 };
 

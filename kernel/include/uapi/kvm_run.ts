@@ -18,7 +18,7 @@ export const KVM_REQ = {
   INTERRUPT: 2,
   /** Translated code of some pages is stale: the page numbers are in the invalidation ring. */
   CODE_WRITTEN: 4,
-  /** A local order of SIGP is waiting in `sigp_order`. */
+  /** Orders of SIGP are pending: see `kernel/lib/local_interrupts.ts`. */
   SIGP: 8,
   /** The invalidation ring was full: all translated code is to be dropped. */
   CODE_OVERFLOW: 16,
@@ -77,7 +77,9 @@ export const KVM_RUN = struct(
     cpu_state: u32,
     /** 1 while the CPU waits for interruptions or is stopped: nobody need spin for its next exit. */
     idle: u32,
-    reserved0: bytes(40),
+    /** 1 from a PARK answer until an order of another CPU makes the CPU run again: such a CPU ends no wait of others. */
+    parked: u32,
+    reserved0: bytes(36),
     // hypercall words, shared with the kernel in virtual mode
     hcall_state: s32,
     /** Tier that finished the last hypercall: 0 real, 1 virtual, 2 VMM. */

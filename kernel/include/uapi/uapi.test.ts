@@ -106,6 +106,25 @@ test('what is copied of an argument never exceeds its structure, and argsz leads
   }
 });
 
+test('a row names each errno once, in the order of their numbers, and never ENOSYS', () => {
+  for (const row of Object.values(ioctl)) {
+    const numbers = row.errnos.map((name) => ERRNO[name][0]);
+    expect(numbers, row.name).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+    expect(row.errnos, row.name).not.toContain('ENOSYS');
+  }
+});
+
+test('the direction of a command agrees with its structure, and for KVM with the direction bits of its number', () => {
+  const isPointer = { none: false, value: false, in: true, 'in out': true };
+  const kvmBits: Record<number, string[]> = { 0: ['none', 'value'], 1: ['in'], 3: ['in out'] };
+  for (const row of Object.values(ioctl)) {
+    if (row.struct !== undefined) expect([row.argument, isPointer[row.direction]], row.name).toEqual([undefined, true]);
+    else expect(row.argument === undefined, row.name).toBe(row.direction === 'none');
+    if (row.out) expect(row.direction, row.name).toBe('in out');
+    if (row.name.startsWith('KVM_')) expect(kvmBits[row.number >>> 30], row.name).toContain(row.direction);
+  }
+});
+
 test('error numbers are Linux’s, and each leads back to its name', () => {
   const some = { EPERM: 1, ENOENT: 2, EBADF: 9, EFAULT: 14, EMFILE: 24, ENOTTY: 25, ENAMETOOLONG: 36, ENOSYS: 38 };
   const more = { ELOOP: 40, EBADFD: 77, EUSERS: 87, EOPNOTSUPP: 95, ETIMEDOUT: 110 };

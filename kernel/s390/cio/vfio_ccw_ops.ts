@@ -48,7 +48,7 @@ export class VfioCcwDevice implements VfioDevice {
     this.group = group;
     this.#io = ioRegion(device);
     this.operations = {
-      ioctl: ioctlOperation(device.host.kernel.mm.space, this.#rows()),
+      ioctl: ioctlOperation(device.host.kernel, this.#rows()),
       read: (count, offset) => this.#at(offset, (region, position) => region.read(position, count)),
       write: (bytes, offset) => this.#at(offset, (region, position) => region.write(position, bytes)),
     };
