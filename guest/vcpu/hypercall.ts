@@ -116,10 +116,10 @@ export class Hypercalls {
     const { dv } = this.#memory;
     this.#posted = false;
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.IDLE);
-    const low = dv.getUint32(this.#run + offset.hcall_ret, true);
+    const low = dv.getUint32(this.#run + offset.hcall_args, true);
     if (low === H_TOO_HARD) return false;
     this.count(TIER.VIRTUAL);
-    this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_ret + 4, true), low);
+    this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_args + 4, true), low);
     this.#takeOutputs(dv.getUint32(this.#run + offset.hcall_nr, true));
     return true;
   }
@@ -128,7 +128,7 @@ export class Hypercalls {
   #takeOutputs(nr: number): void {
     if (!HAS_OUTPUT.has(nr)) return;
     const { dv } = this.#memory;
-    const at = this.#run + offset.hcall_args;
+    const at = this.#run + offset.hcall_args + 8;
     this.#registers.setGpr(3, dv.getUint32(at + 4, true), dv.getUint32(at, true));
   }
 }

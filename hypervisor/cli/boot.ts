@@ -1,6 +1,6 @@
 /** `minivisor boot`: options to configuration, the run, and what is shown at its end. */
 import { existsSync } from 'node:fs';
-import { processUptime } from '../../kernel/lib/clock.ts';
+import { processUptime, stopwatch } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
@@ -62,12 +62,16 @@ function lockImages(config: MachineConfig): (() => void)[] {
   }
 }
 
+/** Milliseconds in which a signal is still the first one: npm passes a terminal's Ctrl-C on to a process that has it. */
+const SAME_SIGNAL_MS = 300;
+
 /** What the user did to end the run before the guest did. */
 class Interruption {
   why: string | undefined;
   readonly #cancel: () => void;
   readonly #signal = () => this.#interrupt('interrupted');
   readonly #stop: () => void;
+  #sinceFirst = () => 0;
 
   /** Listens for Ctrl-C and SIGTERM, and waits for the time-out. A second Ctrl-C ends the process at once. */
   constructor(seconds: number, stop: () => void) {
@@ -77,8 +81,12 @@ class Interruption {
     this.#cancel = after(seconds * 1000, () => this.#interrupt(`no end within ${seconds} s (--timeout)`));
   }
   #interrupt(why: string): void {
-    if (this.why !== undefined) process.exit(130);
+    if (this.why !== undefined) {
+      if (this.#sinceFirst() > SAME_SIGNAL_MS) process.exit(130);
+      return;
+    }
     this.why = why;
+    this.#sinceFirst = stopwatch();
     this.#stop();
   }
   end(): void {

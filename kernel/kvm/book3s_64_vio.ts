@@ -3,6 +3,7 @@
  * (arch/powerpc/kvm/book3s_64_vio.c). Each vCPU has one task that watches the hypercall words of its run page.
  */
 
+import { drainDma } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
@@ -13,6 +14,7 @@ import { Memslots } from '../lib/memslots.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
+import { compileHcall } from './book3s_64_vio_hv_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
 import { checkStuff, entryCount, rangeFits, type SpaprTce } from './spapr_tce.ts';
 
@@ -57,6 +59,16 @@ export class VirtualMode {
     this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
   }
 
+  /** The common case in WebAssembly, on the hypercall words of a run page: they lie as general registers 1 on would. */
+  compile(run: number): () => number {
+    const { memory, map, mm } = this.#kernel;
+    const places = { gprs: run + KVM_RUN.offset.hcall_nr - 8, done: run + KVM_RUN.offset.hcall_virtual, virtual: true };
+    return compileHcall(memory, map, map.phb, places, {
+      drain: (block) => drainDma(memory, block >>> 0),
+      codeWritten: (page) => mm.space.onCodeWritten(page * PAGE_SIZE),
+    });
+  }
+
   /** Whether the kernel answers this call. */
   enabled(nr: number): boolean {
     return (this.#kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
@@ -72,7 +84,7 @@ export class VirtualMode {
     if (index < 0) return H_PARAMETER;
     if (nr === HCALL.H_PUT_TCE) return tce.put(stt, index, args.hi(2), args.lo(2));
     const result = tce.get(stt, index);
-    args.set(0, tce.outHi, tce.outLo);
+    args.set(1, tce.outHi, tce.outLo);
     return result;
   }
 
@@ -157,16 +169,16 @@ export class VirtualMode {
 /**
  * Serves the hypercalls that vCPU `vcpu` posts, until `gone()` holds.
  * The vCPU writes `hcall_nr` and `hcall_args` (four arguments), stores POSTED and rings the kernel; it finds
- * `hcall_ret`, results from `hcall_args` 0 on and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
+ * the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
  */
 export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
   const { memory } = kernel;
   const run = kernel.map.vcpus[vcpu].run;
   const state = run + KVM_RUN.offset.hcall_state;
   const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
-  const retAt = (run + KVM_RUN.offset.hcall_ret) >>> 2;
   const tierAt = (run + KVM_RUN.offset.hcall_tier) >>> 2;
   const args = new HcallArguments(kernel, run);
+  const fast = virtual.compile(run);
   const doorbell = kernel.doorbell(`vcpu${vcpu}`);
   const posted = () => memory.load(state) === HCALL_STATE.POSTED;
   const wait: Wait = { what: 'hypercall', ready: () => posted() || gone(), strategy: 'kernel_hcall' };
@@ -178,12 +190,13 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
     }
     const nr = memory.i32[nrAt];
     kernel.tracer.point(EVENT.hypercall, nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
-    let result: number = H_TOO_HARD;
-    if (memory.i32[nrAt + 1] === 0 && virtual.enabled(nr))
-      result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
-    kernel.tracer.point(EVENT.hypercall_ret, nr, result, TIER_VIRTUAL);
-    memory.i32[retAt] = result;
-    memory.i32[retAt + 1] = result < 0 ? -1 : 0;
+    if (fast() === 0) {
+      let result: number = H_TOO_HARD;
+      if (memory.i32[nrAt + 1] === 0 && virtual.enabled(nr))
+        result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
+      args.set(0, result < 0 ? -1 : 0, result);
+    }
+    kernel.tracer.point(EVENT.hypercall_ret, nr, args.lo(0), TIER_VIRTUAL);
     memory.i32[tierAt] = TIER_VIRTUAL;
     memory.store(state, HCALL_STATE.DONE);
     doorbell.ring();

@@ -33,6 +33,8 @@ export interface HcallPlaces {
   readonly gprs: number;
   /** HPA of a 64-bit word that counts the calls done here. */
   readonly done: number;
+  /** The kernel's thread runs it, in virtual mode: whether the guest's MMU mode allows real mode does not matter. */
+  readonly virtual?: boolean;
 }
 
 /** Steps that stay TypeScript; they do not throw. */
@@ -94,7 +96,7 @@ class HcallEmitter {
 
   emit(): void {
     const b = this.#b;
-    this.#refuseIf(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix));
+    if (this.#places.virtual !== true) this.#refuseIf(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix));
     b.if(
       this.#isCall(HCALL.H_PUT_TCE),
       () => this.#put(),

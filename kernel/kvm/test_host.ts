@@ -211,10 +211,10 @@ export class TestHost {
     this.memory.store(run + KVM_RUN.offset.hcall_state, HCALL_STATE.POSTED);
     yield* until('hypercall', () => this.memory.load(run + KVM_RUN.offset.hcall_state) === HCALL_STATE.DONE);
     this.memory.store(run + KVM_RUN.offset.hcall_state, HCALL_STATE.IDLE);
-    return Number(BigInt.asIntN(64, page.hcall_ret));
+    return Number(this.memory.dv.getBigInt64(run + KVM_RUN.offset.hcall_args, true));
   }
   get virtualOut(): bigint {
-    return this.memory.dv.getBigUint64(this.map.vcpus[0].run + KVM_RUN.offset.hcall_args, true);
+    return this.memory.dv.getBigUint64(this.map.vcpus[0].run + KVM_RUN.offset.hcall_args + 8, true);
   }
   get realOut(): bigint {
     return (BigInt(this.realMode.outHi >>> 0) << 32n) | BigInt(this.realMode.outLo >>> 0);

@@ -85,11 +85,13 @@ export const KVM_RUN = struct(
     /** Tier that finished the last hypercall: 0 real, 1 virtual, 2 VMM. */
     hcall_tier: u32,
     hcall_nr: u64,
-    hcall_ret: u64,
-    hcall_args: bytes(72),
+    /** Arguments as in the guest's registers; when DONE the return code (signed) in the first, values in the next. */
+    hcall_args: bytes(80),
     /** Statistic of the vCPU: hypercalls that WebAssembly finished in real mode (kvm_vcpu_stat's role). */
     hcall_real: u64n,
-    reserved1: bytes(88),
+    /** The same for virtual mode. */
+    hcall_virtual: u64n,
+    reserved1: bytes(80),
     // intercepted instruction
     text: bytes(8),
     operand: u64,
@@ -115,7 +117,7 @@ export const KVM_RUN = struct(
   },
   {
     size: 472,
-    offsets: { hcall_state: 64, hcall_nr: 72, hcall_args: 88, text: 256, operand: 264, psw_mask: 320, gprs: 336 },
+    offsets: { hcall_state: 64, hcall_nr: 72, hcall_args: 80, text: 256, operand: 264, psw_mask: 320, gprs: 336 },
   },
 );
 export type KvmRun = View<typeof KVM_RUN.fields>;
