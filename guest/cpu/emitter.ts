@@ -443,4 +443,3 @@ export function relativeTarget(i: Instruction, mode: Mode): bigint {
   return (i.address + 2n * BigInt(halfwords)) & addressMask(mode.amode);
 }
 
-export { CC };
