@@ -6,7 +6,7 @@
 
 import { FunctionBuilder, type Label, type Local } from '../../kernel/lib/wasm/function_builder.ts';
 import { be, type Code, type I32, type I64, i32, i64, mem, uleb } from '../../kernel/lib/wasm/types.ts';
-import { CC, CC_KINDS, type CcOp } from './condition_code.ts';
+import { CC_KINDS, type CcOp } from './condition_code.ts';
 import { FORMATS } from './formats.ts';
 import { AMODE_31, AMODE_64, addressMask, type Mode } from './psw.ts';
 import { type Instruction, NEXT } from './row.ts';
@@ -442,4 +442,3 @@ export function relativeTarget(i: Instruction, mode: Mode): bigint {
   const halfwords = FORMATS[i.row.format].fields.some((f) => f.name === 'ri4') ? i.ri4 : i.ri2;
   return (i.address + 2n * BigInt(halfwords)) & addressMask(mode.amode);
 }
-
