@@ -109,7 +109,8 @@ class Run {
 
   *#hypercall(vcpu: VcpuHandle): Task {
     const nr = vcpu.gpr(1);
-    const args = Array.from({ length: HCALL_ARGS }, (_, i) => vcpu.gpr(2 + i));
+    const args: bigint[] = [];
+    for (let i = 0; i < HCALL_ARGS; i++) args.push(vcpu.gpr(2 + i));
     const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args);
     vcpu.setGpr(2, ret);
     out.forEach((value, i) => {

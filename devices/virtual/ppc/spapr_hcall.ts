@@ -16,6 +16,7 @@ export interface SpaprHcallOptions {
 
 /** Arguments of a hypercall at most (registers 4 to 12). */
 const ARGUMENTS = 9;
+const NO_ARGUMENTS: readonly bigint[] = new Array(ARGUMENTS).fill(0n);
 const answer = (ret: number): HcallResult => ({ ret: BigInt(ret), out: [] });
 
 type Handler = (args: readonly bigint[]) => Task<HcallResult>;
@@ -48,11 +49,11 @@ export class SpaprHypercalls {
     this.handlers = new Map(rows.map(([token, handler]) => [BigInt(token), handler]));
   }
 
-  /** One hypercall that came to the VMM; missing arguments are 0. An unknown token is H_FUNCTION. */
+  /** One hypercall that came to the VMM; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
   *hypercall(nr: bigint, args: readonly bigint[]): Task<HcallResult> {
     const handler = this.handlers.get(nr);
     if (handler === undefined) return answer(HCALL_RETURN.H_FUNCTION);
-    return yield* handler(Array.from({ length: ARGUMENTS }, (_, i) => BigInt.asUintN(64, args[i] ?? 0n)));
+    return yield* handler(args.length < ARGUMENTS ? [...args, ...NO_ARGUMENTS].slice(0, ARGUMENTS) : args);
   }
 
   /** Puts the command line's tier in force; called once KVM is set up. @throws Errno */
