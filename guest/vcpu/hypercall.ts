@@ -8,6 +8,7 @@ import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
 import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
 import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { CPUS, SpinBudget } from '../../kernel/lib/spin_budget.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
 import type { Registers } from './registers.ts';
 
@@ -29,6 +30,7 @@ export class Hypercalls {
   readonly #realMode: RealMode;
   readonly #kernel: Doorbell;
   readonly #spins: number;
+  readonly #budget = new SpinBudget();
   #posted = false;
   readonly #finished = [0, 0, 0];
 
@@ -46,7 +48,7 @@ export class Hypercalls {
     this.#registers = registers;
     this.#realMode = realMode;
     this.#kernel = kernel;
-    this.#spins = spin ? SPINS : 0;
+    this.#spins = spin && CPUS > 1 ? SPINS : 0;
   }
 
   /** Calls finished by each tier; real mode's include those that translated code had done without coming here. */
@@ -84,7 +86,13 @@ export class Hypercalls {
     if (!this.#realMode.enabled(nr)) return false;
     this.#post();
     const state = this.#run + offset.hcall_state;
-    for (let i = 0; i < this.#spins; i++) if (this.#memory.load(state) === HCALL_STATE.DONE) return this.#finish();
+    const spins = this.#budget.grant(this.#spins);
+    for (let i = 0; i < spins; i++)
+      if (this.#memory.load(state) === HCALL_STATE.DONE) {
+        this.#budget.report(true);
+        return this.#finish();
+      }
+    this.#budget.report(false);
     return false;
   }
 

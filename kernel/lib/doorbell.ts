@@ -39,11 +39,15 @@ export class Doorbell {
     return false;
   }
 
-  /** Waits until the sequence differs from `seen`: at first by {@link spin}, then asleep, at most `timeoutMs` milliseconds (Infinity: for ever). */
-  park(seen: number, spins: number, timeoutMs: number, spinWhile?: () => boolean): void {
-    if (this.spin(seen, spins, spinWhile)) return;
+  /** Sleeps until the sequence differs from `seen`, at most `timeoutMs` milliseconds (Infinity: for ever). */
+  sleep(seen: number, timeoutMs: number): void {
     Atomics.store(this.#i32, this.#sleeping, 1);
     Atomics.wait(this.#i32, this.#sequence, seen, timeoutMs);
     Atomics.store(this.#i32, this.#sleeping, 0);
+  }
+
+  /** Waits until the sequence differs from `seen`: at first by {@link spin}, then asleep. */
+  park(seen: number, spins: number, timeoutMs: number, spinWhile?: () => boolean): void {
+    if (!this.spin(seen, spins, spinWhile)) this.sleep(seen, timeoutMs);
   }
 }

@@ -2,10 +2,10 @@
  * The threaded scheduler: one actor on one thread. It runs whatever tasks are ready and parks on the actor's doorbell
  * when none is, waiting as `wait_strategy.ts` says.
  */
-import { availableParallelism } from 'node:os';
 import { hostClock } from './clock.ts';
 import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
+import { CPUS, SpinBudget } from './spin_budget.ts';
 import type { Actor, Task, Wait, WaitClass } from './task.ts';
 import { WAIT_STRATEGY } from './wait_strategy.ts';
 
@@ -39,7 +39,7 @@ export class ThreadedActor implements Actor {
   readonly #memory: HostMemory;
   readonly #doorbell: Doorbell;
   readonly #stopWord: number;
-  readonly #manyCpus = availableParallelism() >= FOUR_CPUS;
+  readonly #budget = new SpinBudget();
   readonly #tasks: Entry[] = [];
   #last: Entry | undefined;
 
@@ -101,7 +101,8 @@ export class ThreadedActor implements Actor {
   }
 
   #spins(strategy: WaitClass): number {
-    return this.#manyCpus ? WAIT_STRATEGY[strategy].spins4 : WAIT_STRATEGY[strategy].spins2;
+    if (CPUS === 1) return 0;
+    return CPUS >= FOUR_CPUS ? WAIT_STRATEGY[strategy].spins4 : WAIT_STRATEGY[strategy].spins2;
   }
 
   /** Resumes every ready task once; false when there was none. */
@@ -151,6 +152,13 @@ export class ThreadedActor implements Actor {
       }
     }
     const timeoutMs = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, (deadline - this.now()) / 1e6);
-    this.#doorbell.park(seen, mustSleep ? 0 : spins, timeoutMs, spinWhile);
+    if (mustSleep || spins === 0) {
+      this.#doorbell.sleep(seen, timeoutMs);
+      return;
+    }
+    const found = this.#doorbell.spin(seen, this.#budget.grant(spins), spinWhile);
+    // A spin that was cut short because the CPU is wanted elsewhere says nothing about its worth.
+    if (found || spinWhile === undefined || spinWhile()) this.#budget.report(found);
+    if (!found) this.#doorbell.sleep(seen, timeoutMs);
   }
 }

@@ -14,7 +14,8 @@
  *   call, when the VMM needs the CPU;
  * - hardware threads always sleep: their clients wait microseconds to milliseconds anyway.
  *
- * With four or more CPUs nobody takes a CPU from anybody, and everyone may spin for about 100 us.
+ * With four or more CPUs nobody takes a CPU from anybody, and everyone may spin for about 100 us. On a single CPU nobody
+ * spins. Where spinning turns out vain, because other programs have the CPUs, `spin_budget.ts` shortens it.
  *
  * Ordering argument (lost wake-ups are impossible). A waker first stores the news (an atomic store), then adds 1 to
  * the doorbell's sequence, then loads its `sleeping` flag, and notifies if it is set. A sleeper first reads the
