@@ -5,15 +5,17 @@ import { VcpuHandle } from '../../hypervisor/vmm/vcpu_handle.ts';
 import {
   KVM_EXIT,
   KVM_REQ,
+  KVM_RUN,
   RUN_ANSWER,
   RUN_LOCAL_INTERRUPTS,
   STATE_ATTENTION,
   SYSTEM_EVENT,
+  VCPU_MODE,
 } from '../../kernel/include/uapi/kvm_run.ts';
 import { VcpuRequests } from '../../kernel/kvm/vcpu_requests.ts';
 import { PTE } from '../../kernel/lib/address_space.ts';
 import { FloatingInterrupts } from '../../kernel/lib/floating_interrupts.ts';
-import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
+import { HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { Memslots } from '../../kernel/lib/memslots.ts';
 import { Simulation } from '../../kernel/lib/simulated.ts';
@@ -73,9 +75,26 @@ function machine({ cpus = 1, seed = 1, code = [LOOP] as readonly string[] } = {}
     const program = Buffer.from(text.replaceAll(' ', ''), 'hex');
     bytes(CODE + i * 0x100, program.length).set(program);
   });
+  const looks: number[] = [];
+  class Watched extends HostMemory {
+    override load(hpa: number): number {
+      if (hpa === mm.space.entryAddress(ram.start))
+        looks.push(this.dv.getInt32(map.vcpus[0].run + KVM_RUN.offset.mode, true));
+      return super.load(hpa);
+    }
+  }
+  const watched = new Watched(memory.memory);
   const vcpus = map.vcpus.map((_, index) => {
     const actor = simulation.actor(`vcpu${index}`);
-    const vcpu = new VcpuThread({ actor, memory, map, index, model: TOY_MODEL, todBase: 1n << 60n, log: () => {} });
+    const vcpu = new VcpuThread({
+      actor,
+      memory: watched,
+      map,
+      index,
+      model: TOY_MODEL,
+      todBase: 1n << 60n,
+      log: () => {},
+    });
     actor.spawn(`vcpu${index}`, vcpu.task());
     return vcpu;
   });
@@ -147,6 +166,7 @@ function machine({ cpus = 1, seed = 1, code = [LOOP] as readonly string[] } = {}
     start,
     give,
     performed,
+    looks,
   };
 }
 
@@ -195,8 +215,6 @@ test('a program interruption as answer goes to the lowcore’s new frame when th
     };
     m.start();
     m.runUntil(() => m.script.held);
-    // The CPU has the lowcore's translation cached, as after an access to it.
-    m.vcpus[0].cpu.storage.hostOfReal(PSW.programOld, true, 16);
     const before = m.mm.space.lookup(m.ram.start, true);
     expect(m.kernel(migratePage(m.mm, m.memory, m.ram.start))).toBe(true);
     m.memory.u8.fill(0xee, before, before + PAGE_SIZE);
@@ -206,6 +224,22 @@ test('a program interruption as answer goes to the lowcore’s new frame when th
     expect(m.exits[1].psw).toEqual(END_PSW);
     expect(m.read(PSW.programOld + 8)).toBe(BigInt(CODE + 4));
   }
+});
+
+test('wherever a vCPU looks the lowcore up to reach it, the mover of frames sees it in guest mode', () => {
+  const m = machine({ code: ['ae240001', LOOP] });
+  m.write(PSW.programNew, EA_BA, BigInt(CODE + 0x100));
+  m.write(PSW.restartNew, EA_BA, BigInt(CODE));
+  m.script.answer = (vcpu) => vcpu.answer(RUN_ANSWER.PROGRAM, 6);
+  m.kernel(m.orders.storeStatus(0, 0xe00));
+  m.performed();
+  expect(m.looks.length).toBeGreaterThan(0);
+  m.give(LOCAL.RESTART);
+  m.runUntil(() => m.exits.length === 1);
+  m.runUntil(() => m.vcpus[0].cpu.instructions > 100);
+  m.kernel(m.orders.stopAndStoreStatus(0));
+  m.performed();
+  expect(new Set(m.looks)).toEqual(new Set([VCPU_MODE.IN_GUEST_MODE]));
 });
 
 test('TSCH takes the subchannel’s interruption off the queue and hands it to the VMM', () => {

@@ -282,13 +282,11 @@ export class VcpuThread {
   }
 
   /**
-   * Reaches guest storage outside a guest run. The mover of frames must see the CPU in guest mode then: what was
-   * translated before it asked would be stale otherwise, and what is translated now might go away.
+   * Reaches guest storage outside a guest run. The mover of frames must see the CPU in guest mode until it is done:
+   * what is translated here might be taken away otherwise, between the look at the page table and the access.
    */
   #inGuestMode(action: () => void): void {
     this.#o.memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
-    // The request itself stays, and is served where requests are.
-    if (this.#requested()) this.cpu.flushTlb();
     action();
     this.#leaveGuestMode();
   }

@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stopwatch } from '../../kernel/lib/clock.ts';
-import { delay } from '../../kernel/lib/host_timer.ts';
+import { after, delay } from '../../kernel/lib/host_timer.ts';
 import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
 import { createToyVolume } from '../cli/dasd.ts';
 import { parseOptions } from '../cli/options.ts';
 import { TIER_NAMES } from '../cli/report.ts';
 import type { MarkSeries } from '../config.ts';
 import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { UserError } from '../user_error.ts';
 import { type Figure, overRounds, quantiles, slope } from './figures.ts';
 import { type FloorName, runFloor, runInPool } from './floors.ts';
 
@@ -33,7 +34,10 @@ export interface Scenario {
   run(context: BenchContext): Promise<Figure[]>;
 }
 
-/** Boots the toy guest with extra words on its command line. @throws Error when a check of the guest fails */
+/** Seconds one boot may take at most. */
+const PATIENCE = 600;
+
+/** Boots the toy guest with extra words on its command line. @throws UserError when a check of the guest fails */
 async function bootToy(
   context: BenchContext,
   words: readonly string[],
@@ -45,16 +49,19 @@ async function bootToy(
     `file=${join(context.folder, 'bench.ckd').replaceAll(',', ',,')}`,
     '--append',
     append,
-    '--timeout',
-    '600',
     ...words,
   ]);
   const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error');
   watch?.(machine);
-  const run = await machine.run();
-  if (run.result.status !== 0)
-    throw new Error(`the toy guest failed (${run.result.reason}): minivisor boot shows which check`);
-  return run;
+  const cancel = after(PATIENCE * 1000, () => machine.stop());
+  try {
+    const run = await machine.run();
+    if (run.result.status !== 0)
+      throw new UserError(`the toy guest failed (${run.result.reason}): minivisor boot shows which check`);
+    return run;
+  } finally {
+    cancel();
+  }
 }
 
 /** Times a floor; its figure has no ratio. */
@@ -165,7 +172,7 @@ async function start(context: BenchContext): Promise<Figure[]> {
       cwd: context.folder,
       encoding: 'utf8',
     });
-    if (status !== 0) throw new Error(`minivisor boot ended with status ${status}: ${stderr}`);
+    if (status !== 0) throw new UserError(`minivisor boot ended with status ${status}: ${stderr}`);
     const stats = JSON.parse(readFileSync(file, 'utf8')) as {
       firstInstructionMs: number;
       wallMs: number;
@@ -252,12 +259,22 @@ export async function runScenarios(
   progress: (what: string) => void,
 ): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'minivisor-bench-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  // A signal unwinds nothing; 130 is what a shell gives for a command that Ctrl-C ended.
+  const interrupted = () => {
+    remove();
+    process.exit(130);
+  };
+  process.on('SIGINT', interrupted);
+  process.on('SIGTERM', interrupted);
   try {
     createToyVolume(join(folder, 'bench.ckd'));
     const figures: Figure[] = [];
     for (const scenario of scenarios) figures.push(...(await scenario.run({ rounds, folder, progress })));
     return figures;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
+    remove();
   }
 }

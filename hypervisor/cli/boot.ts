@@ -111,6 +111,7 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
   try {
     const run = await machine.run();
+    if (values.trace !== undefined) process.stderr.write(traceText(run.trace));
     if (values.stats !== undefined) writeStats(values.stats as string, run);
     process.stdout.write(bootReport(run.result, run.trace, hypercallsByTier(run)));
     return ended(run.result, run.actors, interruption.why);

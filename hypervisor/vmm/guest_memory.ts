@@ -23,19 +23,20 @@ export class GuestRam implements GuestMemory {
     return gpa >= 0 && gpa < this.size ? this.#start + gpa : -1;
   }
   *read(gpa: number, length: number): Task<Uint8Array> {
-    this.#check(gpa, length);
-    return yield* this.space.copyIn(this.#start + gpa, length);
+    const bytes = new Uint8Array(length);
+    yield* this.#copy(gpa, bytes, false);
+    return bytes;
   }
   *write(gpa: number, bytes: Uint8Array): Task {
-    this.#check(gpa, bytes.length);
+    yield* this.#copy(gpa, bytes, true);
+  }
+  *#copy(gpa: number, bytes: Uint8Array, write: boolean): Task {
+    if (!(gpa >= 0 && gpa + bytes.length <= this.size)) throw new ProgramInterruption(PGM.ADDRESSING);
     try {
-      yield* this.space.copy(this.#start + gpa, bytes, true);
+      yield* this.space.copy(this.#start + gpa, bytes, write);
     } catch (error) {
       if (error instanceof Errno) throw new ProgramInterruption(PGM.ADDRESSING);
       throw error;
     }
-  }
-  #check(gpa: number, length: number): void {
-    if (!(gpa >= 0 && gpa + length <= this.size)) throw new ProgramInterruption(PGM.ADDRESSING);
   }
 }

@@ -3,7 +3,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { KVM_S390 } from '../include/uapi/kvm.ts';
 import { CPU_STATE, KVM_REQ } from '../include/uapi/kvm_run.ts';
 import type { FloatingInterrupts } from '../lib/floating_interrupts.ts';
-import { LOCAL, type LocalInterrupts } from '../lib/local_interrupts.ts';
+import { LOCAL, type LocalInterrupts, OWN_LOWCORE } from '../lib/local_interrupts.ts';
 
 /** struct kvm_s390_interrupt. */
 export interface S390Interrupt {
@@ -39,8 +39,6 @@ export function injectFloating(floating: FloatingInterrupts, interrupt: S390Inte
 
 /** Bits of `parm` with SIGP_STOP (KVM_S390_STOP_SUPP_FLAGS): store status once stopped. */
 const STOP_FLAG_STORE_STATUS = 1;
-/** Where status is stored without an address of its own (SA22-7832 chapter 3, assigned storage 4608). */
-const STATUS_AREA = 0x1200;
 /** Bits a prefix can have: 8 KiB steps below 2 GiB. */
 const PREFIX_MASK = 0x7fff_e000;
 
@@ -69,8 +67,8 @@ const LOCAL_TYPES: Readonly<
     requests: KVM_REQ.SIGP | KVM_REQ.INTERRUPT,
     add: ({ local }, parm) => {
       if ((parm & ~STOP_FLAG_STORE_STATUS) !== 0) throw new Errno('EINVAL', `SIGP stop flags 0x${parm.toString(16)}`);
-      if ((parm & STOP_FLAG_STORE_STATUS) !== 0) local.addStoreStatus(STATUS_AREA);
-      local.add(LOCAL.STOP);
+      if ((parm & STOP_FLAG_STORE_STATUS) !== 0) local.addStoreStatus(OWN_LOWCORE, LOCAL.STOP);
+      else local.add(LOCAL.STOP);
     },
   },
   [KVM_S390.SIGP_SET_PREFIX]: {
