@@ -26,8 +26,8 @@ export function* syscallEntry(kernel: Kernel): Task {
 function* serve(kernel: Kernel, slot: number): Task {
   const { memory } = kernel;
   const nr = memory.dv.getUint32(slot + offset.nr, true);
-  const args = new Float64Array(ARGS);
-  for (let i = 0; i < ARGS; i++) args[i] = memory.dv.getFloat64(slot + offset.args + 8 * i, true);
+  const args: number[] = [];
+  for (let i = 0; i < ARGS; i++) args.push(memory.dv.getFloat64(slot + offset.args + 8 * i, true));
   kernel.tracer.point(EVENT.syscall, nr, args[0], args[1], args[2]);
   const result = yield* call(kernel, nr, args);
   kernel.tracer.point(EVENT.syscall_ret, nr, result);
@@ -36,7 +36,7 @@ function* serve(kernel: Kernel, slot: number): Task {
   kernel.vmmDoorbell.ring();
 }
 
-function* call(kernel: Kernel, nr: number, args: Float64Array): Task<number> {
+function* call(kernel: Kernel, nr: number, args: readonly number[]): Task<number> {
   try {
     const row = SYSCALLS[nr];
     if (row === undefined) throw new Errno('ENOSYS', `system call ${nr}`);

@@ -17,6 +17,8 @@ export type IoctlHandler = (arg: number, view: any) => Task<number>;
 export interface IoctlRow {
   readonly ioctl: Ioctl;
   readonly handler: IoctlHandler;
+  /** Copies of the argument structure that no call uses now. */
+  readonly copies: ArgumentCopy[];
 }
 
 /** Builds a row; the handler's second parameter is typed by the command's structure. */
@@ -24,7 +26,7 @@ export function row<F extends Fields>(
   ioctl: Ioctl<F>,
   handler: (arg: number, view: View<F>) => Task<number>,
 ): IoctlRow {
-  return { ioctl: ioctl as unknown as Ioctl, handler };
+  return { ioctl: ioctl as unknown as Ioctl, handler, copies: [] };
 }
 
 /** What dispatch needs of the kernel (`Kernel` has it): the caller's memory, and where bugs are told. */
@@ -54,16 +56,47 @@ export function ioctlOperation(
 }
 
 function* invoke(host: IoctlHost, row: IoctlRow, arg: number): Task<number> {
+  if (row.ioctl.struct === undefined) return yield* handle(host, row, arg, undefined);
+  // A call that is over gives its copy to the next one of the same row; calls that overlap have copies of their own.
+  const copy = row.copies.pop() ?? new ArgumentCopy(row.ioctl);
+  try {
+    return yield* invokeWith(host, row, arg, copy);
+  } finally {
+    row.copies.push(copy);
+  }
+}
+
+/** The kernel's private copy of an argument structure. */
+class ArgumentCopy {
+  // biome-ignore lint/suspicious/noExplicitAny: fields of any structure
+  readonly view: View<any>;
+  readonly all: Uint8Array;
+  /** Up to the end of the last mandatory field: what is copied in and out. */
+  readonly mandatory: Uint8Array;
+  constructor({ struct, minsz }: Ioctl) {
+    this.view = (struct as Struct<Fields>).make();
+    this.all = (struct as Struct<Fields>).bytes(this.view);
+    this.mandatory = this.all.subarray(0, minsz);
+  }
+}
+
+function* invokeWith(
+  host: IoctlHost,
+  row: IoctlRow,
+  arg: number,
+  { view, all, mandatory }: ArgumentCopy,
+): Task<number> {
   const { ioctl } = row;
   const { space } = host.mm;
-  if (ioctl.struct === undefined) return yield* handle(host, row, arg, undefined);
-  const view = yield* copyStruct(space, ioctl.struct, arg, ioctl.minsz);
+  all.fill(0);
+  // Read once: a caller that changes its memory meanwhile gains nothing.
+  yield* space.copy(arg, mandatory, false);
   if (ioctl.argsz && (view.argsz as number) < ioctl.minsz)
     throw new Errno('EINVAL', `${ioctl.name}: argsz ${view.argsz}`);
   if (ioctl.flags !== undefined && ((view.flags as number) & ~ioctl.flags) !== 0)
     throw new Errno('EINVAL', `${ioctl.name}: flags 0x${(view.flags as number).toString(16)}`);
   const result = yield* handle(host, row, arg, view);
-  if (ioctl.out) yield* space.copy(arg, ioctl.struct.bytes(view).subarray(0, ioctl.minsz), true);
+  if (ioctl.out) yield* space.copy(arg, mandatory, true);
   return result;
 }
 
@@ -76,12 +109,4 @@ function* handle(host: IoctlHost, { ioctl, handler }: IoctlRow, arg: number, vie
       host.log(`${BUG}ioctl ${ioctl.name} gave ${error.code}, which its row does not list (${error.message})`);
     throw error;
   }
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: fields of any structure
-function* copyStruct(space: AddressSpace, type: Struct<any>, address: number, minsz: number): Task<View<any>> {
-  const view = type.make();
-  // Read once: a caller that changes its memory meanwhile gains nothing.
-  yield* space.copy(address, type.bytes(view).subarray(0, minsz), false);
-  return view;
 }

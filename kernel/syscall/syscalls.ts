@@ -11,7 +11,7 @@ import type { File } from './file.ts';
 /** Largest single read or write: what fits one copy without starving others. */
 const MAX_RW = 1 << 20;
 
-type Handler = (kernel: Kernel, args: Float64Array) => Task<number>;
+type Handler = (kernel: Kernel, args: readonly number[]) => Task<number>;
 
 /** The table. Arguments are in Linux's order; a path is a user address and ends with NUL. */
 export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly handler: Handler }>> = {

@@ -162,7 +162,7 @@ export class User {
     return this.kernel.memory.bytes(page + (va % PAGE_SIZE), length);
   }
   *call(nr: number, ...args: number[]): Task<number> {
-    return yield* SYSCALLS[nr].handler(this.kernel, Float64Array.from([...args, 0, 0, 0, 0, 0, 0].slice(0, 6)));
+    return yield* SYSCALLS[nr].handler(this.kernel, [...args, 0, 0, 0, 0, 0, 0].slice(0, 6));
   }
   *open(path: string, flags = 2): Task<number> {
     return yield* this.call(NR.open, this.#text(path), flags);
