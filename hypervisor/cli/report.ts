@@ -32,7 +32,7 @@ export function bootReport(
   trace: readonly TraceRecord[],
   hypercalls: readonly number[],
 ): string {
-  return [stepsReport(trace), tceReport(result, hypercalls)].filter((part) => part !== '').join('\n');
+  return [stepsReport(trace), tceReport(result, hypercalls)].filter((part) => part !== '').join('');
 }
 
 /** The complete I/O of median duration, step by step: the first ones also pay for code that is new. */
