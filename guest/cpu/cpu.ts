@@ -19,6 +19,7 @@ import {
   ProgramInterruption,
   Retry,
 } from './interruption.ts';
+import { ProgramLoop } from './program_loop.ts';
 import { addressMask, PSW } from './psw.ts';
 import type { Translation } from './region.ts';
 import { INVALID_MODE, Registers } from './registers.ts';
@@ -29,9 +30,6 @@ import { LOWCORE_STATUS, STATUS_AREA, storedStatus } from './store_status.ts';
 import { decode, hasLengthByte, mnemonicOf } from './table.ts';
 
 export type { CpuBus, CpuConfig, CpuModel } from './config.ts';
-
-/** Program interruptions in a row that count as a loop nothing leads out of. */
-const PROGRAM_LOOP = 64;
 
 /** Why `run` returned; the index is stored in the state block. */
 export const EXIT_REASONS = [
@@ -71,9 +69,7 @@ export class Cpu extends Registers {
   /** An interruption whose lowcore could not be reached yet. */
   #pending: (() => void) | undefined;
   #granted = 0;
-  /** Program interruptions in a row with nothing executed between, and the count of instructions at the last. */
-  #programLoop = 0;
-  #lastProgram = -2;
+  readonly #programLoop = new ProgramLoop();
   #ring: { address: bigint; text: Uint8Array }[] = [];
 
   constructor(memory: HostMemory, config: CpuConfig, bus: CpuBus) {
@@ -183,7 +179,7 @@ export class Cpu extends Registers {
       }
       if (next === NEXT.FAULT) {
         if (!this.#takeFault()) return 'retry';
-        if (this.#programLoop >= PROGRAM_LOOP) return 'program_loop';
+        if (this.#programLoop.endless) return 'program_loop';
       } else if (next === NEXT.STOP) return this.#exit;
       else if (next === NEXT.POLL) {
         const seen = this.memory.exchange(this.base + OFF.attention, 0);
@@ -413,10 +409,7 @@ export class Cpu extends Registers {
     this.loadPsw(lowcore.getBigUint64(LOWCORE_PSW[kind].new), lowcore.getBigUint64(LOWCORE_PSW[kind].new + 8));
   }
   #program({ code, teid, dataCode }: ProgramInterruption, ilc: number): boolean {
-    // Straight from one program interruption into the next, without an instruction in between.
-    const executed = this.instructions + this.#spent();
-    this.#programLoop = executed - this.#lastProgram <= 1 ? this.#programLoop + 1 : 0;
-    this.#lastProgram = executed;
+    this.#programLoop.interruption(this.instructions + this.#spent());
     this.state.programCode = code;
     if (code === PGM.DATA && this.cr(0) & CR0_AFP)
       this.state.fpc = ((this.state.fpc & 0xffff_00ff) | (dataCode << 8)) >>> 0;
