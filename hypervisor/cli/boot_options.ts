@@ -138,7 +138,7 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   const drives = readDrives(values.drive as Record<string, string>[] | undefined);
   const simulated = values.sim === true;
   const words = values.append as string;
-  const append = toy ? withDefaults(words, toyCommandLine(drives)) : words;
+  const append = toy ? withDefaults(words, toyCommandLine(drives, values['memory-pressure'] !== true)) : words;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
   return {
     machine: 'toy',
@@ -169,10 +169,10 @@ function withDefaults(words: string, defaults: string): string {
   return [...defaults.split(' ').filter((word) => !given.has(word.split('=')[0])), words].join(' ').trim();
 }
 
-/** What the toy guest learns from its command line. */
-function toyCommandLine(drives: readonly DriveConfig[]): string {
+/** What the toy guest learns from its command line. Under memory pressure all tiers are one: nothing is compared. */
+function toyCommandLine(drives: readonly DriveConfig[], bench: boolean): string {
   const slow = drives[0]?.slow === undefined ? '' : ` slow=${drives[0].slow.cylinder}`;
-  return `liobn=0x${LIOBN.toString(16)} window=0x${WINDOW_SIZE.toString(16)} dmaport=0x${BAR_ADDRESS.toString(16)}${slow} bench=1`;
+  return `liobn=0x${LIOBN.toString(16)} window=0x${WINDOW_SIZE.toString(16)} dmaport=0x${BAR_ADDRESS.toString(16)}${slow} bench=${bench ? 1 : 0}`;
 }
 
 function readKernel(file: string, memory: number) {
