@@ -46,9 +46,9 @@ export function* ioNotifier(device: ResultSource): Task {
     // Unplugged while this task waited.
     if (device.fd < 0) return;
     const irb = yield* readIrb(device);
-    machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     if ('scsw' in irb) takeIrb(sch, irb);
     else synthesize(sch, irb);
+    machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     const { intparm } = sch.schib.pmcw;
     machine.tracer.point(EVENT.vfio_ccw_Q7, sch.traceId, intparm, sch.isc);
     yield* css.injectIoInterrupt(sch);
