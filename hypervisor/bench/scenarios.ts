@@ -65,7 +65,7 @@ async function bootToy(
 }
 
 /** Times a floor; its figure has no ratio. */
-async function floorFigure(scenario: string, name: FloorName, rounds: readonly Float64Array[]): Promise<Figure> {
+function floorFigure(scenario: string, name: FloorName, rounds: readonly Float64Array[]): Figure {
   const samples = rounds.reduce((sum, r) => sum + r.length, 0);
   return { scenario, name: `floor: ${name}`, unit: 'ns', ...overRounds(rounds), samples, operations: samples };
 }
@@ -112,8 +112,8 @@ async function tce(context: BenchContext): Promise<Figure[]> {
     const { result } = await bootToy(context, [], 'bench=40');
     for (const tier of [0, 1, 2]) tiers[tier].push(result.marks[tier]);
   }
-  const floor2 = await floorFigure('tce', 'two parties', two);
-  const floor3 = await floorFigure('tce', 'three parties', three);
+  const floor2 = floorFigure('tce', 'two parties', two);
+  const floor3 = floorFigure('tce', 'three parties', three);
   const real = subject('tce', `H_PUT_TCE, ${TIER_NAMES[0]}`, tiers[0]);
   return [
     floor3,
@@ -135,7 +135,7 @@ async function ssch(context: BenchContext): Promise<Figure[]> {
     noop.push(result.marks[3]);
     read.push(result.marks[4]);
   }
-  const floor = await floorFigure('ssch', 'SSCH chain', floors);
+  const floor = floorFigure('ssch', 'SSCH chain', floors);
   return [
     floor,
     subject('ssch', 'NOP: SSCH, interruption, TSCH', noop, floor),

@@ -6,6 +6,7 @@ import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import { wallClockMicroseconds } from '../../kernel/lib/host_timer.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
 import type { DriveConfig, MachineConfig, TceTier } from '../config.ts';
+import { DMA_PORT } from '../dma_port.ts';
 import { readElf } from '../elf.ts';
 import { UserError } from '../user_error.ts';
 import { HelpRequested, type OptionRow, type Values } from './options.ts';
@@ -17,10 +18,6 @@ export const DEFAULT_DRIVE = resolve('toy-3390.ckd');
 /** Cylinder of the default drive that answers slowly, so that there is something to halt and to clear. */
 const SLOW_CYLINDER = 9;
 const SLOW_MS = 200;
-/** LIOBN of the DMA port's window (vfio-tce facts 3.3: PCI, first host bridge, window 0), its size, and where its BAR lies. */
-const LIOBN = 0x80000000;
-export const WINDOW_SIZE = 0x40000000;
-export const BAR_ADDRESS = 0x100_8000_0000;
 
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
@@ -160,7 +157,7 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
 
 /** Enough for RAM and tables; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
 function defaultMemlock(memory: number, pageByPage: boolean): number {
-  return memory + MEMLOCK_TABLES + (pageByPage ? WINDOW_SIZE : 0);
+  return memory + MEMLOCK_TABLES + (pageByPage ? DMA_PORT.window : 0);
 }
 
 /** Adds the words of `defaults` whose keys are not given already. */
@@ -172,7 +169,7 @@ function withDefaults(words: string, defaults: string): string {
 /** What the toy guest learns from its command line. Under memory pressure all tiers are one: nothing is compared. */
 function toyCommandLine(drives: readonly DriveConfig[], bench: boolean): string {
   const slow = drives[0]?.slow === undefined ? '' : ` slow=${drives[0].slow.cylinder}`;
-  return `liobn=0x${LIOBN.toString(16)} window=0x${WINDOW_SIZE.toString(16)} dmaport=0x${BAR_ADDRESS.toString(16)}${slow} bench=${bench ? 1 : 0}`;
+  return `liobn=0x${DMA_PORT.liobn.toString(16)} window=0x${DMA_PORT.window.toString(16)} dmaport=0x${DMA_PORT.bar.toString(16)}${slow} bench=${bench ? 1 : 0}`;
 }
 
 function readKernel(file: string, memory: number) {

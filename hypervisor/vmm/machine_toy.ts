@@ -6,23 +6,11 @@ import { SpaprTceTable } from '../../devices/virtual/ppc/spapr_iommu.ts';
 import { VFIOCCWDevice } from '../../devices/virtual/vfio/ccw.ts';
 import { VFIOPCIDevice } from '../../devices/virtual/vfio/pci.ts';
 import { attachTable, openSpaprContainer } from '../../devices/virtual/vfio/spapr.ts';
-import { pciLiobn } from '../../kernel/include/arch/ppc/tce.ts';
 import { PAGE_SHIFT } from '../../kernel/lib/host_memory.ts';
 import type { Task } from '../../kernel/lib/task.ts';
+import { DMA_PORT } from '../dma_port.ts';
 import { passThrough } from './host_setup.ts';
 import type { Vmm } from './vmm.ts';
-
-/** The DMA port on the host, and where the guest finds it. */
-export const DMA_PORT = {
-  host: '0000:01:00.0',
-  /** Guest-physical address of BAR 0. */
-  bar: 0x100_8000_0000,
-  /** Bytes of its 32-bit DMA window (QEMU's default for a sPAPR host bridge: 1 GiB at bus address 0). */
-  window: 0x4000_0000,
-} as const;
-
-/** LIOBN of window 0 of host bridge 0. */
-export const DMA_LIOBN = pciLiobn(0, 0);
 
 /** Brings the machine up; afterwards only the program is missing. @throws Errno; Error, one sentence */
 export function* realizeMachine(vmm: Vmm): Task {
@@ -48,7 +36,7 @@ function* realizeDmaPort(vmm: Vmm): Task {
   const container = yield* openSpaprContainer(vmm, preregister);
   const device = yield* VFIOPCIDevice.realize(vmm, { host: DMA_PORT.host, container });
   const table = yield* SpaprTceTable.create(vmm, {
-    liobn: DMA_LIOBN,
+    liobn: DMA_PORT.liobn,
     busOffset: 0,
     pageShift: PAGE_SHIFT,
     nbTable: DMA_PORT.window / 2 ** PAGE_SHIFT,
