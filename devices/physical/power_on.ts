@@ -9,12 +9,14 @@ import { installHostBridge } from './phb/host_bridge.ts';
 /** What is plugged in. */
 export interface PhysicalMachine {
   readonly drives: readonly SubchannelConfig[];
-  /** A PCI host bridge with the DMA port in its first partitionable endpoint. */
+  /** The DMA port is in the first partitionable endpoint of the PCI host bridge. */
   readonly dmaPort: boolean;
 }
 
 export function powerOn(memory: HostMemory, map: SharedMap, machine: PhysicalMachine): void {
   installDevices(memory, map.css, machine.drives);
-  if (machine.dmaPort)
-    installHostBridge(memory, map.phb, { firstFrame: map.firstFrame, pes: [{ device: 'dma_port' }] });
+  installHostBridge(memory, map.phb, {
+    firstFrame: map.firstFrame,
+    pes: machine.dmaPort ? [{ device: 'dma_port' }] : [],
+  });
 }
