@@ -11,6 +11,7 @@ import { CCW1 } from '../../kernel/include/arch/s390/ccw.ts';
 import { IRB, type Irb } from '../../kernel/include/arch/s390/irb.ts';
 import { ORB, ORB_CTRL0 } from '../../kernel/include/arch/s390/orb.ts';
 import { SCHIB, type Schib } from '../../kernel/include/arch/s390/schib.ts';
+import type { TraceEvent } from '../../kernel/include/trace_events.ts';
 import { AddressSpace } from '../../kernel/lib/address_space.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { Memslots } from '../../kernel/lib/memslots.ts';
@@ -190,8 +191,14 @@ export class IoScript extends Operations {
     return address;
   }
   /** A channel program. */
-  program(...ccws: Ccw[]): number {
+  program(...ccws: readonly Ccw[]): number {
     return this.data(ccwBytes(ccws));
+  }
+  /** A channel program that refers to itself. @param length CCWs */
+  programAt(length: number, make: (at: number) => readonly Ccw[]): number {
+    const at = this.alloc(length * CCW1.size);
+    this.put(at, ccwBytes(make(at)));
+    return at;
   }
   orb(fields: OrbFields): number {
     const { F, P } = ORB_CTRL0.mask;
@@ -235,6 +242,18 @@ export class IoScript extends Operations {
   }
 }
 
+/** Part of an SCSW. */
+export interface Status {
+  readonly stctl: number;
+  readonly dstat: number;
+  readonly cstat: number;
+  readonly count: number;
+}
+/** A program that ended as it should. */
+export const ENDED: Status = { stctl: 0x07, dstat: 0x0c, cstat: 0, count: 0 };
+/** What the VMM makes of a program that the kernel refused (vfio-ccw facts 2.3). */
+export const UNIT_EXCEPTION: Status = { stctl: 0x17, dstat: 0x01, cstat: 0, count: 0 };
+
 /** What a script left. */
 export class ScriptRun {
   readonly machine: SimulatedRun;
@@ -271,6 +290,27 @@ export class ScriptRun {
   }
   schib(gpa: number): Schib {
     return SCHIB.at(this.view(gpa, SCHIB.size));
+  }
+  /** Status as a tuple to compare: status control, device status, subchannel status, residual count. */
+  status(irb: number): Status {
+    const { scsw } = this.irb(irb);
+    return { stctl: scsw.ctrl & 0x1f, dstat: scsw.dstat, cstat: scsw.cstat, count: scsw.count };
+  }
+  /** Arguments of every record of a trace event, oldest first. */
+  traced(event: TraceEvent, schid = 0): readonly (readonly number[])[] {
+    return this.machine.trace.filter((r) => r.event === event && (r.args[0] & 0xffff) === schid).map((r) => r.args);
+  }
+  /** The way of vfio-ccw's state machine, two digits a transition: 1 standby, 2 idle, 3 processing, 4 pending. */
+  fsm(schid = 0): string {
+    return this.traced('vfio_ccw_fsm', schid)
+      .map(([, state, , next]) => `${state}${next}`)
+      .join(' ');
+  }
+  /** Commands that the device executed, in hexadecimal. */
+  executed(schid = 0): string {
+    return this.traced('ccw_execute', schid)
+      .map(([, command]) => command.toString(16).padStart(2, '0'))
+      .join(' ');
   }
   /** Result of an operation. @param cpu 1 for the second CPU's */
   result(operation: number, cpu = 0) {
