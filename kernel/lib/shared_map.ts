@@ -13,11 +13,14 @@
  * | vCPU mode, requests | mode: the vCPU; requests: kernel and VMM (atomic or) | the vCPU tests requests after it set mode, the kernel tests mode after it set requests: one of the two sees the other (as in KVM's vcpu->mode protocol) |
  * | floating interrupts | kernel adds, vCPU takes; under the area's lock | vCPU, woken by its doorbell |
  * | frames, page table | kernel; transient references by anyone (atomic add, then test of the entry) | everyone: see `kernel/mm` |
+ * | storage keys | the vCPU and the kernel for the guest, channels their reference and change bits; every access atomic | whoever checks key-controlled protection |
  * | css, phb | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | |
+ * | monitor | main: a line, then POSTED; VMM: the answer, then ANSWERED | VMM, woken by its doorbell; main looks now and then: `monitor_mailbox.ts` |
  * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
  */
 import { DOORBELL_SIZE } from './doorbell.ts';
 import { PAGE_SIZE } from './host_memory.ts';
+import { MAILBOX_SIZE } from './monitor_mailbox.ts';
 import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
 
 /** What the map depends on. */
@@ -49,6 +52,8 @@ export interface SharedMap {
   /** Floating interrupts of the virtual machine. */
   readonly floating: number;
   readonly memslots: number;
+  /** The monitor's mailbox: see `monitor_mailbox.ts`. */
+  readonly monitor: number;
   /** The channel subsystem's state and queues, laid out by `devices/physical/css`. */
   readonly css: number;
   /** The PCI host bridge's state, laid out by `devices/physical/phb`. */
@@ -57,6 +62,8 @@ export interface SharedMap {
   readonly kvm: number;
   /** One descriptor per page frame of the memory: see `kernel/mm/page.ts`. */
   readonly frames: number;
+  /** One storage key per page frame of the memory: see `storage_keys.ts`. */
+  readonly storageKeys: number;
   /** The VMM process's page table: see `kernel/mm/address_space.ts`. */
   readonly pageTable: number;
   /** Virtual pages the page table covers. */
@@ -111,6 +118,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   }));
   const floating = take(AREA.floating, PAGE_SIZE);
   const memslots = take(AREA.memslots, PAGE_SIZE);
+  const monitor = take(MAILBOX_SIZE, PAGE_SIZE);
   const css = take(AREA.css, PAGE_SIZE);
   const phb = take(AREA.phb, PAGE_SIZE);
   const kvm = take(AREA.kvm, PAGE_SIZE);
@@ -118,7 +126,9 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const pageTable = take(pageTableEntries * 4, PAGE_SIZE);
   const framesWanted = (config.guestMemory + HOST_RESERVE) / PAGE_SIZE;
   // Descriptors are indexed by frame number, so those of the areas above are counted too.
-  const frames = take((framesWanted + Math.ceil(next / PAGE_SIZE) + 4096) * AREA.frame, PAGE_SIZE);
+  const descriptors = framesWanted + Math.ceil(next / PAGE_SIZE) + 4096;
+  const frames = take(descriptors * AREA.frame, PAGE_SIZE);
+  const storageKeys = take(descriptors, PAGE_SIZE);
   const firstFrame = take(0, 0x10000);
   const size = firstFrame + framesWanted * PAGE_SIZE;
   if (size > 0xffff_0000)
@@ -132,10 +142,12 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
     vcpus,
     floating,
     memslots,
+    monitor,
     css,
     phb,
     kvm,
     frames,
+    storageKeys,
     pageTable,
     pageTableEntries,
     firstFrame,

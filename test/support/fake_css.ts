@@ -136,8 +136,8 @@ export class FakeCss implements CioBus {
     if (subchannel === undefined) return this.#done('xsch', schid, 3);
     const word = subchannel.scsw;
     if ((word.ctrl & scsw.SCSW_STCTL_STATUS_PEND) !== 0) return this.#done('xsch', schid, 1);
-    const startPending = scsw.SCSW_FCTL_START_FUNC | scsw.SCSW_ACTL_START_PEND;
-    if (word.ctrl !== startPending) return this.#done('xsch', schid, 2);
+    const startOnly = (word.ctrl & scsw.SCSW_CTRL_MASK_FCTL) === scsw.SCSW_FCTL_START_FUNC;
+    if (!startOnly || (word.ctrl & ACTIVE) !== 0) return this.#done('xsch', schid, 2);
     word.ctrl = 0;
     return this.#done('xsch', schid, 0);
   }
@@ -163,6 +163,13 @@ export class FakeCss implements CioBus {
     const { pmcw } = this.subchannels[schid].schib;
     this.subchannels[schid].interruption = false;
     return { schid, intparm: pmcw.intparm, isc: PMCW_FLAGS.get(pmcw.flags, 'ISC') };
+  }
+  sal(limit: number): void {
+    this.executed.push(`sal ${limit.toString(16)}`);
+  }
+  rchp(chpid: number): number {
+    const known = this.subchannels.some(({ schib }) => schib.pmcw.chpid[0] === chpid);
+    return this.#done('rchp', chpid, known ? 0 : 3);
   }
   crwPending(): boolean {
     return this.crws.length > 0;

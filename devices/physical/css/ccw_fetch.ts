@@ -1,29 +1,13 @@
 /**
  * Fetching channel-command words and the checks a CCW must pass before it is executed, as a table (SA22-7832 chapter
- * 15, "Channel-Command Word", and chapter 16, "Program Check"). Storage keys are not modelled: no protection check.
+ * 15, "Channel-Command Word", and chapter 16, "Program Check", "Protection Check").
  */
 
 import { CCW_CMD, CCW_FLAG, CCW0, CCW1 } from '../../../kernel/include/arch/s390/ccw.ts';
-import { CSTAT } from '../../../kernel/include/arch/s390/scsw.ts';
-import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
+import { ChannelCheck, type ChannelStorage, LIMIT_24, LIMIT_31 } from './channel_storage.ts';
 
 /** Bytes of a CCW of either format; CCWs are aligned so. */
 export const CCW_SIZE = 8;
-/** First address that a format-0 CCW, 24 bits, cannot name. */
-const LIMIT_24 = 0x1000000;
-/** First address that a format-1 CCW or IDAW, 31 bits, cannot name. */
-export const LIMIT_31 = 0x80000000;
-
-/** The channel found something wrong with the program: ends it, with a subchannel-status bit. */
-export class ChannelCheck extends Error {
-  /** Subchannel status. */
-  readonly cstat: number;
-  constructor(reason: string, cstat: number = CSTAT.PROG_CHECK) {
-    super(reason);
-    this.name = 'ChannelCheck';
-    this.cstat = cstat;
-  }
-}
 
 /** A CCW, whatever its format in storage. */
 export interface Ccw {
@@ -41,6 +25,8 @@ interface FetchContext {
   readonly format1: boolean;
   /** ORB.S: the program may suspend itself. */
   readonly suspendControl: boolean;
+  /** ORB.D: modified indirect addressing. */
+  readonly midawControl: boolean;
 }
 
 /** One row: why a CCW is refused, and the test. */
@@ -67,7 +53,14 @@ const CCW_CHECKS: readonly CcwCheck[] = [
     reason: 'suspend flag during data chaining',
     bad: (ccw, _, chained) => chained && (ccw.flags & CCW_FLAG.SUSPEND) !== 0,
   },
-  { reason: 'MIDAW flag without MIDAW control', bad: (ccw) => (ccw.flags & CCW_FLAG.MIDA) !== 0 },
+  {
+    reason: 'MIDAW flag without MIDAW control',
+    bad: (ccw, { midawControl }) => (ccw.flags & CCW_FLAG.MIDA) !== 0 && !midawControl,
+  },
+  {
+    reason: 'MIDAW flag beside the skip or the IDA flag',
+    bad: (ccw) => (ccw.flags & CCW_FLAG.MIDA) !== 0 && (ccw.flags & (CCW_FLAG.SKIP | CCW_FLAG.IDA)) !== 0,
+  },
 ];
 
 /** Checks of a TIC besides its place in the chain. */
@@ -81,33 +74,41 @@ const TIC_CHECKS: readonly CcwCheck[] = [
 
 const isTicLike = (ccw: Ccw) => (ccw.command & 0x0f) === CCW_CMD.TIC && ccw.command !== CCW_CMD.TIC;
 
+const EMPTY = new DataView(new ArrayBuffer(0));
+
+/** How a CCW is reached: `first` of the program, by `command` chaining (also after a suspension), by `data` chaining. */
+export type Reached = 'first' | 'command' | 'data';
+
 /** Fetches the CCWs of one channel program. */
 export class CcwFetcher {
-  readonly #memory: HostMemory;
-  readonly #firstFrame: number;
+  readonly #storage: ChannelStorage;
   readonly #context: FetchContext;
+  readonly #limit: number;
+  /** Moved from word to word: one view a program, not one a CCW. */
+  readonly #ccw0 = CCW0.at(EMPTY);
+  readonly #ccw1 = CCW1.at(EMPTY);
   /** 8 past the last CCW that was looked at: what the SCSW's CCW address shows. */
   cpa = 0;
 
-  /** @param firstFrame lowest storage address a channel may use. */
-  constructor(memory: HostMemory, firstFrame: number, context: FetchContext) {
-    this.#memory = memory;
-    this.#firstFrame = firstFrame;
+  constructor(storage: ChannelStorage, context: FetchContext) {
+    this.#storage = storage;
     this.#context = context;
+    this.#limit = context.format1 ? LIMIT_31 : LIMIT_24;
+    this.#ccw0.dv = storage.memory.dv;
+    this.#ccw1.dv = storage.memory.dv;
   }
 
   /**
    * The CCW at `address`, following at most one TIC, checked.
-   * @param how `first` of the program, reached by `command` chaining, or by `data` chaining.
-   * @throws ChannelCheck (program check)
+   * @throws ChannelCheck (program check, protection check)
    */
-  fetch(address: number, how: 'first' | 'command' | 'data'): Ccw {
+  fetch(address: number, how: Reached): Ccw {
     let ccw = this.#read(address);
     if (this.#isTic(ccw)) {
       this.#check(TIC_CHECKS, ccw, how === 'data');
       if (how === 'first') throw new ChannelCheck('TIC as the first CCW');
       // An address that cannot be read is reported with the TIC, not with what it points at.
-      if (!this.#readable(ccw.cda)) throw new ChannelCheck('TIC to an invalid address');
+      if (!this.#storage.contains(ccw.cda, CCW_SIZE, this.#limit)) throw new ChannelCheck('TIC to an invalid address');
       ccw = this.#read(ccw.cda);
       if (this.#isTic(ccw)) throw new ChannelCheck('TIC to a TIC');
     }
@@ -121,24 +122,21 @@ export class CcwFetcher {
   }
 
   #check(rows: readonly CcwCheck[], ccw: Ccw, dataChained: boolean): void {
-    for (const { reason, bad } of rows) if (bad(ccw, this.#context, dataChained)) throw new ChannelCheck(reason);
-  }
-
-  #readable(address: number): boolean {
-    const limit = Math.min(this.#context.format1 ? LIMIT_31 : LIMIT_24, this.#memory.size);
-    return address >= this.#firstFrame && address + CCW_SIZE <= limit;
+    for (let i = 0; i < rows.length; i++)
+      if (rows[i].bad(ccw, this.#context, dataChained)) throw new ChannelCheck(rows[i].reason);
   }
 
   #read(address: number): Ccw {
     this.cpa = address + CCW_SIZE;
     if (address % CCW_SIZE !== 0) throw new ChannelCheck('CCW off a doubleword');
-    if (!this.#readable(address)) throw new ChannelCheck('invalid CCW address');
-    const { dv } = this.#memory;
+    this.#storage.fetch(address, CCW_SIZE, this.#limit, 'CCW');
     if (this.#context.format1) {
-      const { cmd: command, flags, count, cda } = CCW1.at(dv, address);
-      return { address, command, flags, count, cda };
+      const word = this.#ccw1;
+      word.address = address;
+      return { address, command: word.cmd, flags: word.flags, count: word.count, cda: word.cda };
     }
-    const word = CCW0.at(dv, address);
+    const word = this.#ccw0;
+    word.address = address;
     const cda = (word.cdaHigh << 16) | word.cda;
     return { address, command: word.cmd, flags: word.flags, count: word.count, cda };
   }

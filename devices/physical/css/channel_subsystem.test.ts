@@ -140,7 +140,7 @@ describe('operands', () => {
 
   test.each([
     ['transport mode', { ctrl0: 0x0084 }],
-    ['MIDAW', { ctrl0: 0x80, ctrl1: 0x40 }],
+    ['MIDAW control with format-0 CCWs', { ctrl0: 0, ctrl1: 0x40 }],
     ['reserved', { ctrl0: 0x80, ctrl1: 0x02 }],
     ['extension', { ctrl0: 0x80, ctrl1: 0x01 }],
     ['address bit 0', { ctrl0: 0x80, cpa: 0x80000000 }],

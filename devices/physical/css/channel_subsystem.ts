@@ -12,6 +12,7 @@ import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { CssArea } from './css_area.ts';
+import { pathsOf } from './path.ts';
 import { SIGNAL, Subchannel } from './subchannel.ts';
 
 const { SCSW_CTRL_MASK_FCTL: FCTL, SCSW_CTRL_MASK_STCTL: STCTL } = scsw;
@@ -54,6 +55,8 @@ const MSCH_FLAGS =
 const MSCH_CHARS = PMCW_CHARS.mask.MBFC | PMCW_CHARS.mask.CSENSE;
 /** PMCW.chars bits that must be zero; the subchannel type is ignored. */
 const CHARS_ZERO = ~(PMCW_CHARS.mask.type | MSCH_CHARS | PMCW_CHARS.mask.XMWME) >>> 0;
+/** Bits that must be zero in the operand of SAL (SA22-7832 chapter 14, "SET ADDRESS LIMIT"). */
+const ADDRESS_LIMIT_ZERO = 0x8000ffff;
 /** Alignment of an extended measurement block. */
 const MBA_ALIGN = 64;
 
@@ -72,7 +75,10 @@ const MSCH_CHECKS: readonly (readonly [reason: string, bad: (schib: Schib) => bo
 /** Operand checks of SSCH. */
 const SSCH_CHECKS: readonly (readonly [reason: string, bad: (orb: Orb) => boolean])[] = [
   ['transport mode is not installed', (orb) => (orb.ctrl0 & ORB_CTRL0.mask.B) !== 0],
-  ['modified indirect addressing is not installed', (orb) => (orb.ctrl1 & ORB_CTRL1.mask.D) !== 0],
+  [
+    'modified indirect addressing needs format-1 CCWs',
+    (orb) => (orb.ctrl1 & ORB_CTRL1.mask.D) !== 0 && (orb.ctrl0 & ORB_CTRL0.mask.F) === 0,
+  ],
   ['reserved ORB bits are not zero', (orb) => (orb.ctrl1 & ORB_CTRL1.mask.zero) !== 0],
   ['ORB extension is not installed', (orb) => (orb.ctrl1 & ORB_CTRL1.mask.X) !== 0],
   ['bit 0 of the channel-program address is not zero', (orb) => (orb.cpa & 0x80000000) !== 0],
@@ -123,7 +129,11 @@ export class ChannelSubsystem {
 
   /**
    * START SUBCHANNEL: cc1 status pending, cc2 a function is in progress, cc3 not operational or no path of the ORB's
-   * mask is available. @throws OperandException
+   * mask is available. The ORB's path mask becomes the PMCW's.
+   *
+   * The start function ends for this instruction when its primary status is tested (chapter 16, "Function Control"),
+   * so a device that is still active after channel end can be given a start; that stays pending until device end, and
+   * ends with it by deferred condition code 1. @throws OperandException
    */
   ssch(schid: number, orb: Orb): Cc {
     for (const [reason, bad] of SSCH_CHECKS) if (bad(orb)) throw new OperandException('SSCH', reason);
@@ -134,9 +144,12 @@ export class ChannelSubsystem {
       if ((orb.lpm & pmcw.pam) === 0) return 3;
       ORB.bytes(subchannel.orb).set(ORB.bytes(orb));
       pmcw.intparm = orb.intparm;
+      pmcw.lpm = orb.lpm;
+      pmcw.pnom = 0;
       // Key, S, F, P, I, A and U stand at the same bits in both words; L, deferred cc, Z, E and N start as zero.
       word.flags = orb.ctrl0 & SCSW_FROM_ORB;
-      word.ctrl = scsw.SCSW_FCTL_START_FUNC | scsw.SCSW_ACTL_START_PEND;
+      const deviceActive = word.ctrl & scsw.SCSW_ACTL_DEVICE_ACTIVE;
+      word.ctrl = scsw.SCSW_FCTL_START_FUNC | scsw.SCSW_ACTL_START_PEND | deviceActive;
       word.cpa = orb.cpa;
       word.dstat = 0;
       word.cstat = 0;
@@ -178,14 +191,20 @@ export class ChannelSubsystem {
     });
   }
 
-  /** RESUME SUBCHANNEL: cc1 status pending, cc2 not applicable (only a suspended start function can be resumed). */
+  /**
+   * RESUME SUBCHANNEL: cc1 status pending, cc2 not applicable: another function than start, or none, or resume pending
+   * already, or a start without suspend control. A program that has not yet suspended itself stays resume pending and
+   * will not do so at the next CCW that asks for it.
+   */
   rsch(schid: number): Cc {
     return this.#function(schid, (subchannel) => {
-      const { scsw: word } = subchannel;
+      const { scsw: word, pmcw } = subchannel;
       if (subchannel.statusPending()) return 1;
-      const wanted = scsw.SCSW_FCTL_START_FUNC | scsw.SCSW_ACTL_SUSP;
-      if ((word.ctrl & (FCTL | scsw.SCSW_ACTL_SUSP | scsw.SCSW_ACTL_RESUME_PEND)) !== wanted) return 2;
+      const alone = (word.ctrl & (FCTL | scsw.SCSW_ACTL_RESUME_PEND)) === scsw.SCSW_FCTL_START_FUNC;
+      if (!alone || (word.flags & scsw.SCSW_FLAGS.mask.S) === 0) return 2;
       word.ctrl |= scsw.SCSW_ACTL_RESUME_PEND;
+      if ((word.ctrl & scsw.SCSW_ACTL_SUSP) === 0) return 0;
+      pmcw.pnom = 0;
       subchannel.enqueue();
       return 0;
     });
@@ -223,7 +242,7 @@ export class ChannelSubsystem {
       } else if ((word.ctrl & scsw.SCSW_ACTL_SUSP) !== 0) {
         this.#testSuspended(subchannel);
       }
-      word.flags &= ~(scsw.SCSW_FLAGS.mask.E | scsw.SCSW_FLAGS.mask.Z);
+      word.flags &= ~(scsw.SCSW_FLAGS.mask.E | scsw.SCSW_FLAGS.mask.Z | scsw.SCSW_FLAGS.mask.L);
       IRB.bytes(subchannel.irb).fill(0);
       subchannel.withdrawInterruption();
       // Device status that had to wait for an idle subchannel can be accepted now.
@@ -269,6 +288,31 @@ export class ChannelSubsystem {
   /** Whether a channel report waits: what makes the channel-report machine check pending. */
   crwPending(): boolean {
     return !this.#area.crws.empty();
+  }
+
+  /** SET ADDRESS LIMIT, for programs started later. @param limit bits 32-63 of general register 1. @throws OperandException */
+  sal(limit: number): void {
+    if ((limit & ADDRESS_LIMIT_ZERO) !== 0) throw new OperandException('SAL', 'bits 32 and 48-63 are not all zero');
+    this.#area.addressLimit = limit;
+  }
+
+  /**
+   * RESET CHANNEL PATH: cc2 a path is being reset already, cc3 no device has the path, or it is not available. What
+   * runs on the path ends with interface-control check, devices are reset, and a solicited channel report tells when
+   * all that is done. @param chpid 0 to FF @throws OperandException
+   */
+  rchp(chpid: number): Cc {
+    if ((chpid & ~0xff) !== 0) throw new OperandException('RCHP', 'not a CHPID of channel-subsystem image 0');
+    let iops = 0;
+    for (const subchannel of this.#subchannels) {
+      const { pmcw } = subchannel;
+      const has = () => subchannel.valid() && (pathsOf(pmcw, chpid) & pmcw.pam) !== 0;
+      if (subchannel.locked(has)) iops |= 1 << subchannel.iop;
+    }
+    if (iops === 0) return 3;
+    if (!this.#area.requestChpReset(chpid, iops)) return 2;
+    for (const [iop, doorbell] of this.#doorbells.entries()) if ((iops & (1 << iop)) !== 0) doorbell.ring();
+    return 0;
   }
 
   /** Runs a function instruction on an operational subchannel and wakes its I/O processor. */

@@ -6,6 +6,9 @@
  * | header.installed | the thread that powers on | before any other thread runs |
  * | header.pending | kernel and I/O processors | set and cleared with the subchannel's lock held; tested without |
  * | header.crwOverflow | reporter sets, kernel clears | atomic exchange |
+ * | header.addressLimit | kernel (SET ADDRESS LIMIT); I/O processors read at the start of a program | atomic access |
+ * | header.chpReset | kernel claims it with the path to be reset (RCHP), the last I/O processor to finish frees it | compare and exchange; store |
+ * | header.chpResetWanted, Outstanding | kernel sets a bit for each I/O processor concerned, which clears it when it takes the reset up, and when it is done | atomic and |
  * | CRW ring | reporters push, kernel pops | the ring's own lock |
  * | work rings | kernel pushes (also an I/O processor its own), the I/O processor pops | the ring's own lock |
  * | subchannels | see `subchannel.ts` | the subchannel's lock |
@@ -34,9 +37,19 @@ const PENDING_SIZE = MAX_SUBCHANNELS / 8;
 const CSS_HEADER = struct(
   'css_header',
   'le',
-  { installed: u32, crwOverflow: u32, pending: bytes(ISC_COUNT * PENDING_SIZE) },
-  { size: 72, offsets: { pending: 8 } },
+  {
+    installed: u32,
+    crwOverflow: u32,
+    pending: bytes(ISC_COUNT * PENDING_SIZE),
+    addressLimit: u32,
+    chpReset: u32,
+    chpResetWanted: u32,
+    chpResetOutstanding: u32,
+  },
+  { size: 88, offsets: { pending: 8, addressLimit: 72 } },
 );
+/** In `chpReset`: the low byte is the CHPID of a reset in progress. */
+const CHP_RESET_CLAIMED = 0x100;
 
 /** Offsets in the area; the rings take 16 + 4 * 64 bytes each. */
 const CRW_RING = 0x200;
@@ -112,6 +125,41 @@ export class CssArea {
   /** Whether a report was lost since the last call. */
   takeOverflow(): boolean {
     return this.memory.exchange(this.base + CSS_HEADER.offset.crwOverflow, 0) !== 0;
+  }
+
+  /** The address that data addresses are compared with (SA22-7832 chapter 14, "SET ADDRESS LIMIT"); 0 at power-on. */
+  get addressLimit(): number {
+    return this.memory.load(this.base + CSS_HEADER.offset.addressLimit) >>> 0;
+  }
+  set addressLimit(limit: number) {
+    this.memory.store(this.base + CSS_HEADER.offset.addressLimit, limit | 0);
+  }
+
+  /** Asks I/O processors (a mask, bit 0 the first) to reset a channel path; false while another is being reset. */
+  requestChpReset(chpid: number, iops: number): boolean {
+    const claimed = CHP_RESET_CLAIMED | chpid;
+    if (this.memory.cas(this.base + CSS_HEADER.offset.chpReset, 0, claimed) !== 0) return false;
+    this.memory.store(this.base + CSS_HEADER.offset.chpResetOutstanding, iops);
+    this.memory.store(this.base + CSS_HEADER.offset.chpResetWanted, iops);
+    return true;
+  }
+  /** Whether an I/O processor has a reset to take up; cheap. */
+  chpResetWanted(iop: number): boolean {
+    return (this.memory.load(this.base + CSS_HEADER.offset.chpResetWanted) & (1 << iop)) !== 0;
+  }
+  /** The I/O processor takes the reset up: the CHPID. */
+  takeChpReset(iop: number): number {
+    this.memory.and(this.base + CSS_HEADER.offset.chpResetWanted, ~(1 << iop));
+    return this.memory.load(this.base + CSS_HEADER.offset.chpReset) & 0xff;
+  }
+  /** The I/O processor has done its part; true for the last one, which reports and then calls {@link endChpReset}. */
+  chpResetDone(iop: number): boolean {
+    const bit = 1 << iop;
+    return this.memory.and(this.base + CSS_HEADER.offset.chpResetOutstanding, ~bit) === bit;
+  }
+  /** Another path may be reset. */
+  endChpReset(): void {
+    this.memory.store(this.base + CSS_HEADER.offset.chpReset, 0);
   }
 
   #pendingWord(isc: number, number: number): number {

@@ -5,12 +5,13 @@
  * |---|---|
  * | lock | whoever holds it |
  * | iop | power-on, once |
- * | signal | kernel sets (HSCH, CSCH), the I/O processor clears when it performs the function; read without the lock |
+ * | signal | kernel sets (HSCH, CSCH) and the I/O processor (reset of the path), the I/O processor clears when it performs the function; read without the lock |
  * | sequence | kernel: counts starts, so that an I/O processor notices a start that was cancelled and made anew |
  * | queued | 1 while the number is in the work ring: kernel or I/O processor sets, the I/O processor clears |
  * | heldStatus | I/O processor: device status not yet accepted because the subchannel was not idle |
  * | resumeCcw | I/O processor: the CCW a suspended program goes on with |
- * | schib | kernel: PMCW at MSCH, SCSW at SSCH, HSCH, CSCH, RSCH, XSCH, TSCH; I/O processor: SCSW, LPUM, PNOM, PAM |
+ * | accepted | I/O processor: `sequence` of the start whose first command the device accepted |
+ * | schib | kernel: PMCW at MSCH, SCSW at SSCH, HSCH, CSCH, RSCH, XSCH, TSCH; I/O processor: SCSW, LPUM, PNOM, POM, PAM |
  * | orb | kernel at SSCH |
  * | irb | I/O processor: extended status and control words (the SCSW inside is unused); kernel clears at TSCH |
  *
@@ -37,7 +38,7 @@ const SUBCHANNEL = struct(
     queued: u32,
     heldStatus: u32,
     resumeCcw: u32,
-    reserved: u32,
+    accepted: u32,
     schib: nested(SCHIB),
     orb: nested(ORB),
     irb: nested(IRB),
@@ -46,8 +47,10 @@ const SUBCHANNEL = struct(
   { size: SUBCHANNEL_SIZE, offsets: { schib: 32, orb: 84, irb: 96 } },
 );
 
-/** Bits of the signal word. */
-export const SIGNAL = { HALT: 1, CLEAR: 2 } as const;
+/** Bits of the signal word: HSCH, CSCH, and the reset of the channel path in use. */
+export const SIGNAL = { HALT: 1, CLEAR: 2, RESET: 4 } as const;
+/** The signals of the kernel's functions. */
+const FUNCTIONS = SIGNAL.HALT | SIGNAL.CLEAR;
 
 /** Both sides' view of one subchannel. */
 export class Subchannel {
@@ -86,7 +89,7 @@ export class Subchannel {
     }
   }
 
-  /** Halt or clear is asked for; may be called without the lock. */
+  /** Halt, clear or reset is asked for; may be called without the lock. */
   signalled(): boolean {
     return this.#area.memory.load(this.#at + SUBCHANNEL.offset.signal) !== 0;
   }
@@ -94,9 +97,13 @@ export class Subchannel {
   raise(signal: number): void {
     this.#area.memory.or(this.#at + SUBCHANNEL.offset.signal, signal);
   }
-  /** Clears all signal bits. */
-  lower(): void {
-    this.#area.memory.store(this.#at + SUBCHANNEL.offset.signal, 0);
+  /** Clears signal bits; those of halt and clear when omitted. */
+  lower(signal: number = FUNCTIONS): void {
+    this.#area.memory.and(this.#at + SUBCHANNEL.offset.signal, ~signal);
+  }
+  /** The channel path in use is being reset. */
+  resetting(): boolean {
+    return (this.#area.memory.load(this.#at + SUBCHANNEL.offset.signal) & SIGNAL.RESET) !== 0;
   }
 
   /** Number of the I/O processor that serves the subchannel. */
@@ -123,6 +130,12 @@ export class Subchannel {
   }
   set resumeCcw(value: number) {
     this.#block.resumeCcw = value;
+  }
+  get accepted(): number {
+    return this.#block.accepted;
+  }
+  set accepted(value: number) {
+    this.#block.accepted = value;
   }
 
   /** Puts the number into its I/O processor's work ring unless it is there. The caller rings the doorbell. */

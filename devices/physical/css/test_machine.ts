@@ -8,7 +8,8 @@ import { SCSW_CTRL, SCSW_FCTL_START_FUNC } from '../../../kernel/include/arch/s3
 import { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { Simulation } from '../../../kernel/lib/simulated.ts';
-import { type Actor, type Task, until } from '../../../kernel/lib/task.ts';
+import { StorageKeys } from '../../../kernel/lib/storage_keys.ts';
+import { type Actor, sleep, type Task, until } from '../../../kernel/lib/task.ts';
 import { enableTrace, readTrace, Tracer } from '../../../kernel/lib/trace.ts';
 import type { ChannelDevice, CommandEnding, DataPort } from './channel_device.ts';
 import { ChannelSubsystem } from './channel_subsystem.ts';
@@ -20,6 +21,7 @@ const KERNEL_DOORBELL = 0x1000;
 const IOP_DOORBELL = 0x1080;
 const TRACE_ENABLE = 0x1100;
 const CSS = 0x2000;
+const STORAGE_KEYS = 0x24000;
 const TRACE_RING = 0x30000;
 export const FIRST_FRAME = 0x80000;
 export const MEMORY_SIZE = 0x200000;
@@ -39,28 +41,41 @@ export interface TestOrb {
   readonly cpa?: number;
 }
 
+/** What a test wants different of the machine. */
+export interface TestMachineOptions {
+  readonly seed?: number;
+  /** Channel paths of every subchannel; [80] when omitted. */
+  readonly chpids?: readonly number[];
+  /** True: storage keys are checked; all are zero at first. */
+  readonly protection?: boolean;
+}
+
 export class TestMachine {
   readonly memory = new HostMemory(createMemory(MEMORY_SIZE));
   readonly simulation: Simulation;
   readonly kernel: Actor;
   readonly css: ChannelSubsystem;
   readonly iop: IoProcessor;
+  readonly keys: StorageKeys;
 
-  /** Devices are installed in this order on their subchannels, and enabled with subclass 3. */
-  constructor(devices: readonly DeviceConfig[], seed = 1) {
+  /** Devices are installed in this order on their subchannels, and enabled with subclass 3. @param how or the seed. */
+  constructor(devices: readonly DeviceConfig[], how: TestMachineOptions | number = {}) {
     const { memory } = this;
+    const { seed = 1, chpids, protection = false } = typeof how === 'number' ? { seed: how } : how;
+    this.keys = new StorageKeys(memory, STORAGE_KEYS);
     this.simulation = new Simulation(seed);
     this.kernel = this.simulation.actor('kernel');
     installDevices(
       memory,
       CSS,
-      devices.map(({ schid }) => ({ schid, devno: 0x100 + schid })),
+      devices.map(({ schid }) => ({ schid, devno: 0x100 + schid, chpids })),
     );
     const actor = this.simulation.actor('iop0');
     this.iop = spawnIoProcessor(actor, {
       memory,
       cssBase: CSS,
       firstFrame: FIRST_FRAME,
+      storageKeys: protection ? this.keys : undefined,
       kernelDoorbell: new Doorbell(memory, KERNEL_DOORBELL),
       tracer: new Tracer(memory, TRACE_ENABLE, TRACE_RING, () => actor.now()),
       iop: 0,
@@ -149,6 +164,18 @@ export class TestMachine {
     return this.run(this.io(ccws, orb));
   }
 
+  /** Lets everything run for `ns` of virtual time. */
+  elapse(ns: number): void {
+    this.run(sleep(this.kernel, ns));
+  }
+
+  /** Tests a subchannel whose status is pending, without an interruption. */
+  tsch(schid = 0): Irb {
+    const irb = IRB.make();
+    if (this.css.tsch(schid, irb) !== 0) throw new Error('no status is pending');
+    return irb;
+  }
+
   bytes(at: number, length: number): Uint8Array {
     return this.memory.bytes(at, length).slice();
   }
@@ -175,6 +202,15 @@ export class TestDevice implements ChannelDevice {
   readonly taken: Uint8Array[] = [];
   readonly commands: number[] = [];
   present = true;
+  /** Paths, as a mask, on which selection fails. */
+  deadPaths = 0;
+  /** Paths on which programs began. */
+  readonly paths: number[] = [];
+  /** Status with which the next starts are answered. */
+  readonly busy: number[] = [];
+  /** Ending status gets lost so often. */
+  lost = 0;
+  #first = false;
   begun = 0;
   ended = 0;
   resets = 0;
@@ -184,15 +220,25 @@ export class TestDevice implements ChannelDevice {
   constructor(behaviour: (command: number, port: DataPort, device: TestDevice) => Task<CommandEnding>) {
     this.#behaviour = behaviour;
   }
-  operational(): boolean {
-    return this.present;
+  operational(path: number): boolean {
+    return this.present && (this.deadPaths & path) === 0;
   }
-  begin(): void {
+  begin(path: number): void {
     this.begun++;
+    this.paths.push(path);
+    this.#first = true;
   }
-  execute(command: number, port: DataPort): Task<CommandEnding> {
+  *execute(command: number, port: DataPort): Task<CommandEnding> {
+    const status = this.#first ? this.busy.shift() : undefined;
+    this.#first = false;
+    if (status !== undefined) return { status };
     this.commands.push(command);
-    return this.#behaviour(command, port, this);
+    return yield* this.#behaviour(command, port, this);
+  }
+  loseEnding(): boolean {
+    if (this.lost === 0) return false;
+    this.lost--;
+    return true;
   }
   end(): number {
     this.ended++;
@@ -214,7 +260,8 @@ export const PATTERN = Uint8Array.from({ length: 64 }, (_, i) => i + 1);
 
 /**
  * 02/0C: gives 64 bytes. 01: takes up to 64 bytes. 03: no operation, at once. 0B: control taking 4 bytes. 06: busy for
- * 1 ms, then as 02. 13: status modifier. 04: gives sense. 0E: unit check. 1E: unit exception.
+ * 1 ms, then as 02. 13: status modifier. 04: gives sense. 0E: unit check. 1E: unit exception. 07: channel end at once,
+ * device end 1 ms later; 17: with unit check; 27: with status modifier.
  */
 export function testDevice(): TestDevice {
   return new TestDevice(function* (command, port, device) {
@@ -237,6 +284,12 @@ export function testDevice(): TestDevice {
         return { status: CE_DE, immediate: true };
       case 0x13:
         return { status: CE_DE | 0x40, immediate: true };
+      case 0x07:
+        return { status: 0x08, immediate: true, deviceEnd: { ns: 1e6 } };
+      case 0x17:
+        return { status: 0x08, immediate: true, deviceEnd: { ns: 1e6, status: 0x02 } };
+      case 0x27:
+        return { status: 0x08, immediate: true, deviceEnd: { ns: 1e6, status: 0x40 } };
       case 0x04:
         port.give(device.takeSense());
         break;

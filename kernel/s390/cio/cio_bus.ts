@@ -37,6 +37,10 @@ export interface CioBus {
   tpi(): IoInterruptionCode | undefined;
   /** Whether {@link tpi} would find one; cheap. */
   interruptionPending(): boolean;
+  /** SET ADDRESS LIMIT: what the data addresses of programs started later are compared with. */
+  sal(limit: number): void;
+  /** RESET CHANNEL PATH: 0 started, a solicited channel report will tell of its end; 2 another is being reset; 3 no such path. */
+  rchp(chpid: number): number;
   /** STORE CHANNEL REPORT WORD: the oldest report, if any. */
   stcrw(): number | undefined;
   /** Whether {@link stcrw} would find one; cheap. */

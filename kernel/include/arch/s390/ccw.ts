@@ -1,5 +1,5 @@
 /** Channel-command words, big-endian (SA22-7832 chapter 15, "Channel-Command Word"; vfio-ccw facts 1.5). */
-import { struct, u8, u16, u32, type View } from '../../../lib/struct.ts';
+import { struct, u8, u16, u32, u64n, type View } from '../../../lib/struct.ts';
 
 /** CCW flag bits, the same in both formats. */
 export const CCW_FLAG = {
@@ -23,6 +23,17 @@ export const CCW0 = struct(
   'be',
   { cmd: u8, cdaHigh: u8, cda: u16, flags: u8, reserved: u8, count: u16 },
   { size: 8, offsets: { flags: 4, count: 6 } },
+);
+
+/** Flag bits of a MIDAW. */
+export const MIDAW_FLAG = { LAST: 0x80, SKIP: 0x40, INTERRUPT: 0x20, RESERVED: 0x1f } as const;
+
+/** Modified-CCW-indirect-data-address word; the first 40 bits are zero (vfio-ccw facts 1.5). */
+export const MIDAW = struct(
+  'midaw',
+  'be',
+  { reserved1: u32, reserved2: u8, flags: u8, count: u16, data: u64n },
+  { size: 16, offsets: { flags: 5, count: 6, data: 8 } },
 );
 
 /** Channel commands common to all devices. */
