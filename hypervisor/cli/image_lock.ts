@@ -1,25 +1,47 @@
 /**
  * One writer per DASD image: a lock file beside it names the process that has it. A lock whose process is gone is
- * stale and taken over.
+ * stale and taken over; since process numbers are used again, the lock names the time the process started, too.
  */
 import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { UserError } from '../user_error.ts';
 
-/** True while a process with that number exists. */
-function alive(pid: number): boolean {
+/** Locks that this process has. */
+const held = new Set<string>();
+
+/** What a lock names: a process number, and its start time as {@link startTime} gives it when it is known. */
+interface Owner {
+  readonly pid: number;
+  readonly start?: string;
+}
+
+/** Field 22 of /proc/PID/stat: clock ticks from boot to the start of the process (proc(5)); undefined without /proc. */
+function startTime(pid: number): string | undefined {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    // The name in field 2 is in brackets and may itself hold blanks and brackets.
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19];
+  } catch {
+    return undefined;
   }
 }
 
-/** The process a lock names; 0 when it names none, undefined when the lock is gone. */
-function ownerOf(lock: string): number | undefined {
+/** True while the process that made the lock exists. */
+function alive(lock: string, { pid, start }: Owner): boolean {
+  // Our own number without our having the lock: an earlier process had the number, as in a container.
+  if (pid === process.pid) return held.has(lock);
   try {
-    const text = readFileSync(lock, 'utf8');
-    return /^[1-9]\d*\n$/.test(text) ? Number(text) : 0;
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  const now = startTime(pid);
+  return start === undefined || now === undefined || start === now;
+}
+
+/** The process a lock names; 'nobody' when it names none, undefined when the lock is gone. */
+function ownerOf(lock: string): Owner | 'nobody' | undefined {
+  try {
+    const match = /^([1-9]\d*)(?: (\d+))?\n$/.exec(readFileSync(lock, 'utf8'));
+    return match === null ? 'nobody' : { pid: Number(match[1]), start: match[2] };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -29,7 +51,8 @@ function ownerOf(lock: string): number | undefined {
 /** Makes the lock file; false when it is there already. @throws UserError when none can be made */
 function make(lock: string): boolean {
   try {
-    writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
+    const start = startTime(process.pid);
+    writeFileSync(lock, `${process.pid}${start === undefined ? '' : ` ${start}`}\n`, { flag: 'wx' });
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -43,24 +66,40 @@ function make(lock: string): boolean {
 /** Times that a stale lock is removed: more means that somebody else does the same. */
 const ATTEMPTS = 3;
 
+/** Whatever name the image is given by, there is one lock for it. */
+const lockOf = (file: string) => `${realpathSync(file)}.lock`;
+
+function inUse(file: string, lock: string, owner: Owner): UserError {
+  if (held.has(lock)) return new UserError(`${file}: is given twice; give each --drive an image of its own`);
+  return new UserError(`${file}: in use by process ${owner.pid}; end it, or give another image with --drive file=...`);
+}
+
 /** Takes the image for this process; the returned function gives it back. @throws UserError when another process has it */
 export function lockImage(file: string): () => void {
-  // Whatever name the image is given by, there is one lock for it.
-  const lock = `${realpathSync(file)}.lock`;
+  const lock = lockOf(file);
   for (let attempt = 1; !make(lock); attempt++) {
     const owner = ownerOf(lock);
-    if (owner === 0) throw new UserError(`${lock}: names no process; remove it when no other minivisor uses ${file}`);
+    if (owner === 'nobody')
+      throw new UserError(`${lock}: names no process; remove it when no other minivisor uses ${file}`);
     // Its process gave it back just now.
     if (owner === undefined) continue;
-    if (attempt >= ATTEMPTS || alive(owner))
-      throw new UserError(`${file}: in use by process ${owner}; end it, or give another image with --drive file=...`);
+    if (attempt >= ATTEMPTS || alive(lock, owner)) throw inUse(file, lock, owner);
     rmSync(lock, { force: true });
   }
+  held.add(lock);
   const release = () => {
     process.off('exit', release);
+    held.delete(lock);
     rmSync(lock, { force: true });
   };
   // A second Ctrl-C ends the process without unwinding.
   process.on('exit', release);
   return release;
+}
+
+/** For who only reads the image: nobody may be writing to it. @throws UserError when somebody has it */
+export function checkUnlocked(file: string): void {
+  const lock = lockOf(file);
+  const owner = ownerOf(lock);
+  if (owner !== undefined && owner !== 'nobody' && alive(lock, owner)) throw inUse(file, lock, owner);
 }

@@ -1,52 +1,21 @@
 /**
- * A Hercules CKD image, uncompressed: a header of 512 bytes, then every track in a slot of fixed size (vfio-ccw facts
- * 5.4). Reads and writes are synchronous: they happen on a hardware thread, whose job is to wait for them.
+ * A Hercules CKD image, uncompressed: its tracks, a few of them in memory (vfio-ccw facts 5.4). Reads and writes are
+ * synchronous: they happen on a hardware thread, whose job is to wait for them. What is written is whole or not there
+ * at all, however the process ends: see `journal.ts`.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { bytes, struct, u8, u16, u32 } from '../../../kernel/lib/struct.ts';
 import { GEOMETRY_3390 } from './geometry.ts';
-import { emptyTrack } from './track.ts';
+import { ImageFiles } from './image_files.ts';
+import { ImageError } from './image_header.ts';
+import { type Change, Journal, journalState, leftChanges, removeJournal } from './journal.ts';
+import { emptyTrack, formatNullTrack } from './track.ts';
 
-/** Little-endian header, zero to byte 511. */
-export const IMAGE_HEADER = struct(
-  'ckd_image_header',
-  'le',
-  {
-    magic: bytes(8),
-    heads: u32,
-    trackSize: u32,
-    type: u8,
-    sequence: u8,
-    highCylinder: u16,
-    serial: bytes(12),
-    reserved: bytes(480),
-  },
-  { size: 512, offsets: { heads: 8, trackSize: 12, type: 16, highCylinder: 18, serial: 20 } },
-);
+export { offsetOf } from './image_files.ts';
+export { ImageError } from './image_header.ts';
 
-/** Magic of the format that is read and written here. */
-export const MAGIC = 'CKD_P370';
-/** Related formats, named so that the error can say what to do. */
-const OTHER_MAGICS: Readonly<Record<string, string>> = {
-  CKD_C370: 'a compressed CKD image; convert it with "cckd2ckd" or "dasdcopy"',
-  CKD_C064: 'a compressed 64-bit CKD image; convert it with "dasdcopy"',
-  CKD_S370: 'a shadow file, not a base image; merge it first',
-  CKD_S064: 'a shadow file, not a base image; merge it first',
-  CKD_P064: 'a 64-bit CKD image; convert it with "dasdcopy"',
-  FBA_C370: 'a compressed FBA image, not a CKD disk; use a 3390 image',
-};
-/** Low byte of the device type. */
-const TYPE_3390 = 0x90;
 /** Tracks kept in memory. */
 const CACHED_TRACKS = 4;
-
-/** An image cannot be used: one sentence with the file, what was found, and what to do. */
-export class ImageError extends Error {
-  constructor(file: string, found: string) {
-    super(`${file}: ${found}`);
-    this.name = 'ImageError';
-  }
-}
+/** Bytes that are compared at once when the changed part of a track is looked for. */
+const STEP = 512;
 
 interface CachedTrack {
   readonly track: number;
@@ -59,20 +28,35 @@ export class CkdImage {
   readonly readonly: boolean;
   readonly cylinders: number;
   readonly heads = GEOMETRY_3390.heads;
-  readonly #fd: number;
+  readonly #files: ImageFiles;
   /** Most recently used last. */
   #cache: CachedTrack[] = [];
-  #unsynced = false;
+  /** What the file holds of a track that is about to be written. */
+  readonly #old = emptyTrack();
+  #journal: Journal | undefined;
+  /** The last {@link flush} was to wait for the medium; so does a track that has to leave memory before the next. */
+  #sync = true;
+  /** The journal was restarted without waiting for the image: its entries do not say everything. */
+  #dropped = false;
+  /** Read-only: changes that a killed machine left in its journal, and the state of the journal they are from. */
+  #left: readonly Change[] = [];
+  #leftState: string | undefined;
 
-  /** Opens an image. @throws ImageError */
+  /**
+   * Opens an image, all its files when it is split. For writing, the caller must be its only user: writes that a
+   * killed machine left in the journal are completed now. For reading they are shown, and the files stay as they are.
+   * @throws ImageError
+   */
   constructor(file: string, readonly = false) {
     this.file = file;
     this.readonly = readonly;
-    this.#fd = open(file, readonly);
+    this.#files = new ImageFiles(file, readonly);
+    this.cylinders = this.#files.cylinders;
     try {
-      this.cylinders = checkHeader(file, this.#fd);
+      if (readonly) this.#look();
+      else this.#recover();
     } catch (error) {
-      closeSync(this.#fd);
+      this.#files.close();
       throw error;
     }
   }
@@ -81,13 +65,25 @@ export class CkdImage {
   track(cylinder: number, head: number): Uint8Array {
     const track = cylinder * this.heads + head;
     const found = this.#cache.findIndex((entry) => entry.track === track);
-    const entry = found >= 0 ? this.#cache.splice(found, 1)[0] : { track, image: this.#read(track), dirty: false };
+    const entry =
+      found >= 0 ? this.#cache.splice(found, 1)[0] : { track, image: this.#read(track, cylinder, head), dirty: false };
     this.#cache.push(entry);
-    while (this.#cache.length > CACHED_TRACKS) {
-      this.#write(this.#cache[0]);
+    if (this.#cache.length > CACHED_TRACKS) {
+      this.#write([this.#cache[0]], this.#sync);
       this.#cache.shift();
     }
     return entry.image;
+  }
+
+  /** Whether the track was never written: its slot is all zero, which is shown as a track of R0 alone. */
+  neverWritten(cylinder: number, head: number): boolean {
+    this.#readRaw(cylinder * this.heads + head, this.#old);
+    return isZero(this.#old);
+  }
+
+  /** Writes that a killed machine left in the journal and that are not completed yet; only for reading. */
+  get pending(): number {
+    return this.#left.length;
   }
 
   /** The track's bytes were changed; they reach the file at the next {@link flush} at the latest. */
@@ -97,12 +93,10 @@ export class CkdImage {
     if (entry !== undefined) entry.dirty = true;
   }
 
-  /** Writes changed tracks to the file, and with `sync` waits until they are on the medium (fdatasync). */
+  /** Writes changed tracks to the file, and with `sync` waits until they cannot be lost any more (fdatasync). */
   flush(sync: boolean): void {
-    for (const entry of this.#cache) this.#write(entry);
-    if (!sync || !this.#unsynced) return;
-    fdatasyncSync(this.#fd);
-    this.#unsynced = false;
+    this.#sync = sync;
+    this.#write(this.#cache, sync);
   }
 
   /** Forgets changes that were not yet written and re-reads tracks when they are next wanted. */
@@ -110,89 +104,95 @@ export class CkdImage {
     this.#cache = [];
   }
 
+  /** Closes the files. What was flushed with `sync` is on the medium, and the journal is not needed any more. */
   close(): void {
-    closeSync(this.#fd);
+    try {
+      if (this.#journal !== undefined) {
+        if (this.#sync) this.#files.sync();
+        this.#journal.remove();
+      }
+    } finally {
+      this.#journal = undefined;
+      this.#files.close();
+    }
   }
 
-  #read(track: number): Uint8Array {
+  #read(track: number, cylinder: number, head: number): Uint8Array {
     const image = emptyTrack();
-    const got = readSync(this.#fd, image, 0, image.length, offsetOf(track));
-    if (got !== image.length) throw new ImageError(this.file, `track ${track} is cut off after ${got} bytes`);
+    this.#readRaw(track, image);
+    if (isZero(image)) formatNullTrack(image, cylinder, head);
     return image;
   }
 
-  #write(entry: CachedTrack): void {
-    if (!entry.dirty) return;
-    const at = offsetOf(entry.track);
-    for (let done = 0; done < entry.image.length; )
-      done += writeSync(this.#fd, entry.image, done, entry.image.length - done, at + done);
-    entry.dirty = false;
-    this.#unsynced = true;
+  #readRaw(track: number, image: Uint8Array): void {
+    this.#files.read(track, image);
+    if (!this.readonly) return;
+    // Only now: a machine that is running writes its journal first, then the track.
+    this.#look();
+    for (const change of this.#left) if (change.track === track) image.set(change.data, change.offset);
+  }
+
+  /** Reads the journal unless it is as it was. */
+  #look(): void {
+    const state = journalState(this.#files.file);
+    if (state === this.#leftState) return;
+    this.#left = leftChanges(this.#files.file, this.cylinders, () => this.#files.changeTime());
+    this.#leftState = state;
+  }
+
+  /** Completes what a killed machine had begun. */
+  #recover(): void {
+    const { file } = this.#files;
+    if (journalState(file) === undefined) return;
+    for (const { track, offset, data } of leftChanges(file, this.cylinders, () => this.#files.changeTime()))
+      this.#files.write(track, offset, data);
+    this.#files.sync();
+    removeJournal(file);
+  }
+
+  #write(entries: readonly CachedTrack[], sync: boolean): void {
+    const dirty = entries.filter((entry) => entry.dirty);
+    const changes = dirty.map((entry) => this.#changeOf(entry)).filter((change) => change !== undefined);
+    if (changes.length > 0) {
+      const journal = this.#room(changes);
+      journal.append(changes);
+      if (sync) journal.sync();
+      for (const { track, offset, data } of changes) this.#files.write(track, offset, data);
+    } else if (sync) this.#journal?.sync();
+    if (sync && this.#dropped) this.#files.sync();
+    if (sync) this.#dropped = false;
+    for (const entry of dirty) entry.dirty = false;
+  }
+
+  /** The journal, with room for these changes. */
+  #room(changes: readonly Change[]): Journal {
+    this.#journal ??= new Journal(this.#files.file, this.cylinders);
+    if (!this.#journal.fits(changes)) {
+      if (this.#sync) this.#files.sync();
+      else this.#dropped = true;
+      this.#journal.restart();
+    }
+    return this.#journal;
+  }
+
+  /** What differs from the file, from the first to the last byte; undefined when nothing does. */
+  #changeOf({ track, image }: CachedTrack): Change | undefined {
+    this.#files.read(track, this.#old);
+    let from = 0;
+    let to = image.length;
+    const same = (start: number, end: number) =>
+      Buffer.compare(image.subarray(start, end), this.#old.subarray(start, end)) === 0;
+    while (from < to && same(from, from + STEP)) from += STEP;
+    if (from >= to) return undefined;
+    while (same(to - STEP, to)) to -= STEP;
+    while (image[from] === this.#old[from]) from++;
+    while (image[to - 1] === this.#old[to - 1]) to--;
+    return { track, offset: from, data: image.subarray(from, to) };
   }
 }
 
-/** Offset of a track's slot in the file. */
-export function offsetOf(track: number): number {
-  return IMAGE_HEADER.size + track * GEOMETRY_3390.imageTrack;
-}
-
-/** Remedies for what the host may answer to open(2). */
-const OPEN_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such image; create it first, for example with "dasdinit -linux"',
-  EACCES: 'permission denied; make the file accessible or attach the drive read-only',
-  EISDIR: 'is a directory; name the image file in it',
-};
-
-function open(file: string, readonly: boolean): number {
-  try {
-    return openSync(file, readonly ? 'r' : 'r+');
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    throw new ImageError(file, OPEN_ERRORS[code] ?? message);
-  }
-}
-
-/** Checks header and size; returns the number of cylinders. */
-function checkHeader(file: string, fd: number): number {
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) throw new ImageError(file, 'is not a regular file; name a CKD image');
-  const header = IMAGE_HEADER.make();
-  const got = readSync(fd, IMAGE_HEADER.bytes(header), 0, IMAGE_HEADER.size, 0);
-  const magic = Buffer.from(header.magic).toString('latin1');
-  if (OTHER_MAGICS[magic] !== undefined) throw new ImageError(file, `is ${OTHER_MAGICS[magic]}`);
-  if (got < IMAGE_HEADER.size || magic !== MAGIC)
-    throw new ImageError(
-      file,
-      `not a CKD image: begins with ${printable(header.magic)} instead of "${MAGIC}"; create one with "dasdinit"`,
-    );
-  if (header.type !== TYPE_3390)
-    throw new ImageError(
-      file,
-      `holds a device of type 33${header.type.toString(16)}, but only 3390 is supported; use a 3390 image`,
-    );
-  if (header.sequence !== 0 || header.highCylinder !== 0)
-    throw new ImageError(
-      file,
-      `is file ${header.sequence} of an image split over several; join them with "dasdcopy -lfs"`,
-    );
-  if (header.heads !== GEOMETRY_3390.heads || header.trackSize !== GEOMETRY_3390.imageTrack)
-    throw new ImageError(
-      file,
-      `has ${header.heads} heads and tracks of ${header.trackSize} bytes where a 3390 has ` +
-        `${GEOMETRY_3390.heads} and ${GEOMETRY_3390.imageTrack}; create it anew with "dasdinit"`,
-    );
-  const cylinder = GEOMETRY_3390.heads * GEOMETRY_3390.imageTrack;
-  const cylinders = (stat.size - IMAGE_HEADER.size) / cylinder;
-  if (!Number.isInteger(cylinders) || cylinders === 0)
-    throw new ImageError(
-      file,
-      `is truncated: ${stat.size} bytes, which is ${IMAGE_HEADER.size} and ${cylinders.toFixed(2)} cylinders of ` +
-        `${cylinder}; restore it from a complete copy`,
-    );
-  return cylinders;
-}
-
-function printable(magic: Uint8Array): string {
-  const text = Buffer.from(magic).toString('latin1');
-  return /^[\x20-\x7e]+$/.test(text) ? `"${text}"` : `X'${Buffer.from(magic).toString('hex').toUpperCase()}'`;
+function isZero(image: Uint8Array): boolean {
+  // Cylinder, head, and on the first track the data length of R0 tell at once.
+  for (const at of [2, 4, 12]) if (image[at] !== 0) return false;
+  return image.every((byte) => byte === 0);
 }

@@ -1,10 +1,11 @@
-/** Control commands: arm movement, file mask, path groups. */
+/** Control commands: arm movement, file mask, sector, diagnostic control. */
 
 import type { EckdDrive } from './drive.ts';
-import { atOnce, type EckdCommand } from './eckd_command.ts';
-import { FILE_MASK, SEEK_CONTROL } from './extent.ts';
+import { atOnce, type EckdCommand, nothing } from './eckd_command.ts';
+import { AUTHORIZATION, cylinderOf, FILE_MASK, headOf, SEEK_CONTROL } from './extent.ts';
 import { GEOMETRY_3390 } from './geometry.ts';
-import { MESSAGE, reject, SENSE1, UnitCheck } from './sense.ts';
+import { fileProtected, MESSAGE, reject } from './sense.ts';
+import { SUSPEND_MULTIPATH } from './sequence.ts';
 
 /** Parameter of the seeks: two zero bytes, cylinder, head. */
 const SEEK_LENGTH = 6;
@@ -22,20 +23,29 @@ function seek(
     checkSeekMask(drive, allowed);
     const dv = new DataView(parameter.buffer, parameter.byteOffset);
     if (dv.getUint16(0) !== 0) throw reject('seek address', MESSAGE.INVALID_PARAMETER);
-    drive.position(...move(drive, dv.getUint16(2), dv.getUint16(4)));
+    const head = dv.getUint16(4);
+    drive.seek(...move(drive, cylinderOf(dv.getUint16(2), head), headOf(head)));
     return 0;
   });
 }
 
 function checkSeekMask(drive: EckdDrive, allowed: SeekMasks): void {
-  if (!allowed.includes(FILE_MASK.get(drive.fileMask, 'seek')))
-    throw new UnitCheck('the file mask forbids the seek', 0, SENSE1.FILE_PROTECTED);
+  if (!allowed.includes(FILE_MASK.get(drive.fileMask, 'seek'))) throw fileProtected('the file mask forbids the seek');
 }
+
+const recalibrate = atOnce(({ drive }) => {
+  checkSeekMask(drive, [SEEK_CONTROL.ALL]);
+  if (FILE_MASK.get(drive.fileMask, 'auth') === AUTHORIZATION.DIAGNOSTIC)
+    throw fileProtected('recalibrate under diagnostic authorization');
+  drive.seek(0, 0);
+  return 0;
+});
 
 const setFileMask = atOnce(({ drive, port }) => {
   const [mask] = port.take(1);
   if (mask === undefined) throw reject('Set File Mask', MESSAGE.COUNT_TOO_SMALL);
-  if (drive.fileMaskSet || drive.extent !== undefined) throw reject('Set File Mask', MESSAGE.INVALID_SEQUENCE);
+  if (drive.fileMaskSet || drive.extent !== undefined || drive.ipl)
+    throw reject('Set File Mask', MESSAGE.INVALID_SEQUENCE);
   if ((mask & FILE_MASK.mask.zero) !== 0) throw reject('file mask', MESSAGE.INVALID_PARAMETER);
   drive.fileMask = mask;
   drive.fileMaskSet = true;
@@ -49,75 +59,42 @@ const setSector = atOnce(({ port }) => {
   return 0;
 });
 
-/** Parameter of Set Path Group ID: function byte and an identifier of 11 bytes. */
-const PGID_LENGTH = 12;
-/** Function byte: multipath mode, and the function in bits 1-2. */
-const PGID_MULTIPATH = 0x80;
-const PGID_FUNCTION = 0x60;
-const PGID_ESTABLISH = 0x00;
-const PGID_DISBAND = 0x20;
-const PGID_RESIGN = 0x40;
-/** Path states. */
-const UNGROUPED = 0x80;
-const GROUPED = 0xc0;
+/** Parameter of Diagnostic Control: subcommand, modifier, two zero bytes. */
+const DIAGNOSTIC_LENGTH = 4;
+/** Maintenance query, the only subcommand an emulated storage path can answer (as Hercules has it). */
+const MAINTENANCE_QUERY = 0x10;
 
-const setPathGroup = atOnce(({ drive, port }) => {
-  const parameter = port.take(PGID_LENGTH);
-  if (parameter.length < PGID_LENGTH) throw reject('Set Path Group ID', MESSAGE.COUNT_TOO_SMALL);
-  const group = drive.pathGroup;
-  const id = parameter.slice(1);
-  const other = group.state !== 0 && Buffer.compare(group.id, id) !== 0;
-  switch (parameter[0] & PGID_FUNCTION) {
-    case PGID_ESTABLISH:
-      // An identifier stays until the path is reset: another one is refused.
-      if (other) throw reject('another path-group identifier', MESSAGE.INVALID_PARAMETER);
-      group.id = id;
-      group.state = GROUPED;
-      group.multipath = (parameter[0] & PGID_MULTIPATH) !== 0;
-      break;
-    case PGID_DISBAND:
-    case PGID_RESIGN:
-      if (other) throw reject('another path-group identifier', MESSAGE.INVALID_PARAMETER);
-      group.id = id;
-      group.state = UNGROUPED;
-      group.multipath = false;
-      break;
-    default:
-      throw reject('Set Path Group ID function', MESSAGE.INVALID_PARAMETER);
-  }
+const diagnosticControl = atOnce(({ drive, port }) => {
+  const parameter = port.take(DIAGNOSTIC_LENGTH);
+  if (parameter.length < DIAGNOSTIC_LENGTH) throw reject('Diagnostic Control', MESSAGE.COUNT_TOO_SMALL);
+  if (parameter[0] !== MAINTENANCE_QUERY || parameter[2] !== 0 || parameter[3] !== 0)
+    throw reject('subcommand of Diagnostic Control', MESSAGE.INVALID_PARAMETER);
+  if (FILE_MASK.get(drive.fileMask, 'auth') === AUTHORIZATION.NORMAL)
+    throw reject('Diagnostic Control without authorization', MESSAGE.FILE_MASK);
   return 0;
 });
 
 export const CONTROL_COMMANDS: readonly EckdCommand[] = [
-  { code: 0x03, name: 'No-Operation', immediate: true, perform: atOnce(() => 0) },
-  { code: 0x07, name: 'Seek', track: [], perform: seek([SEEK_CONTROL.ALL], (_, cylinder, head) => [cylinder, head]) },
+  { code: 0x03, name: 'No-Operation', immediate: true, perform: nothing },
+  { code: 0x07, name: 'Seek', perform: seek([SEEK_CONTROL.ALL], (_, cylinder, head) => [cylinder, head]) },
   {
     code: 0x0b,
     name: 'Seek Cylinder',
-    track: [],
     perform: seek([SEEK_CONTROL.ALL, SEEK_CONTROL.CYLINDER_HEAD], (_, cylinder, head) => [cylinder, head]),
   },
   {
     code: 0x1b,
     name: 'Seek Head',
-    track: [],
+    positioned: true,
     perform: seek([SEEK_CONTROL.ALL, SEEK_CONTROL.CYLINDER_HEAD, SEEK_CONTROL.HEAD], (drive, _, head) => [
       drive.cylinder,
       head,
     ]),
   },
-  {
-    code: 0x13,
-    name: 'Recalibrate',
-    immediate: true,
-    track: [],
-    perform: atOnce(({ drive }) => {
-      checkSeekMask(drive, [SEEK_CONTROL.ALL]);
-      drive.position(0, 0);
-      return 0;
-    }),
-  },
-  { code: 0x1f, name: 'Set File Mask', track: [], perform: setFileMask },
-  { code: 0x23, name: 'Set Sector', track: [], perform: setSector },
-  { code: 0xaf, name: 'Set Path Group ID', perform: setPathGroup },
+  // Hercules refuses it on a 3390, as dropped from later control units; nothing is lost by having it.
+  { code: 0x13, name: 'Recalibrate', immediate: true, perform: recalibrate },
+  { code: 0x1f, name: 'Set File Mask', perform: setFileMask },
+  { code: 0x23, name: 'Set Sector', positioned: true, perform: setSector },
+  { code: SUSPEND_MULTIPATH, name: 'Suspend Multipath Reconnection', immediate: true, perform: nothing },
+  { code: 0xf3, name: 'Diagnostic Control', perform: diagnosticControl },
 ];

@@ -1,6 +1,7 @@
 /**
  * Searches: compare what passes under the heads with bytes from the program; status modifier when satisfied, so that
- * the program's TIC back to the search is skipped. Not allowed inside a Locate Record domain.
+ * the program's TIC back to the search is skipped. Not allowed inside a Locate Record domain. Writes may follow only
+ * what compared equal in its whole length.
  */
 
 import { DSTAT } from '../../../kernel/include/arch/s390/scsw.ts';
@@ -34,8 +35,7 @@ function searchId(relation: Relation, equal: boolean) {
     const track = yield* drive.track(port);
     const argument = port.take(ID_LENGTH);
     if (argument.length === 0 || !relation(compare(countOf(track, record).subarray(0, ID_LENGTH), argument))) return 0;
-    drive.progressed();
-    drive.found = equal;
+    if (equal && argument.length === ID_LENGTH) drive.found = 'id';
     return DSTAT.STAT_MOD;
   };
 }
@@ -48,25 +48,38 @@ function searchKey(relation: Relation, equal: boolean) {
     const key = keyOf(track, drive.orient(drive.index, 'key'));
     const argument = port.take(Math.min(key.length, KEY_LENGTH));
     if (argument.length === 0 || !relation(compare(key, argument))) return 0;
-    drive.progressed();
-    drive.found = equal;
+    if (equal && argument.length === key.length) drive.found = 'key';
     return DSTAT.STAT_MOD;
   };
 }
 
-function* searchHome({ drive, port }: CommandContext): Task<number> {
+function* searchHome({ drive, port, multitrack }: CommandContext): Task<number> {
+  if (multitrack) drive.nextTrack();
   const track = yield* drive.track(port);
   drive.area = 'home';
+  drive.found = undefined;
   const argument = port.take(TRACK_HEADER.size - 1);
-  return argument.length > 0 && compare(track.image.subarray(1, TRACK_HEADER.size), argument) === 0
-    ? DSTAT.STAT_MOD
-    : 0;
+  if (argument.length === 0 || compare(track.image.subarray(1, TRACK_HEADER.size), argument) !== 0) return 0;
+  if (argument.length === TRACK_HEADER.size - 1) drive.found = 'home';
+  return DSTAT.STAT_MOD;
 }
 
 export const SEARCH_COMMANDS: readonly EckdCommand[] = [
   ...RELATIONS.flatMap(([suffix, bits, relation]) => [
-    { code: 0x11 | bits, name: `Search ID ${suffix}`, track: [], perform: searchId(relation, bits === 0x20) },
-    { code: 0x09 | bits, name: `Search Key ${suffix}`, track: [], perform: searchKey(relation, bits === 0x20) },
+    {
+      code: 0x11 | bits,
+      name: `Search ID ${suffix}`,
+      positioned: true,
+      searches: true,
+      perform: searchId(relation, bits === 0x20),
+    },
+    {
+      code: 0x09 | bits,
+      name: `Search Key ${suffix}`,
+      positioned: true,
+      searches: true,
+      perform: searchKey(relation, bits === 0x20),
+    },
   ]),
-  { code: 0x39, name: 'Search Home Address Equal', track: [], perform: searchHome },
+  { code: 0x39, name: 'Search Home Address Equal', positioned: true, perform: searchHome },
 ].flatMap(withMultitrack);

@@ -51,19 +51,15 @@ interface Where {
 function located(m: TestMachine, where: Where = {}): TestCcw[] {
   const { mask = 0xc0, first = [0, 0], last = [3, 14], attributes = 0xc0, op = 6, aux = 0, count = 1 } = where;
   const { cylinder = 1, head = 0, record = 1, sector = 0, tlf = 0, block = 0, byte6 = 0 } = where;
+  const auxiliary = tlf > 0 ? aux | 0x80 : aux;
   m.put(DE, [mask, attributes, block >> 8, block & 255, 0, 0, byte6, 0, ...cchh(...first), ...cchh(...last)]);
   const seek = cchh(cylinder, head);
-  m.put(LO, [op, aux, 0, count, ...seek, ...seek, record, sector, tlf >> 8, tlf & 255]);
+  m.put(LO, [op, auxiliary, 0, count, ...seek, ...seek, record, sector, tlf >> 8, tlf & 255]);
   return [
     [0x63, CC, 16, DE],
     [0x47, CC, 16, LO],
   ];
 }
-
-/** Address of good parameters of Define Extent. */
-const extentAt = (m: TestMachine) => (located(m)[0] as TestCcw)[3];
-/** Address of good parameters of Locate Record. */
-const locateAt = (m: TestMachine) => (located(m)[1] as TestCcw)[3];
 
 /** Command-chains all CCWs. */
 const chain = (ccws: readonly TestCcw[]): TestCcw[] =>
@@ -73,14 +69,14 @@ const GOOD = { stctl: 7, dstat: 0x0c, cstat: 0, count: 0 };
 
 describe('what the device is', () => {
   const rows: readonly (readonly [string, number, number, number[]])[] = [
-    ['Sense ID', 0xe4, 12, [0xff, 0x39, 0x90, 0xc2, 0x33, 0x90, 0x02, 0, 0x40, 0xfa, 0x01, 0x00]],
+    ['Sense ID', 0xe4, 20, [0xff, 0x39, 0x90, 0xe9, 0x33, 0x90, 0x02, 0, 0x40, 0xfa, 0x01, 0x00]],
     ['Basic Sense', 0x04, 32, [0, 0, 0]],
     ['Sense Path Group ID', 0x34, 12, [0, 0]],
-    ['Read Device Characteristics', 0x64, 64, [0x39, 0x90, 0xc2, 0x33, 0x90, 0x02]],
-    ['Read Configuration Data', 0xfa, 256, [0xcc, 0x01, 0x01, 0x00, 0xf0, 0xf0, 0xf3, 0xf3, 0xf9, 0xf0]],
-    ['Sense Subsystem Status', 0x54, 40, [0, 0x34]],
-    ['Read Home Address', 0x1a, 5, [0, 0, 0, 0, 0]],
-    ['Read Record Zero', 0x16, 16, [0, 0, 0, 0, 0, 0, 0, 8]],
+    ['Device Reserve', 0xb4, 32, [0, 0, 0]],
+    ['Device Release', 0x94, 32, [0, 0, 0]],
+    ['Read Device Characteristics', 0x64, 64, [0x39, 0x90, 0xe9, 0x33, 0x90, 0x02, 0x52, 0, 0, 2]],
+    ['Read Configuration Data', 0xfa, 256, [0xdc, 0x01, 0x01, 0x00, 0xf0, 0xf0, 0xf3, 0xf3, 0xf9, 0xf0]],
+    ['Sense Subsystem Status', 0x54, 44, [1, 0x34, 255]],
     ['Read IPL', 0x02, 24, [0, 6, 0, 0]],
   ];
   test.each(rows)('%s', (_, command, length, begins) => {
@@ -102,14 +98,22 @@ describe('what the device is', () => {
     expect([rdc.readUInt16BE(44), rdc[48], rdc.readUInt16BE(49), rdc.readUInt32BE(60)]).toEqual([57326, 6, 0x7708, 4]);
   });
 
-  test('path group: established, told, and refused to another identifier', () => {
+  test('configuration data: device, string, director and subsystem, and the general qualifier', () => {
     const m = drive();
-    m.put(ARG, [0x80, ...Array(11).fill(7)]);
-    expect(statusOf(m.start([[0xaf, 0, 12, ARG]]))).toEqual(GOOD);
-    m.start([[0x34, 0, 12, BUFFER]]);
-    expect([...m.bytes(BUFFER, 3)]).toEqual([0xc8, 7, 7]);
-    m.put(ARG, [0x00, ...Array(11).fill(8)]);
-    expect(m.start([[0xaf, 0, 12, ARG]]).ecw[0]).toBe(0x80);
+    m.start([[0xfa, 0, 256, BUFFER]]);
+    const rcd = m.bytes(BUFFER, 256);
+    expect(Array.from({ length: 8 }, (_, i) => [rcd[i * 32], rcd[i * 32 + 1]])).toEqual([
+      [0xdc, 1],
+      [0xd4, 2],
+      [0xd0, 0],
+      [0xf0, 0],
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [0x80, 0],
+    ]);
+    expect([...rcd.subarray(30, 32)]).toEqual([0x12, 0x34]);
+    expect([rcd[224 + 6], rcd[224 + 8], rcd[224 + 9]]).toEqual([0x1e, 0x01, 0x12]);
   });
 });
 
@@ -203,7 +207,7 @@ describe('writes', () => {
     const before = readFileSync(file);
     const m = drive();
     m.put(BUFFER, data);
-    const irb = m.start([...located(m, { mask: 0x80, op: 1, head: 1, record: 5 }), [0x85, 0, 4096, BUFFER]]);
+    const irb = m.start([...located(m, { mask: 0x80, op: 1, head: 1, record: 5, tlf: 4096 }), [0x85, 0, 4096, BUFFER]]);
     expect(statusOf(irb)).toEqual(GOOD);
     const at = offsetOf(16) + 5 + 16 + 4 * 4104 + 8;
     before.set(data, at);
@@ -213,7 +217,7 @@ describe('writes', () => {
   test('a short write fills the record with zeros', () => {
     const m = drive();
     m.put(BUFFER, data);
-    const irb = m.start([...located(m, { op: 1, record: 2 }), [0x05, SLI, 10, BUFFER]]);
+    const irb = m.start([...located(m, { op: 1, record: 2, tlf: 4096 }), [0x05, SLI, 10, BUFFER]]);
     expect(statusOf(irb)).toEqual(GOOD);
     m.start([...located(m, { record: 2 }), [0x06, 0, 4096, BUFFER + 4096]]);
     expect(m.bytes(BUFFER + 4096, 4096)).toEqual(Uint8Array.from({ length: 4096 }, (_, i) => (i < 10 ? data[i] : 0)));
@@ -222,7 +226,7 @@ describe('writes', () => {
   test('a program check in the middle of a write leaves record and file as they were', () => {
     const before = readFileSync(file);
     const m = drive();
-    const irb = m.start([...located(m, { op: 1 }), [0x05, 0, 4096, m.memory.size - 100]]);
+    const irb = m.start([...located(m, { op: 1, tlf: 4096 }), [0x05, 0, 4096, m.memory.size - 100]]);
     expect(statusOf(irb)).toMatchObject({ cstat: 0x20, dstat: 0x0c });
     expect(Buffer.compare(readFileSync(file), before)).toBe(0);
   });
@@ -246,7 +250,9 @@ describe('writes', () => {
   test('Write Key and Data', () => {
     const m = drive();
     m.put(BUFFER, [...toEbcdic('VOL1VOL1CHANGE'), ...Array(70).fill(0x40)]);
-    expect(statusOf(m.start([...located(m, { op: 1, cylinder: 0, record: 3 }), [0x0d, 0, 84, BUFFER]]))).toEqual(GOOD);
+    expect(
+      statusOf(m.start([...located(m, { op: 1, cylinder: 0, record: 3, tlf: 84 }), [0x0d, 0, 84, BUFFER]])),
+    ).toEqual(GOOD);
     expect(readFileSync(file).includes(Buffer.from(toEbcdic('VOL1CHANGE')))).toBe(true);
   });
 
@@ -273,130 +279,44 @@ describe('writes', () => {
   test.each(['writethrough', 'writeback', 'unsafe'] as const)('%s: the file has the data at device end', (cache) => {
     const m = drive({ cache });
     m.put(BUFFER, data);
-    m.start([...located(m, { op: 1 }), [0x05, 0, 4096, BUFFER]]);
+    m.start([...located(m, { op: 1, tlf: 4096 }), [0x05, 0, 4096, BUFFER]]);
     expect(readFileSync(file).includes(Buffer.from(data))).toBe(true);
     m.iop.close();
   });
 
   test('a read-only drive inhibits writes', () => {
     const m = drive({ readonly: true });
-    const irb = m.start([...located(m, { op: 1 }), [0x05, 0, 4096, BUFFER]]);
+    const irb = m.start([...located(m, { op: 1, tlf: 4096 }), [0x05, 0, 4096, BUFFER]]);
     expect([statusOf(irb).dstat, irb.ecw[0], irb.ecw[1]]).toEqual([0x0e, 0x80, 0x02]);
   });
 });
 
 describe('unit checks', () => {
   const READ: TestCcw = [0x06, 0, 4096, BUFFER];
-  const WRITE: TestCcw = [0x05, 0, 4096, BUFFER];
-  type Row = [name: string, ccws: (m: TestMachine) => TestCcw[], byte0: number, byte1: number, byte7: number];
-  const at =
-    (where: Where, last: TestCcw = READ) =>
-    (m: TestMachine) => [...located(m, where), last];
-  const rows: Row[] = [
-    ['unknown command', () => [[0x3b, 0, 1, ARG]], 0x80, 0, 1],
-    ['Define Extent too short', (m) => [[0x63, SLI, 15, extentAt(m)]], 0x80, 0, 3],
-    [
-      'Define Extent twice',
-      (m) => [
-        [0x63, CC, 16, extentAt(m)],
-        [0x63, 0, 16, DE],
-      ],
-      0x80,
-      0,
-      2,
-    ],
-    [
-      'Define Extent after Set File Mask',
-      (m) => [
-        [0x1f, CC, 1, ARG],
-        [0x63, 0, 16, extentAt(m)],
-      ],
-      0x80,
-      0,
-      2,
-    ],
-    [
-      'Define Extent after Read IPL',
-      (m) => [
-        [0x02, CC, 24, BUFFER],
-        [0x63, 0, 16, extentAt(m)],
-      ],
-      0x80,
-      0,
-      2,
-    ],
-    [
-      'Set File Mask twice',
-      () => [
-        [0x1f, CC, 1, ARG],
-        [0x1f, 0, 1, ARG],
-      ],
-      0x80,
-      0,
-      2,
-    ],
-    ['file mask bit 2', at({ mask: 0xe0 }), 0x80, 0, 4],
-    ['not ECKD', at({ attributes: 0x00 }), 0x80, 0, 4],
-    ['CKD conversion', at({ attributes: 0xe0 }), 0x80, 0, 4],
-    ['block size', at({ block: 0xffff }), 0x80, 0, 4],
-    ['byte 6', at({ byte6: 1 }), 0x80, 0, 4],
-    ['extent begins outside', at({ first: [4, 0], last: [4, 0] }), 0x80, 0, 4],
-    ['extent ends at head 15', at({ last: [3, 15] }), 0x80, 0, 4],
-    ['extent backwards', at({ first: [2, 0], last: [1, 14] }), 0x80, 0, 4],
-    ['Locate Record without Define Extent', (m) => [[0x47, 0, 16, locateAt(m)]], 0x80, 0, 2],
-    ['Locate Record too short', (m) => [located(m)[0], [0x47, CC | SLI, 15, LO]], 0x80, 0, 3],
-    ['unknown operation', at({ op: 0x02 }), 0x80, 0, 4],
-    ['operation with the wrong orientation', at({ op: 0xc1 }), 0x80, 0, 4],
-    ['count zero', at({ count: 0 }), 0x80, 0, 4],
-    ['count with orient', at({ op: 0, count: 1 }), 0x80, 0, 4],
-    ['auxiliary byte', at({ aux: 0x02 }), 0x80, 0, 4],
-    ['cylinder outside the disk', at({ cylinder: 4 }), 0x80, 0, 4],
-    ['head outside the disk', at({ head: 15 }), 0x80, 0, 4],
-    ['sector', at({ sector: 224 }), 0x80, 0, 4],
-    ['transfer-length factor', at({ aux: 0x80, tlf: 5000, block: 4096 }), 0x80, 0, 4],
-    ['outside the extent', at({ last: [0, 14] }), 0, 0x04, 0],
-    ['record 13', at({ record: 13 }), 0, 0x08, 0],
-    ['write in a read domain', at({}, WRITE), 0x80, 0, 2],
-    ['search in a domain', at({}, [0x31, 0, 5, ARG]), 0x80, 0, 2],
-    ['seek in a domain', at({}, [0x07, 0, 6, ARG]), 0x80, 0, 2],
-    ['write under an inhibiting mask', at({ mask: 0x40, op: 1 }, WRITE), 0x80, 0, 2],
-    ['format write under update-only', at({ mask: 0x80, op: 3 }, [0x1d, 0, 8, BUFFER]), 0x80, 0, 2],
-    ['seek too short', () => [[0x07, SLI, 5, ARG]], 0x80, 0, 3],
-    ['seek with a bin number', (m) => [[0x07, 0, 6, m.put(ARG, [0, 1, 0, 0, 0, 0])]], 0x80, 0, 4],
-    ['seek outside the disk', (m) => [[0x07, 0, 6, m.put(ARG, [0, 0, 0, 4, 0, 0])]], 0x80, 0, 4],
-    [
-      'seek under a mask',
-      (m) => [
-        [0x1f, CC, 1, m.put(ARG, [0x18])],
-        [0x1b, 0, 6, ARG + 8],
-      ],
-      0,
-      0x04,
-      0,
-    ],
-    ['multitrack under a mask', (m) => [[0x1f, CC, 1, m.put(ARG, [0x18])], ...mtCounts(14)], 0, 0x04, 0],
-    ['set sector', (m) => [[0x23, 0, 1, m.put(ARG, [0xe0])]], 0x80, 0, 4],
-    ['write without a search', () => [WRITE], 0x80, 0, 2],
-    ['path group of unknown function', (m) => [[0xaf, 0, 12, m.put(ARG, [0x60])]], 0x80, 0, 4],
-    ['end of cylinder', (m) => [[0x07, CC, 6, m.put(ARG, [0, 0, 0, 1, 0, 14])], ...mtCounts(13)], 0, 0x20, 0],
-    [
-      'no record found by search',
-      (m) => [
-        [0x31, CC, 5, m.put(ARG, [9, 9, 9, 9, 9])],
-        [0x08, 0, 0, PROGRAM],
-      ],
-      0,
-      0x08,
-      0,
-    ],
-  ];
-  const mtCounts = (n: number) => chain(Array.from({ length: n }, (): TestCcw => [0x92, 0, 8, BUFFER]));
 
-  test.each(rows)('%s', (...[, ccws, byte0, byte1, byte7]: Row) => {
+  test('concurrent sense tells of a program that left its extent', () => {
     const m = drive();
-    const irb = m.start(ccws(m));
+    const irb = m.start([...located(m, { last: [0, 14] }), READ]);
     expect(statusOf(irb)).toMatchObject({ stctl: 0x17, dstat: 0x0e, cstat: 0 });
-    expect([irb.ecw[0], irb.ecw[1], irb.ecw[7]]).toEqual([byte0, byte1, byte7]);
+    expect([irb.ecw[0], irb.ecw[1], irb.ecw[7]]).toEqual([0, 0x04, 0]);
+  });
+
+  test('a search goes round the track twice, and no further', () => {
+    const m = drive();
+    m.put(SEEK, [0, 0, ...cchh(1, 0)]);
+    m.put(ARG, [9, 9, 9, 9, 9]);
+    const irb = m.start([
+      [0x07, CC, 6, SEEK],
+      [0x31, CC, 5, ARG],
+      [0x08, 0, 0, PROGRAM + 8],
+    ]);
+    expect([statusOf(irb).dstat, irb.ecw[1]]).toEqual([0x0e, 0x08]);
+  });
+
+  test('a chain that ends before its domain does: incomplete domain', () => {
+    const m = drive();
+    const irb = m.start([...located(m, { count: 2 }), READ]);
+    expect([statusOf(irb).dstat, irb.ecw[0], irb.ecw[7]]).toEqual([0x0e, 0x81, 0]);
   });
 
   test('without concurrent sense, Basic Sense fetches the same bytes once', () => {
@@ -421,6 +341,44 @@ describe('unit checks', () => {
     m.start([[0x03, SLI, 1, 0]]);
     m.start([[0x04, 0, 32, BUFFER]]);
     expect(m.bytes(BUFFER, 32)).toEqual(new Uint8Array(32));
+  });
+});
+
+describe('split endings', () => {
+  const seek = (m: TestMachine, cylinder: number): TestCcw => [0x07, 0, 6, m.put(SEEK, [0, 0, ...cchh(cylinder, 0)])];
+
+  test('a seek that is last gives channel end at once, and device end when the arm is there', () => {
+    const m = drive({ serviceTimeNs: 5e6 });
+    const channelEnd = m.start([seek(m, 2)]);
+    expect(statusOf(channelEnd)).toMatchObject({ stctl: 5, dstat: 0x08 });
+    expect(m.simulation.now).toBeLessThan(1e6);
+    const { irb } = m.run(m.interruption());
+    expect(statusOf(irb)).toMatchObject({ stctl: 3, dstat: 0x04 });
+    expect(m.simulation.now).toBeGreaterThanOrEqual(5e6);
+    expect(m.simulation.now).toBeLessThan(6e6);
+  });
+
+  test('under chaining the next command waits for device end, and the time passes once', () => {
+    const m = drive({ serviceTimeNs: 5e6 });
+    const irb = m.start(chain([seek(m, 2), [0x06, 0, 4096, BUFFER]]));
+    expect(statusOf(irb)).toEqual(GOOD);
+    expect(m.bytes(BUFFER, 4096)).toEqual(patternRecord(2, 0, 1));
+    expect(m.simulation.now).toBeGreaterThanOrEqual(5e6);
+    expect(m.simulation.now).toBeLessThan(6e6);
+  });
+
+  test('an arm that need not move, or takes no time, gives both together', () => {
+    const m = drive({ serviceTimeNs: 5e6 });
+    expect(statusOf(m.start([seek(m, 0)]))).toEqual(GOOD);
+    const quick = drive();
+    expect(statusOf(quick.start([seek(quick, 2)]))).toEqual(GOOD);
+  });
+
+  test('recalibrate splits too', () => {
+    const m = drive({ slow: { cylinder: 0, ns: 7e6 } });
+    m.start([seek(m, 2)]);
+    expect(statusOf(m.start([[0x13, SLI, 1, 0]]))).toMatchObject({ stctl: 5, dstat: 0x08 });
+    expect(statusOf(m.run(m.interruption()).irb)).toMatchObject({ stctl: 3, dstat: 0x04 });
   });
 });
 

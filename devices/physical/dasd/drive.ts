@@ -1,20 +1,34 @@
 /**
- * A 3390 drive with its 3990 control unit, one path: the state that commands of a chain share, and where the heads are.
- * What each command does stands in the rows of `commands_*.ts`.
+ * A 3390 drive with its 3990 control unit: the state that commands of a chain share, and where the heads are. What each
+ * command does stands in the rows of `commands_*.ts`, what may follow what in `sequence.ts`.
+ *
+ * Data are durable in this order: commands change tracks in memory; {@link EckdDrive.end}, once a program, has the image
+ * keep them in the way the cache mode says; only then does the channel present device end for the last command. A
+ * machine that is killed in between leaves whole tracks: see `ckd_image.ts`.
  */
 import { DSTAT } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
-import type { ChannelDevice, CommandEnding, DataPort } from '../css/channel_device.ts';
+import type { ChannelDevice, CommandEnding, DataPort, Trouble } from '../css/channel_device.ts';
 import { CkdImage } from './ckd_image.ts';
-import { CONTROL_COMMANDS } from './commands_control.ts';
-import { LOCATE_COMMANDS } from './commands_locate.ts';
-import { READ_COMMANDS } from './commands_read.ts';
-import { SEARCH_COMMANDS } from './commands_search.ts';
-import { SENSE_COMMANDS } from './commands_sense.ts';
-import { WRITE_COMMANDS } from './commands_write.ts';
+import { COMMANDS } from './command_table.ts';
 import { type EckdCommand, MULTITRACK } from './eckd_command.ts';
-import { type Domain, type Extent, FILE_MASK, SEEK_CONTROL, trackOf } from './extent.ts';
-import { buildSense, MESSAGE, reject, SENSE_SIZE, SENSE0, SENSE1, UnitCheck } from './sense.ts';
+import { type Extent, FILE_MASK, SEEK_CONTROL, trackOf } from './extent.ts';
+import type { Domain } from './locate.ts';
+import { PathGroups } from './path_group.ts';
+import {
+  buildSense,
+  FORMAT,
+  fileProtected,
+  invalidTrackFormat,
+  MESSAGE,
+  noRecordFound,
+  reject,
+  SENSE_SIZE,
+  SENSE0,
+  SENSE1,
+  UnitCheck,
+} from './sense.ts';
+import { checkSequence } from './sequence.ts';
 import { type CkdRecord, type CkdTrack, parseTrack, TrackFormatError } from './track.ts';
 
 /** When the host file must be on its medium before the program hears of device end. */
@@ -42,46 +56,32 @@ export interface DriveOptions {
 /** What of the current record passed under the heads last. */
 export type Area = 'index' | 'home' | 'count' | 'key' | 'data';
 
-/** Path-group state, kept until the control unit is reset. */
-export interface PathGroup {
-  id: Uint8Array;
-  /** Path state: 00 reset, 80 ungrouped, C0 grouped. */
-  state: number;
-  multipath: boolean;
-}
+/** What the commands before have found, so that a write may follow: home address, identifier, key, or a format write. */
+export type Found = 'home' | 'id' | 'key' | 'format';
 
 const ENDED = DSTAT.CHANNEL_END | DSTAT.DEVICE_END;
 
-const COMMANDS = new Map<number, EckdCommand>();
-for (const row of [
-  ...SENSE_COMMANDS,
-  ...CONTROL_COMMANDS,
-  ...LOCATE_COMMANDS,
-  ...SEARCH_COMMANDS,
-  ...READ_COMMANDS,
-  ...WRITE_COMMANDS,
-]) {
-  if (COMMANDS.has(row.code)) throw new Error(`command ${row.code.toString(16)} has two rows`);
-  COMMANDS.set(row.code, row);
-}
-
-/** Opens the image and powers the drive on. @throws ImageError */
-export function openDrive(options: DriveOptions): EckdDrive {
-  return new EckdDrive(options);
+/** Opens the image and powers the drive on. @param log one line for the user. @throws ImageError */
+export function openDrive(options: DriveOptions, log?: (line: string) => void): EckdDrive {
+  return new EckdDrive(options, log);
 }
 
 export class EckdDrive implements ChannelDevice {
   readonly type = '3390';
   readonly options: DriveOptions;
   readonly image: CkdImage;
-  readonly pathGroup: PathGroup = { id: new Uint8Array(11), state: 0, multipath: false };
+  readonly paths = new PathGroups();
+  readonly #log: (line: string) => void;
 
-  // Kept from program to program: where the access arm is, and sense information.
+  // Kept from program to program: where the access arm is, sense information, and what was said to the user.
   cylinder = 0;
   head = 0;
   #sense: Uint8Array | undefined;
+  #said: string | undefined;
 
   // Of the current program.
+  /** The path it came on, one bit. */
+  path = 0x80;
   /** Define Extent in force. */
   extent: Extent | undefined;
   /** Locate Record domain in force. */
@@ -91,33 +91,46 @@ export class EckdDrive implements ChannelDevice {
   fileMaskSet = false;
   /** Read IPL was given. */
   ipl = false;
+  /** A command has positioned the heads. */
+  positioned = false;
+  /** Prepared by Perform Subsystem Function for Read Subsystem Data. */
+  subsystemData: Uint8Array | undefined;
   /** Index of the current record on the track; meaningful when `area` is count, key or data. */
   index = -1;
   area: Area = 'index';
-  /** The record was found by a search that permits writing to it. */
-  found = false;
-  /** The record was formatted by the command before. */
-  formatted = false;
-  /** Index points passed without any progress. */
+  found: Found | undefined;
+  #chained = 0;
+  #previous: EckdCommand | undefined;
+  /** Index points passed with searches alone in between. */
   #passes = 0;
   #track: CkdTrack | undefined;
+  /** The arm has reached the track: its service time is over. */
+  #arrived = false;
+  /** Nanoseconds the arm moves on after channel end. */
+  #moving = 0;
   #writes = false;
 
-  constructor(options: DriveOptions) {
+  constructor(options: DriveOptions, log: (line: string) => void = () => {}) {
     this.options = options;
     this.image = new CkdImage(options.file, options.readonly);
+    this.#log = log;
   }
 
   operational(): boolean {
     return true;
   }
 
-  begin(): void {
+  begin(path = 0x80): void {
+    this.path = path;
     this.extent = undefined;
     this.domain = undefined;
     this.fileMask = 0;
     this.fileMaskSet = false;
     this.ipl = false;
+    this.positioned = false;
+    this.subsystemData = undefined;
+    this.#chained = 0;
+    this.#previous = undefined;
     this.#leaveTrack();
   }
 
@@ -125,12 +138,23 @@ export class EckdDrive implements ChannelDevice {
     const row = COMMANDS.get(command);
     // Sense information lasts until the next command that is not there to fetch it.
     if (row?.keepsSense !== true) this.#sense = undefined;
+    this.#moving = 0;
     try {
       if (row === undefined) throw reject(`command ${command.toString(16)}`, MESSAGE.INVALID_COMMAND);
-      this.#checkDomain(row);
+      checkSequence(row, {
+        length: this.#chained++,
+        previous: this.#previous,
+        domain: this.domain,
+        positioned: this.positioned,
+        prepared: this.subsystemData !== undefined,
+      });
+      this.#previous = row;
+      if (row.searches !== true) this.#passes = 0;
+      const { domain } = this;
       const added = yield* row.perform({ drive: this, port, multitrack: (command & MULTITRACK) !== 0 });
-      if (row.track !== undefined) this.#countDomain(row);
-      return { status: ENDED | added, immediate: row.immediate };
+      if (domain !== undefined) this.#countDomain(domain, port);
+      if (this.#moving === 0) return { status: ENDED | added, immediate: row.immediate };
+      return { status: DSTAT.CHANNEL_END | added, deviceEnd: { ns: this.#moving }, immediate: row.immediate };
     } catch (error) {
       return { status: ENDED | this.#unitCheck(error) };
     }
@@ -141,10 +165,11 @@ export class EckdDrive implements ChannelDevice {
     this.#writes = false;
     try {
       this.image.flush((this.options.cache ?? 'writethrough') === 'writethrough');
+      this.#said = undefined;
       return 0;
     } catch (error) {
       this.image.discard();
-      return this.#unitCheck(error);
+      return this.#unitCheck(error, SENSE1.IMPRECISE);
     }
   }
 
@@ -159,6 +184,11 @@ export class EckdDrive implements ChannelDevice {
     this.begin();
   }
 
+  /** Fault hook: sense information for trouble that was not there, at the place where the heads are. */
+  fail({ byte0, byte1, byte7 }: Trouble): number {
+    return this.#unitCheck(new UnitCheck('a fault that was asked for', byte0, byte1, byte7));
+  }
+
   close(): void {
     if (!this.image.readonly) this.image.flush(this.options.cache !== 'unsafe');
     this.image.close();
@@ -171,25 +201,43 @@ export class EckdDrive implements ChannelDevice {
     const { extent } = this;
     const track = trackOf(cylinder, head);
     if (extent !== undefined && (track < extent.first || track > extent.last))
-      throw new UnitCheck('outside the extent', 0, SENSE1.FILE_PROTECTED);
+      throw fileProtected('outside the extent');
     this.cylinder = cylinder;
     this.head = head;
+    this.positioned = true;
     this.#leaveTrack();
+  }
+
+  /** {@link position}, with the arm moving after channel end when it has to move at all: device end comes later. */
+  seek(cylinder: number, head: number): void {
+    const from = this.cylinder;
+    this.position(cylinder, head);
+    if (cylinder === from) return;
+    this.#moving = this.#serviceTime();
+    this.#arrived = true;
+  }
+
+  /** Moves to a track some tracks on. @throws UnitCheck past the extent or the disk. */
+  advance(tracks = 1): void {
+    const { heads, cylinders } = this.image;
+    const track = trackOf(this.cylinder, this.head) + tracks;
+    if (track >= cylinders * heads) throw fileProtected('past the last track');
+    this.position(Math.floor(track / heads), track % heads);
   }
 
   /** The track under the heads; the first access after positioning takes the device its time. */
   *track(port: DataPort): Task<CkdTrack> {
     if (this.#track !== undefined) return this.#track;
-    const { serviceTimeNs = 0, slow } = this.options;
-    const ns = serviceTimeNs + (slow !== undefined && slow.cylinder === this.cylinder ? slow.ns : 0);
+    const ns = this.#arrived ? 0 : this.#serviceTime();
     if (ns > 0) yield* port.delay(ns);
+    this.#arrived = true;
     this.#track = parseTrack(this.image.track(this.cylinder, this.head), this.cylinder, this.head);
     return this.#track;
   }
 
   /**
    * Moves to the count area of the next record: at the end of the track to the next track (multitrack), else past the
-   * index point. Passing that twice without progress means the record does not exist.
+   * index point. Passing that twice with searches alone in between means the record does not exist.
    * @param record0 whether R0 counts as a record.
    */
   *next(port: DataPort, multitrack: boolean, record0 = false): Task<CkdRecord> {
@@ -198,24 +246,18 @@ export class EckdDrive implements ChannelDevice {
       const first = record0 ? 0 : 1;
       const at = this.area === 'index' || this.area === 'home' ? first : this.index + 1;
       if (at < track.records.length) return this.orient(at, 'count');
-      if (multitrack) this.#nextTrack();
-      else if (++this.#passes === 2) throw new UnitCheck('no record found', 0, SENSE1.NO_RECORD_FOUND);
+      if (multitrack) this.nextTrack();
+      else if (++this.#passes === 2) throw noRecordFound();
       else this.area = 'index';
     }
   }
 
   /** The heads have passed `area` of a record of the current track. */
-  orient(index: number, area: Area): CkdRecord {
+  orient(index: number, area: Area, found?: Found): CkdRecord {
     this.index = index;
     this.area = area;
-    this.found = false;
-    this.formatted = false;
+    this.found = found;
     return (this.#track as CkdTrack).records[index];
-  }
-
-  /** Progress was made: counting of index points starts anew. */
-  progressed(): void {
-    this.#passes = 0;
   }
 
   /** The current track's bytes were changed. */
@@ -224,45 +266,68 @@ export class EckdDrive implements ChannelDevice {
     this.#writes = true;
   }
 
+  /** Multitrack: the next head; the next cylinder only inside a Locate Record domain. @throws UnitCheck */
+  nextTrack(): void {
+    if (this.domain !== undefined) {
+      this.advance();
+      return;
+    }
+    if (FILE_MASK.get(this.fileMask, 'seek') === SEEK_CONTROL.NONE) throw fileProtected('head switching is inhibited');
+    if (this.head + 1 === this.image.heads) throw new UnitCheck('end of cylinder', 0, SENSE1.END_OF_CYLINDER);
+    this.position(this.cylinder, this.head + 1);
+  }
+
+  #serviceTime(): number {
+    const { serviceTimeNs = 0, slow } = this.options;
+    return serviceTimeNs + (slow !== undefined && slow.cylinder === this.cylinder ? slow.ns : 0);
+  }
+
   #leaveTrack(): void {
     this.#track = undefined;
+    this.#arrived = false;
     this.index = -1;
     this.area = 'index';
-    this.found = false;
-    this.formatted = false;
+    this.found = undefined;
     this.#passes = 0;
   }
 
-  /** Multitrack: the next head; the next cylinder only inside a Locate Record domain. */
-  #nextTrack(): void {
-    const last = this.head + 1 === this.image.heads;
-    if (last && (this.domain === undefined || this.cylinder + 1 === this.image.cylinders))
-      throw new UnitCheck('end of cylinder', 0, SENSE1.END_OF_CYLINDER);
-    if (this.extent === undefined && FILE_MASK.get(this.fileMask, 'seek') === SEEK_CONTROL.NONE)
-      throw new UnitCheck('head switching is inhibited', 0, SENSE1.FILE_PROTECTED);
-    if (last) this.position(this.cylinder + 1, 0);
-    else this.position(this.cylinder, this.head + 1);
-  }
-
-  #checkDomain(row: EckdCommand): void {
-    if (this.domain === undefined || row.track === undefined) return;
-    if (!row.track.includes(this.domain.kind)) throw reject(`${row.name} in this domain`, MESSAGE.INVALID_SEQUENCE);
-  }
-
-  #countDomain(row: EckdCommand): void {
-    const { domain } = this;
-    if (domain !== undefined && row.track?.length !== 0 && --domain.remaining <= 0) this.domain = undefined;
+  /** A command of the domain is done. @throws UnitCheck when the chain ends before the domain does. */
+  #countDomain(domain: Domain, port: DataPort): void {
+    if (--domain.remaining === 0) this.domain = undefined;
+    else if (port.chains?.() === false)
+      throw new UnitCheck('incomplete domain', SENSE0.COMMAND_REJECT | SENSE0.INCOMPLETE_DOMAIN);
   }
 
   /** Turns what ended a command into sense information. Anything that is no fault of disk or program goes on. */
-  #unitCheck(error: unknown): number {
+  #unitCheck(error: unknown, byte1 = 0): number {
     let check = error;
-    if (error instanceof TrackFormatError) check = new UnitCheck(error.message, 0, SENSE1.INVALID_TRACK_FORMAT);
-    else if (isFileError(error)) check = new UnitCheck(error.message, SENSE0.EQUIPMENT, SENSE1.PERMANENT);
+    if (error instanceof TrackFormatError) check = invalidTrackFormat(error.message);
+    else if (isFileError(error)) {
+      this.#say(error.message);
+      check = new UnitCheck(error.message, SENSE0.EQUIPMENT, SENSE1.PERMANENT | byte1, FORMAT.DEVICE);
+    }
     if (!(check instanceof UnitCheck)) throw error;
-    this.#sense = buildSense(check, this.cylinder, this.head);
+    this.#sense = buildSense(check, {
+      cylinder: this.cylinder,
+      head: this.head,
+      record: this.#track?.records[this.index]?.record ?? 0,
+      cylinders: this.image.cylinders,
+      residual: this.domain?.remaining ?? 0,
+    });
     this.domain = undefined;
     return DSTAT.UNIT_CHECK;
+  }
+
+  /** One line for the user, not again while the guest repeats what fails. */
+  #say(message: string): void {
+    if (message === this.#said) return;
+    this.#said = message;
+    const { devno, file } = this.options;
+    const place = message.includes(file) ? '' : ` (${file})`;
+    this.#log(
+      `drive ${devno.toString(16).padStart(4, '0')}${place}: ${message}; the guest gets equipment check` +
+        `${this.image.readonly ? '' : ', and what it wrote last may be lost'}`,
+    );
   }
 }
 

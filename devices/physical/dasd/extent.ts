@@ -17,6 +17,8 @@ export const FILE_MASK = bitfield('file_mask', 8, {
 export const WRITE_CONTROL = { INHIBIT_HA_R0: 0, INHIBIT_ALL: 1, UPDATE_ONLY: 2, PERMIT_ALL: 3 } as const;
 /** Values of `seek`. */
 export const SEEK_CONTROL = { ALL: 0, CYLINDER_HEAD: 1, HEAD: 2, NONE: 3 } as const;
+/** Values of `auth`: who may give diagnostic commands. */
+export const AUTHORIZATION = { NORMAL: 0, DEVICE_SUPPORT: 1, DIAGNOSTIC: 2 } as const;
 /** Attributes: byte 1. */
 const ATTRIBUTES = bitfield('attributes', 8, {
   mode: [0, 2],
@@ -27,6 +29,17 @@ const ATTRIBUTES = bitfield('attributes', 8, {
 });
 /** `mode` of ECKD operation. */
 const MODE_ECKD = 3;
+/** Last `cache` mode: record access (Linux `DASD_REC_ACCESS`). */
+const CACHE_LAST = 5;
+/** Extended attributes: byte 7. */
+const EXTENDED = bitfield('extended', 8, {
+  regularData: [1, 1],
+  timeStamp: [4, 1],
+  record0: [5, 1],
+  parameter: [6, 1],
+});
+const EXTENDED_KNOWN =
+  EXTENDED.mask.regularData | EXTENDED.mask.timeStamp | EXTENDED.mask.record0 | EXTENDED.mask.parameter;
 
 export const DEFINE_EXTENT = struct(
   'define_extent',
@@ -37,7 +50,7 @@ export const DEFINE_EXTENT = struct(
     blockSize: u16,
     fastWriteId: u16,
     reserved: u8,
-    extended: u8,
+    extended: named(u8, EXTENDED),
     beginCylinder: u16,
     beginHead: u16,
     endCylinder: u16,
@@ -46,6 +59,14 @@ export const DEFINE_EXTENT = struct(
   { size: 16, offsets: { extended: 7, beginCylinder: 8, endCylinder: 12 } },
 );
 type DefineExtent = View<typeof DEFINE_EXTENT.fields>;
+
+/** The sixteen bytes that follow when the extended-parameter bit is on. */
+export const EXTENT_PARAMETER = struct(
+  'extent_parameter',
+  'be',
+  { timeStamp: bytes(8), format: u8, priority: u8, reserved1: u8, recordsPerTrack: u8, reserved2: bytes(4) },
+  { size: 16, offsets: { format: 8, recordsPerTrack: 11 } },
+);
 
 /** What a Define Extent allows. Tracks count from cylinder 0 head 0. */
 export interface Extent {
@@ -60,115 +81,73 @@ const { heads } = GEOMETRY_3390;
 /** Longest block when Define Extent says 0. */
 const MAX_BLOCK = GEOMETRY_3390.maxRecord0 + 8;
 
+const begin = (p: DefineExtent) => trackOf(cylinderOf(p.beginCylinder, p.beginHead), headOf(p.beginHead));
+const end = (p: DefineExtent) => trackOf(cylinderOf(p.endCylinder, p.endHead), headOf(p.endHead));
+
 /** Parameter checks, in order. @param cylinders of the disk */
 const CHECKS: readonly (readonly [reason: string, bad: (p: DefineExtent, cylinders: number) => boolean])[] = [
   ['bit 2 of the file mask', (p) => (p.mask & FILE_MASK.mask.zero) !== 0],
   ['not ECKD mode', (p) => ATTRIBUTES.get(p.attributes, 'mode') !== MODE_ECKD],
   ['CKD conversion mode', (p) => (p.attributes & ATTRIBUTES.mask.conversion) !== 0],
+  ['cache mode', (p) => ATTRIBUTES.get(p.attributes, 'cache') > CACHE_LAST],
   ['block size', (p) => p.blockSize > MAX_BLOCK],
+  ['fast-write identifier', (p) => p.fastWriteId !== 0 && (p.attributes & ATTRIBUTES.mask.cfw) === 0],
   ['byte 6', (p) => p.reserved !== 0],
-  ['begin of the extent', (p, cylinders) => p.beginCylinder >= cylinders || p.beginHead >= heads],
-  ['end of the extent', (p, cylinders) => p.endCylinder >= cylinders || p.endHead >= heads],
-  ['extent ends before it begins', (p) => trackOf(p.endCylinder, p.endHead) < trackOf(p.beginCylinder, p.beginHead)],
+  ['extended attributes', (p) => (p.extended & ~EXTENDED_KNOWN) !== 0],
+  [
+    'time stamp without its parameter',
+    (p) => (p.extended & EXTENDED.mask.timeStamp) !== 0 && (p.extended & EXTENDED.mask.parameter) === 0,
+  ],
+  ['begin of the extent', (p, cylinders) => outside(p.beginCylinder, p.beginHead, cylinders)],
+  ['end of the extent', (p, cylinders) => outside(p.endCylinder, p.endHead, cylinders)],
+  ['extent ends before it begins', (p) => end(p) < begin(p)],
 ];
+
+/** The cylinder of a track address given by its halfwords: the head's upper twelve bits are the high ones (`cchh`). */
+export function cylinderOf(cylinder: number, head: number): number {
+  return ((head >>> 4) << 16) | cylinder;
+}
+
+/** The head of a track address' second halfword. */
+export function headOf(head: number): number {
+  return head & 0xf;
+}
+
+/** Whether a track address, given by its halfwords, is none of the disk. */
+export function outside(cylinder: number, head: number, cylinders: number): boolean {
+  return cylinderOf(cylinder, head) >= cylinders || headOf(head) >= heads;
+}
 
 /** Number of a track from the start of the disk. */
 export function trackOf(cylinder: number, head: number): number {
   return cylinder * heads + head;
 }
 
-/** @throws UnitCheck when a parameter is invalid or too few bytes came. */
+/** The extent in force when none was defined. */
+export function wholeDisk(cylinders: number): Extent {
+  return { mask: 0, blockSize: MAX_BLOCK, first: 0, last: cylinders * heads - 1 };
+}
+
+/** Whether sixteen bytes more belong to the parameters. */
+export function hasExtentParameter(parameters: Uint8Array): boolean {
+  return (parameters[DEFINE_EXTENT.offset.extended] & EXTENDED.mask.parameter) !== 0;
+}
+
+/**
+ * @param parameters 16 bytes, or 32 when {@link hasExtentParameter}.
+ * @throws UnitCheck when a parameter is invalid or too few bytes came.
+ */
 export function parseExtent(parameters: Uint8Array, cylinders: number): Extent {
-  if (parameters.length < DEFINE_EXTENT.size) throw reject('Define Extent', MESSAGE.COUNT_TOO_SMALL);
-  const p = DEFINE_EXTENT.at(new DataView(parameters.buffer, parameters.byteOffset));
+  const extended = parameters.length >= DEFINE_EXTENT.size && hasExtentParameter(parameters);
+  if (parameters.length < DEFINE_EXTENT.size + (extended ? EXTENT_PARAMETER.size : 0))
+    throw reject('Define Extent', MESSAGE.COUNT_TOO_SMALL);
+  const dv = new DataView(parameters.buffer, parameters.byteOffset);
+  const p = DEFINE_EXTENT.at(dv);
   for (const [reason, bad] of CHECKS) if (bad(p, cylinders)) throw reject(reason, MESSAGE.INVALID_PARAMETER);
-  return {
-    mask: p.mask,
-    blockSize: p.blockSize === 0 ? MAX_BLOCK : p.blockSize,
-    first: trackOf(p.beginCylinder, p.beginHead),
-    last: trackOf(p.endCylinder, p.endHead),
-  };
-}
-
-const SEARCH = struct('search', 'be', { cylinder: u16, head: u16, record: u8 }, { size: 5 });
-
-export const LOCATE_RECORD = struct(
-  'locate_record',
-  'be',
-  {
-    operation: u8,
-    auxiliary: u8,
-    reserved: u8,
-    count: u8,
-    seekCylinder: u16,
-    seekHead: u16,
-    search: bytes(SEARCH.size),
-    sector: u8,
-    transferLength: u16,
-  },
-  { size: 16, offsets: { count: 3, seekCylinder: 4, search: 8, sector: 13, transferLength: 14 } },
-);
-type LocateRecord = View<typeof LOCATE_RECORD.fields>;
-
-/** Where Locate Record leaves the device: bits 0-1 of the operation byte. */
-const ORIENTATION = ['count', 'home', 'data', 'index'] as const;
-export type Orientation = (typeof ORIENTATION)[number];
-
-/** Commands a domain admits. */
-export type DomainKind = 'orient' | 'write' | 'format' | 'read';
-
-/** Operation codes (bits 2-7), with the orientations each goes with. */
-const OPERATIONS: readonly (readonly [code: number, kind: DomainKind, orientations: readonly Orientation[]])[] = [
-  [0x00, 'orient', ['count', 'home', 'data', 'index']],
-  [0x01, 'write', ['count', 'data']],
-  [0x03, 'format', ['count', 'home', 'data']],
-  [0x06, 'read', ['count', 'home', 'data']],
-  [0x16, 'read', ['count', 'home', 'data', 'index']],
-];
-
-/** Auxiliary byte: transfer-length factor valid, read-count suffix. */
-const AUX_TLF = 0x80;
-const AUX_SUFFIX = 0x01;
-
-/** A Locate Record in force. */
-export interface Domain {
-  readonly kind: DomainKind;
-  readonly orientation: Orientation;
-  readonly cylinder: number;
-  readonly head: number;
-  /** CCHHR to search for. */
-  readonly search: Uint8Array;
-  /** Commands left. */
-  remaining: number;
-}
-
-const LOCATE_CHECKS: readonly (readonly [
-  reason: string,
-  bad: (p: LocateRecord, extent: Extent, cylinders: number) => boolean,
-])[] = [
-  ['auxiliary byte', (p) => (p.auxiliary & ~(AUX_TLF | AUX_SUFFIX)) !== 0],
-  ['byte 2', (p) => p.reserved !== 0],
-  ['count', (p) => (p.count === 0) !== ((p.operation & 0x3f) === 0)],
-  ['seek address', (p, _, cylinders) => p.seekCylinder >= cylinders || p.seekHead >= heads],
-  ['sector', (p) => p.sector >= GEOMETRY_3390.sectors && p.sector !== 0xff],
-  ['transfer-length factor', (p, extent) => (p.auxiliary & AUX_TLF) !== 0 && p.transferLength > extent.blockSize],
-];
-
-/** @throws UnitCheck when a parameter is invalid or too few bytes came. Extent limits are the caller's check. */
-export function parseLocate(parameters: Uint8Array, extent: Extent, cylinders: number): Domain {
-  if (parameters.length < LOCATE_RECORD.size) throw reject('Locate Record', MESSAGE.COUNT_TOO_SMALL);
-  const p = LOCATE_RECORD.at(new DataView(parameters.buffer, parameters.byteOffset));
-  const orientation = ORIENTATION[p.operation >>> 6];
-  const row = OPERATIONS.find(([code]) => code === (p.operation & 0x3f));
-  if (row === undefined || !row[2].includes(orientation)) throw reject('operation', MESSAGE.INVALID_PARAMETER);
-  for (const [reason, bad] of LOCATE_CHECKS)
-    if (bad(p, extent, cylinders)) throw reject(reason, MESSAGE.INVALID_PARAMETER);
-  return {
-    kind: row[1],
-    orientation,
-    cylinder: p.seekCylinder,
-    head: p.seekHead,
-    search: Uint8Array.from(p.search),
-    remaining: p.count,
-  };
+  if (extended) {
+    const { reserved1, reserved2 } = EXTENT_PARAMETER.at(dv, DEFINE_EXTENT.size);
+    if (reserved1 !== 0 || reserved2.some((byte) => byte !== 0))
+      throw reject('extended parameter', MESSAGE.INVALID_PARAMETER);
+  }
+  return { mask: p.mask, blockSize: p.blockSize === 0 ? MAX_BLOCK : p.blockSize, first: begin(p), last: end(p) };
 }

@@ -68,5 +68,30 @@ export function modelOf(cylinders: number): { readonly model: number; readonly c
   return { model, code };
 }
 
-/** Most cylinders of a 3390 (model 54); large volumes with 28-bit cylinder numbers are not modelled. */
+/** Cylinders of the models a new volume can be asked for by name; 3390-27 and 3390-54 were sold by control units only. */
+export const MODEL_CYLINDERS = {
+  '3390-1': 1113,
+  '3390-2': 2226,
+  '3390-3': 3339,
+  '3390-9': 10017,
+  '3390-27': 32760,
+  '3390-54': 65520,
+} as const;
+
+/** Most cylinders of a 3390 whose addresses are 16 bits of cylinder and 16 of head (model 54). */
 export const MAX_CYLINDERS = 65520;
+/** Most cylinders of an extended-address volume, model A (SC26-7473 "Extended address volumes"). */
+export const MAX_LARGE_CYLINDERS = 262668;
+
+/**
+ * The four bytes CCHH of a track as two halfwords. Cylinders of 65536 and above keep their high 12 bits in bits 0-11 of
+ * the head's halfword, the head in bits 12-15 (28-bit cylinder addresses); below, the head's halfword is the head.
+ */
+export function cchh(cylinder: number, head: number): { readonly cylinder: number; readonly head: number } {
+  return { cylinder: cylinder & 0xffff, head: ((cylinder >>> 16) << 4) | head };
+}
+
+/** Number of the track, from the start of the disk, that two halfwords CCHH name. */
+export function trackOfCchh(cylinder: number, head: number): number {
+  return (((head >>> 4) << 16) | cylinder) * GEOMETRY_3390.heads + (head & 0xf);
+}

@@ -4,7 +4,7 @@
  */
 
 import { bytes, struct, u8, u16 } from '../../../kernel/lib/struct.ts';
-import { fitsTrack, GEOMETRY_3390 } from './geometry.ts';
+import { cchh, fitsTrack, GEOMETRY_3390 } from './geometry.ts';
 
 /** Home address in the file: big-endian. */
 export const TRACK_HEADER = struct('track_header', 'be', { bin: u8, cylinder: u16, head: u16 }, { size: 5 });
@@ -56,7 +56,8 @@ const view = (image: Uint8Array) => new DataView(image.buffer, image.byteOffset,
 export function parseTrack(image: Uint8Array, cylinder: number, head: number): CkdTrack {
   const dv = view(image);
   const header = TRACK_HEADER.at(dv);
-  if (header.cylinder !== cylinder || header.head !== head)
+  const home = cchh(cylinder, head);
+  if (header.cylinder !== home.cylinder || header.head !== home.head)
     throw new TrackFormatError(
       `cylinder ${cylinder} head ${head}: the home address says cylinder ${header.cylinder} head ${header.head}`,
     );
@@ -131,10 +132,11 @@ export function formatTrack(
   records: readonly RecordContent[],
 ): CkdTrack {
   image.fill(0);
-  Object.assign(TRACK_HEADER.at(view(image)), { bin: 0, cylinder, head });
+  const home = cchh(cylinder, head);
+  Object.assign(TRACK_HEADER.at(view(image)), { bin: 0, ...home });
   const track: CkdTrack = { image, records: [] };
   for (const { record, key = new Uint8Array(0), data } of [{ record: 0, data: RECORD_0 }, ...records]) {
-    const count = COUNT.make({ cylinder, head, record, keyLength: key.length, dataLength: data.length });
+    const count = COUNT.make({ ...home, record, keyLength: key.length, dataLength: data.length });
     const content = new Uint8Array(key.length + data.length);
     content.set(key);
     content.set(data, key.length);
@@ -142,6 +144,27 @@ export function formatTrack(
       throw new TrackFormatError(`cylinder ${cylinder} head ${head}: record ${record} does not fit the track`);
   }
   return track;
+}
+
+/** Makes it another track with the same records: changes the home address and the addresses in the count areas. */
+export function readdressTrack(track: CkdTrack, cylinder: number, head: number): void {
+  const home = cchh(cylinder, head);
+  const dv = view(track.image);
+  Object.assign(TRACK_HEADER.at(dv), home);
+  track.records = track.records.map((record) => {
+    Object.assign(COUNT.at(dv, record.at), home);
+    return { ...record, ...home };
+  });
+}
+
+/** A track of R0 alone: null track format 1 of Hercules, what a track is that nobody has written to. */
+export function formatNullTrack(image: Uint8Array, cylinder: number, head: number): CkdTrack {
+  return formatTrack(image, cylinder, head, []);
+}
+
+/** Bytes of the track that mean something: up to the end of the end-of-track mark. */
+export function usedBytes({ records }: CkdTrack): number {
+  return endOf(records[records.length - 1]) + END.size;
 }
 
 /** An image buffer for one track. */

@@ -1,4 +1,3 @@
-import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -13,8 +12,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { CkdImage, ImageError, offsetOf } from './ckd_image.ts';
-import { dataOf, parseTrack } from './track.ts';
-import { checkVolume, createVolume, dumpTrack, listVolume, patternRecord } from './volume.ts';
+import { dataOf, formatTrack, parseTrack } from './track.ts';
+import { dumpTrack } from './track_dump.ts';
+import { createVolume, patternRecord } from './volume.ts';
+import { checkVolume } from './volume_check.ts';
+import { listVolume } from './volume_reader.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'minivisor-volume-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,8 +27,18 @@ describe('createVolume', () => {
     const file = path('cdl.ckd');
     createVolume(file, { volser: 'MINI01', cylinders: 2, layout: 'cdl', pattern: true });
     expect(statSync(file).size).toBe(512 + 30 * 56832);
-    expect(listVolume(file)).toEqual({ cylinders: 2, layout: 'cdl', volser: 'MINI01', datasets: [] });
-    expect(checkVolume(file)).toEqual({ tracks: 30, records: 30 * 13, problems: [] });
+    expect(listVolume(file)).toMatchObject({
+      cylinders: 2,
+      label: { layout: 'cdl', volser: 'MINI01', owner: 'MINIVISOR' },
+      vtoc: {
+        extent: { first: 1, last: 1 },
+        freeDscbs: 10,
+        datasets: [],
+        free: [{ first: 2, last: 29 }],
+        problems: [],
+      },
+    });
+    expect(checkVolume(file)).toEqual({ tracks: 30, records: 30 * 13, neverWritten: 0, pending: 0, problems: [] });
     const image = new CkdImage(file, true);
     const lengths = (head: number) =>
       parseTrack(image.track(0, head), 0, head).records.map((r) => [r.keyLength, r.dataLength]);
@@ -54,7 +66,8 @@ describe('createVolume', () => {
   test('LDL: LNX1 label in record 3 of blocks without keys', () => {
     const file = path('ldl.ckd');
     createVolume(file, { volser: 'LIN001', cylinders: 1, layout: 'ldl' });
-    expect(listVolume(file)).toMatchObject({ layout: 'ldl', volser: 'LIN001' });
+    expect(listVolume(file).label).toEqual({ layout: 'ldl', volser: 'LIN001', blockSize: 4096, blocks: 180 });
+    expect(checkVolume(file).problems).toEqual([]);
   });
 
   test('an existing file stays unless forced, and no unfinished file is left', () => {
@@ -63,8 +76,40 @@ describe('createVolume', () => {
     expect(() => createVolume(file, { volser: 'A', cylinders: 1, layout: 'cdl' })).toThrow(/exists and is left alone/);
     expect(readFileSync(file, 'utf8')).toBe('mine');
     createVolume(file, { volser: 'A', cylinders: 1, layout: 'cdl', force: true });
-    expect(listVolume(file).volser).toBe('A');
+    expect(listVolume(file).label?.volser).toBe('A');
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  test('a missing folder is named, not the unfinished file', () => {
+    const file = path('nowhere/a.ckd');
+    const folder = path('nowhere');
+    expect(() => createVolume(file, { volser: 'A', cylinders: 1, layout: 'cdl' })).toThrow(
+      `${file}: there is no folder ${folder}; make it first, or choose another place`,
+    );
+  });
+
+  test('raw: no label, R0 alone on every track, most of the file a hole', () => {
+    const file = path('raw.ckd');
+    createVolume(file, { volser: '', cylinders: 40, layout: 'raw' });
+    expect(listVolume(file)).toEqual({ cylinders: 40, label: undefined });
+    expect(checkVolume(file)).toMatchObject({ tracks: 600, records: 600, neverWritten: 0, problems: [] });
+    expect(statSync(file).blocks * 512).toBeLessThan(statSync(file).size / 4);
+  });
+
+  test('large volumes: cylinders above 65535 have 28-bit addresses', () => {
+    const file = path('large.ckd');
+    createVolume(file, { volser: '', cylinders: 1, layout: 'raw' });
+    truncateSync(file, offsetOf(65600 * 15));
+    const image = new CkdImage(file);
+    expect(image.cylinders).toBe(65600);
+    formatTrack(image.track(65599, 14), 65599, 14, [{ record: 1, data: patternRecord(1, 2, 3) }]);
+    image.changed(65599, 14);
+    image.flush(true);
+    image.close();
+    const again = new CkdImage(file, true);
+    const { records } = parseTrack(again.track(65599, 14), 65599, 14);
+    expect(records[1]).toMatchObject({ cylinder: 65599 - 65536, head: 0x1e, record: 1, dataLength: 4096 });
+    again.close();
   });
 
   test.each([
@@ -72,7 +117,7 @@ describe('createVolume', () => {
     ['toolong', 1],
     ['abc', 1],
     ['A', 0],
-    ['A', 65521],
+    ['A', 262669],
     ['A', 1.5],
   ])('refuses serial %j with %d cylinders', (volser, cylinders) => {
     expect(() => createVolume(path('never'), { volser, cylinders, layout: 'cdl' })).toThrow(ImageError);
@@ -94,9 +139,11 @@ describe('damage', () => {
     ['directory', () => folder, /not a regular file; name a CKD image/],
     ['not CKD', () => header((b) => b.write('GARBAGE!', 0)), /not a CKD image: begins with "GARBAGE!"/],
     ['binary', () => header((b) => b.fill(1, 0, 8)), /begins with X'0101010101010101'/],
-    ['compressed', () => header((b) => b.write('CKD_C370', 0)), /compressed CKD image; convert it/],
+    ['compressed', () => header((b) => b.write('CKD_C370', 0)), /compressed CKD image; expand it with "cckd2ckd -lfs"/],
+    ['shadow', () => header((b) => b.write('CKD_S370', 0)), /shadow file.*; make one image of it and its base/],
+    ['64-bit', () => header((b) => b.write('CKD_P064', 0)), /64-bit CKD image; copy it with "dasdcopy -lfs/],
     ['3380', () => header((b) => b.writeUInt8(0x80, 16)), /type 3380, but only 3390/],
-    ['split', () => header((b) => b.writeUInt8(1, 17)), /split over several; join/],
+    ['split', () => header((b) => b.writeUInt8(2, 17)), /split over several; name the first/],
     ['heads', () => header((b) => b.writeUInt32LE(16, 8)), /16 heads/],
     [
       'truncated',
@@ -122,6 +169,38 @@ describe('damage', () => {
     expect(() => new CkdImage(file, true)).toThrow(new RegExp(`^${file.replaceAll('.', '\\.')}: [^\n]*$`));
   });
 
+  test('checkVolume names records out of order, of another track, and more than fit', () => {
+    const count = (b: Buffer, track: number, record: number) =>
+      b.subarray(offsetOf(track) + 5 + 16 + (record - 1) * 4104);
+    const file = header((b) => {
+      count(b, 2, 5).writeUInt8(3, 4);
+      count(b, 4, 7).writeUInt16BE(12, 0);
+      b.writeUInt8(1, offsetOf(6) + 5 + 5);
+    });
+    expect(checkVolume(file).problems).toEqual([
+      'cylinder 0 head 2: record 3 follows record 4',
+      'cylinder 0 head 4: the count of record 7 says cylinder 12 head 4',
+      expect.stringMatching(/^cylinder 0 head 6: /),
+    ]);
+  });
+
+  test('a track that was never written reads as R0 alone, and can be written', () => {
+    const file = header((b) => b.fill(0, offsetOf(3), offsetOf(5)));
+    expect(checkVolume(file)).toMatchObject({ neverWritten: 2, problems: [] });
+    const image = new CkdImage(file);
+    formatTrack(image.track(0, 3), 0, 3, [{ record: 1, data: new Uint8Array(10) }]);
+    image.changed(0, 3);
+    image.flush(true);
+    image.close();
+    expect(checkVolume(file)).toMatchObject({ neverWritten: 1, problems: [] });
+  });
+
+  test('dumpTrack says in one sentence which cylinders and heads there are', () => {
+    const file = header(() => {});
+    expect(() => dumpTrack(file, 1, 0)).toThrow(`${file}: has no cylinder 1; give 0 to 0`);
+    expect(() => dumpTrack(file, 0, 15)).toThrow(`${file}: has no head 15; give 0 to 14`);
+  });
+
   test('checkVolume names every damaged track and goes on', () => {
     const file = header((b) => {
       b.fill(0, offsetOf(3) + 5, offsetOf(4));
@@ -132,54 +211,5 @@ describe('damage', () => {
       'cylinder 0 head 3: record 0 runs past the track',
       'cylinder 0 head 7: the home address says cylinder 9 head 7',
     ]);
-  });
-});
-
-const hercules = spawnSync('dasdls').error === undefined && spawnSync('dasdinit').error === undefined;
-
-describe.skipIf(!hercules)('together with Hercules (Debian package hercules)', () => {
-  test('dasdls reads label and VTOC of our volume', () => {
-    const file = path('ours.ckd');
-    createVolume(file, { volser: 'OURS01', cylinders: 3, layout: 'cdl', pattern: true });
-    const { stdout, status } = spawnSync('dasdls', [file], { encoding: 'utf8' });
-    expect([status, stdout]).toEqual([0, expect.stringContaining('VOLSER=OURS01')]);
-  });
-
-  test('dasdcat opens our volume and searches its VTOC', () => {
-    const file = path('cat.ckd');
-    createVolume(file, { volser: 'CAT001', cylinders: 2, layout: 'cdl' });
-    const { stdout, stderr } = spawnSync('dasdcat', ['-i', file, 'NO.SUCH.PDS/?'], { encoding: 'utf8' });
-    expect(stdout + stderr).toMatch(/NO\.SUCH\.PDS.*not found/i);
-  });
-
-  test('a volume formatted by dasdinit -linux has the same header and tracks as ours, but for the owner', () => {
-    const theirs = path('theirs.ckd');
-    execFileSync('dasdinit', ['-linux', theirs, '3390', 'SAME01', '3'], { stdio: 'pipe' });
-    const ours = path('same.ckd');
-    createVolume(ours, { volser: 'SAME01', cylinders: 3, layout: 'cdl' });
-    expect(listVolume(theirs)).toEqual(listVolume(ours));
-    expect(checkVolume(theirs)).toEqual(checkVolume(ours));
-    const [a, b] = [readFileSync(theirs), readFileSync(ours)];
-    expect(a.subarray(0, 512)).toEqual(b.subarray(0, 512));
-    for (let track = 0; track < 45; track++) {
-      const size = offsetOf(track + 1) - offsetOf(track);
-      const [x, y] = [a, b].map((file) => Buffer.from(file.subarray(offsetOf(track), offsetOf(track) + size)));
-      const owner = 5 + 16 + 8 + 28 + 8 + 148 + 8 + 4 + 37;
-      if (track === 0) for (const image of [x, y]) image.fill(0x40, owner, owner + 14);
-      expect([track, Buffer.compare(x, y)]).toEqual([track, 0]);
-    }
-  });
-
-  test('a plain volume of dasdinit is read too', () => {
-    const file = path('plain.ckd');
-    execFileSync('dasdinit', [file, '3390', 'PLAIN1', '2'], { stdio: 'pipe' });
-    expect(listVolume(file)).toMatchObject({ cylinders: 2, layout: 'cdl', volser: 'PLAIN1' });
-    expect(checkVolume(file).problems).toEqual([]);
-  });
-
-  test('a compressed volume is refused with the program that converts it', () => {
-    const file = path('packed.ckd');
-    execFileSync('dasdinit', ['-z', file, '3390', 'PACKED', '2'], { stdio: 'pipe' });
-    expect(() => listVolume(file)).toThrow(/compressed CKD image; convert it/);
   });
 });

@@ -1,27 +1,51 @@
-/** Volumes: making them, saying what is on them, checking them, showing a track. Used by the command line, not by I/O. */
+/** Makes new volumes. Used by the command line, not by I/O. */
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { CkdImage, IMAGE_HEADER, ImageError, MAGIC } from './ckd_image.ts';
-import { fromEbcdic } from './ebcdic.ts';
-import { GEOMETRY_3390, MAX_CYLINDERS, recordsPerTrack } from './geometry.ts';
-import { type CkdTrack, dataOf, formatTrack, keyOf, parseTrack, type RecordContent } from './track.ts';
-import { cdlLabelTracks, type Dataset, LDL_LABEL_RECORD, ldlLabel, readVtoc } from './vtoc.ts';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { emptyVtoc } from './dscb.ts';
+import { GEOMETRY_3390, MAX_LARGE_CYLINDERS, recordsPerTrack } from './geometry.ts';
+import { CYLINDER_SIZE, offsetOf } from './image_files.ts';
+import { ImageError, makeHeader } from './image_header.ts';
+import { firstSplitName, MAX_FILES, splitName } from './image_name.ts';
+import { removeJournal } from './journal.ts';
+import { LABEL_RECORD, lnx1Data, NEW_VTOC_HEAD, vol1Records } from './labels.ts';
+import { type CkdTrack, formatTrack, type RecordContent, readdressTrack, usedBytes } from './track.ts';
 
 /** Bytes of a data record; 12 of them make a track. */
-export const BLOCK = 4096;
+const BLOCK = 4096;
 /** Data records of a track. */
-export const BLOCKS_PER_TRACK = recordsPerTrack(BLOCK);
+const BLOCKS_PER_TRACK = recordsPerTrack(BLOCK);
+/** Cylinders of a file below 2 GiB: where dasdinit splits. */
+export const SPLIT_CYLINDERS = Math.floor((2 ** 31 - offsetOf(0)) / CYLINDER_SIZE);
+
+/** What is on a new volume. */
+export type VolumeLayout = 'cdl' | 'ldl' | 'raw';
 
 export interface CreateVolumeOptions {
-  /** Volume serial, 1 to 6 characters: A-Z, 0-9, $, #, @. */
+  /** Volume serial, 1 to 6 characters: A-Z, 0-9, $, #, @; unused with `raw`. */
   readonly volser: string;
   readonly cylinders: number;
-  /** `cdl` compatible disk layout with VOL1 label and VTOC, `ldl` Linux disk layout. */
-  readonly layout: 'cdl' | 'ldl';
+  /**
+   * `cdl` compatible disk layout with VOL1 label and VTOC, `ldl` Linux disk layout, both formatted in blocks of 4096
+   * bytes; `raw` no label, and R0 alone on every track.
+   */
+  readonly layout: VolumeLayout;
   /** Fill the data records of cylinder 1 and above with {@link patternRecord}, else with zeros. */
   readonly pattern?: boolean;
   /** Replace a file that exists. */
   readonly force?: boolean;
+  /** Split the image over files of so many cylinders, 2 or more (a highest cylinder of 0 would say it is the last file): `NAME_1.ckd`, `NAME_2.ckd` and so on. */
+  readonly split?: number;
   /** Told after every cylinder. */
   readonly progress?: (cylinder: number, cylinders: number) => void;
 }
@@ -42,178 +66,134 @@ export function patternRecord(cylinder: number, head: number, record: number): U
   return data;
 }
 
+/** One file of a new image: its name, and the cylinders in it. */
+interface NewFile {
+  readonly name: string;
+  readonly first: number;
+  readonly end: number;
+}
+
 /**
- * Formats a new volume. The file appears under its name only when complete.
- * @throws ImageError when the file exists and `force` is not set, or an option is out of range.
+ * Formats a new volume. Its files appear under their names only when complete.
+ * @returns the files' names, the first one first.
+ * @throws ImageError when a file exists and `force` is not set, or an option is out of range.
  */
-export function createVolume(file: string, options: CreateVolumeOptions): void {
+export function createVolume(file: string, options: CreateVolumeOptions): string[] {
+  const files = plan(file, options);
   checkOptions(file, options);
-  const unfinished = `${file}.tmp`;
-  const fd = openUnfinished(unfinished, options.force === true);
+  for (const { name } of files)
+    if (existsSync(name) && options.force !== true)
+      throw new ImageError(name, 'exists and is left alone; choose another name, or give --force to replace it');
+  const unfinished: string[] = [];
   try {
-    const header = IMAGE_HEADER.make({
-      magic: Buffer.from(MAGIC, 'latin1'),
-      heads: GEOMETRY_3390.heads,
-      trackSize: GEOMETRY_3390.imageTrack,
-      type: GEOMETRY_3390.type & 0xff,
-    });
-    write(fd, IMAGE_HEADER.bytes(header));
-    const cylinderImage = new Uint8Array(GEOMETRY_3390.heads * GEOMETRY_3390.imageTrack);
-    for (let cylinder = 0; cylinder < options.cylinders; cylinder++) {
-      for (let head = 0; head < GEOMETRY_3390.heads; head++) {
-        const at = head * GEOMETRY_3390.imageTrack;
-        const image = cylinderImage.subarray(at, at + GEOMETRY_3390.imageTrack);
-        formatTrack(image, cylinder, head, contentOf(options, cylinder, head));
+    for (const [index, one] of files.entries()) {
+      const name = `${one.name}.tmp`;
+      const fd = openUnfinished(one.name, name, options.force === true);
+      unfinished.push(name);
+      try {
+        const last = index === files.length - 1;
+        const sequence = files.length === 1 ? 0 : index + 1;
+        write(fd, makeHeader({ sequence, highCylinder: last ? 0 : one.end - 1 }), 0);
+        format(fd, one, options);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
       }
-      write(fd, cylinderImage);
-      options.progress?.(cylinder + 1, options.cylinders);
     }
-    fsyncSync(fd);
+    removeOldJournal(files[0].name);
+    // The first file last: without it the others are nothing.
+    for (const { name } of files.toReversed()) renameSync(`${name}.tmp`, name);
   } catch (error) {
-    closeSync(fd);
-    rmSync(unfinished, { force: true });
+    for (const name of unfinished) rmSync(name, { force: true });
     throw error;
   }
-  closeSync(fd);
-  renameSync(unfinished, file);
+  return files.map(({ name }) => name);
 }
 
-function openUnfinished(file: string, force: boolean): number {
+/** The writes of a machine that used the image before must not come back. */
+function removeOldJournal(file: string): void {
+  removeJournal(existsSync(file) ? realpathSync(file) : file);
+}
+
+function plan(file: string, { cylinders, split }: CreateVolumeOptions): NewFile[] {
+  if (split === undefined) return [{ name: file, first: 0, end: cylinders }];
+  const base = firstSplitName(file);
+  const files: NewFile[] = [];
+  for (let first = 0; first < cylinders; first += split) {
+    const name = splitName(base, files.length + 1);
+    if (name === undefined)
+      throw new ImageError(file, `${cylinders} cylinders need more than ${MAX_FILES} files; leave out --split`);
+    files.push({ name, first, end: Math.min(first + split, cylinders) });
+  }
+  return files;
+}
+
+function openUnfinished(file: string, name: string, force: boolean): number {
   try {
-    return openSync(file, force ? 'w' : 'wx');
+    return openSync(name, force ? 'w' : 'wx');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new ImageError(file, code === 'EEXIST' ? 'is left from a creation that was interrupted; remove it' : message);
+    if (code === 'EEXIST')
+      throw new ImageError(name, 'is left from a creation that was interrupted; remove it, or give --force');
+    if (code === 'ENOENT')
+      throw new ImageError(file, `there is no folder ${dirname(file)}; make it first, or choose another place`);
+    throw new ImageError(file, `cannot be made: ${code ?? message}; choose a place where files can be made`);
   }
 }
 
-function checkOptions(file: string, { volser, cylinders, force }: CreateVolumeOptions): void {
-  if (!/^[A-Z0-9$#@]{1,6}$/.test(volser))
+function checkOptions(file: string, { volser, cylinders, layout }: CreateVolumeOptions): void {
+  if (layout !== 'raw' && !/^[A-Z0-9$#@]{1,6}$/.test(volser))
     throw new ImageError(file, `"${volser}" is not a volume serial; use 1 to 6 of A-Z, 0-9, $, # and @`);
-  if (!Number.isInteger(cylinders) || cylinders < 1 || cylinders > MAX_CYLINDERS)
-    throw new ImageError(file, `${cylinders} cylinders are impossible; a 3390 has 1 to ${MAX_CYLINDERS}`);
-  if (existsSync(file) && force !== true)
-    throw new ImageError(file, 'exists and is left alone; choose another name, or force the creation to replace it');
+  if (!Number.isInteger(cylinders) || cylinders < 1 || cylinders > MAX_LARGE_CYLINDERS)
+    throw new ImageError(file, `${cylinders} cylinders are impossible; a 3390 has 1 to ${MAX_LARGE_CYLINDERS}`);
 }
+
+/** Writes the tracks of one file, a cylinder at a time. */
+function format(fd: number, { first, end }: NewFile, options: CreateVolumeOptions): void {
+  const cylinderImage = new Uint8Array(CYLINDER_SIZE);
+  const imageOf = (head: number) =>
+    cylinderImage.subarray(head * GEOMETRY_3390.imageTrack, (head + 1) * GEOMETRY_3390.imageTrack);
+  let tracks: CkdTrack[] = [];
+  for (let cylinder = first; cylinder < end; cylinder++) {
+    const base = offsetOf((cylinder - first) * GEOMETRY_3390.heads);
+    // Cylinder 0 is special; without the pattern all others differ in their addresses alone.
+    if (cylinder > Math.max(first, 1) && options.pattern !== true)
+      for (const [head, track] of tracks.entries()) readdressTrack(track, cylinder, head);
+    else
+      tracks = Array.from({ length: GEOMETRY_3390.heads }, (_, head) =>
+        formatTrack(imageOf(head), cylinder, head, contentOf(options, cylinder, head)),
+      );
+    if (options.layout !== 'raw') write(fd, cylinderImage, base);
+    // Most of each track's slot stays a hole in the file.
+    else
+      for (const [head, track] of tracks.entries())
+        write(fd, track.image.subarray(0, usedBytes(track)), base + head * GEOMETRY_3390.imageTrack);
+    options.progress?.(cylinder + 1, options.cylinders);
+  }
+  ftruncateSync(fd, offsetOf((end - first) * GEOMETRY_3390.heads));
+}
+
+/** A block of zeros; copied into tracks, never changed. */
+const ZEROS = new Uint8Array(BLOCK);
 
 function contentOf(options: CreateVolumeOptions, cylinder: number, head: number): RecordContent[] {
-  const label = new Map<number, RecordContent>();
-  if (cylinder === 0 && options.layout === 'cdl') {
-    const special = cdlLabelTracks(options.volser, options.cylinders)[head];
-    for (const content of special ?? []) label.set(content.record, content);
-  } else if (cylinder === 0 && head === 0) {
-    const blocks = options.cylinders * GEOMETRY_3390.heads * BLOCKS_PER_TRACK;
-    label.set(LDL_LABEL_RECORD, { record: LDL_LABEL_RECORD, data: ldlLabel(options.volser, blocks, BLOCK) });
-  }
+  const { layout, volser, cylinders } = options;
   const patterned = options.pattern === true && cylinder >= 1;
+  if (layout === 'raw' && !patterned) return [];
+  const special = new Map<number, RecordContent>();
+  if (cylinder === 0 && layout === 'cdl') {
+    if (head === 0) for (const content of vol1Records(volser)) special.set(content.record, content);
+    if (head === NEW_VTOC_HEAD) return [...emptyVtoc(NEW_VTOC_HEAD, BLOCKS_PER_TRACK, cylinders)];
+  } else if (cylinder === 0 && head === 0) {
+    const blocks = cylinders * GEOMETRY_3390.heads * BLOCKS_PER_TRACK;
+    special.set(LABEL_RECORD, { record: LABEL_RECORD, data: lnx1Data(volser, blocks, BLOCK) });
+  }
   return Array.from({ length: BLOCKS_PER_TRACK }, (_, index) => {
     const record = index + 1;
-    const data = patterned ? patternRecord(cylinder, head, record) : new Uint8Array(BLOCK);
-    return label.get(record) ?? { record, data };
+    return special.get(record) ?? { record, data: patterned ? patternRecord(cylinder, head, record) : ZEROS };
   });
 }
 
-function write(fd: number, data: Uint8Array): void {
-  for (let done = 0; done < data.length; ) done += writeSync(fd, data, done, data.length - done);
-}
-
-/** What a volume says about itself. */
-export interface VolumeListing {
-  readonly cylinders: number;
-  readonly layout: 'cdl' | 'ldl' | 'unlabelled';
-  readonly volser?: string;
-  /** Data sets of the VTOC, when there is one. */
-  readonly datasets: readonly Dataset[];
-}
-
-/** Reads label and VTOC. @throws ImageError, TrackFormatError */
-export function listVolume(file: string): VolumeListing {
-  return withImage(file, (image) => {
-    const { cylinders } = image;
-    const record = readTrack(image, 0, 0).records.find(({ record }) => record === LDL_LABEL_RECORD);
-    if (record === undefined) return { cylinders, layout: 'unlabelled', datasets: [] };
-    const label = dataOf(readTrack(image, 0, 0), record);
-    const name = fromEbcdic(label.subarray(0, 4));
-    const volser = fromEbcdic(label.subarray(4, 10)).trimEnd();
-    if (name === 'VOL1' && record.keyLength === 4) {
-      const tracks = (cylinder: number, head: number) =>
-        cylinder < cylinders && head < image.heads ? readTrack(image, cylinder, head) : undefined;
-      return { cylinders, layout: 'cdl', volser, datasets: readVtoc(label, tracks) };
-    }
-    if (name === 'LNX1') return { cylinders, layout: 'ldl', volser, datasets: [] };
-    return { cylinders, layout: 'unlabelled', datasets: [] };
-  });
-}
-
-/** Result of {@link checkVolume}. */
-export interface VolumeCheck {
-  readonly tracks: number;
-  readonly records: number;
-  /** One sentence a damaged track. */
-  readonly problems: readonly string[];
-}
-
-/** Parses every track. @throws ImageError when the file is no image at all. */
-export function checkVolume(file: string): VolumeCheck {
-  return withImage(file, (image) => {
-    const problems: string[] = [];
-    let records = 0;
-    for (let cylinder = 0; cylinder < image.cylinders; cylinder++)
-      for (let head = 0; head < image.heads; head++) {
-        try {
-          records += readTrack(image, cylinder, head).records.length;
-        } catch (error) {
-          problems.push((error as Error).message);
-        }
-      }
-    return { tracks: image.cylinders * image.heads, records, problems };
-  });
-}
-
-/** Bytes of a dump line. */
-const LINE = 32;
-/** Lines of an area that are shown at most. */
-const LINES = 16;
-
-/** One track for people: count areas in clear, keys and data in hexadecimal and EBCDIC, long data cut. */
-export function dumpTrack(file: string, cylinder: number, head: number): string {
-  return withImage(file, (image) => {
-    if (!(cylinder >= 0 && cylinder < image.cylinders && head >= 0 && head < image.heads))
-      throw new ImageError(file, `has no cylinder ${cylinder} head ${head}; it has ${image.cylinders} cylinders`);
-    const track = readTrack(image, cylinder, head);
-    const lines = [`cylinder ${cylinder} head ${head}: ${track.records.length} records`];
-    for (const record of track.records) {
-      const { keyLength, dataLength } = record;
-      lines.push(`R${record.record} cc=${record.cylinder} hh=${record.head} key=${keyLength} data=${dataLength}`);
-      lines.push(...hexLines('key', keyOf(track, record)), ...hexLines('data', dataOf(track, record)));
-    }
-    return `${lines.join('\n')}\n`;
-  });
-}
-
-function hexLines(name: string, data: Uint8Array): string[] {
-  const lines: string[] = [];
-  for (let at = 0; at < data.length && lines.length < LINES; at += LINE) {
-    const part = data.subarray(at, at + LINE);
-    const hex = Buffer.from(part)
-      .toString('hex')
-      .padEnd(2 * LINE);
-    lines.push(`  ${name.padEnd(4)} +${at.toString(16).padStart(4, '0')} ${hex} ${fromEbcdic(part)}`);
-  }
-  const shown = lines.length * LINE;
-  if (shown < data.length) lines.push(`  ${name.padEnd(4)} ... ${data.length - shown} more bytes`);
-  return lines;
-}
-
-function readTrack(image: CkdImage, cylinder: number, head: number): CkdTrack {
-  return parseTrack(image.track(cylinder, head), cylinder, head);
-}
-
-function withImage<T>(file: string, read: (image: CkdImage) => T): T {
-  const image = new CkdImage(file, true);
-  try {
-    return read(image);
-  } finally {
-    image.close();
-  }
+function write(fd: number, data: Uint8Array, at: number): void {
+  for (let done = 0; done < data.length; ) done += writeSync(fd, data, done, data.length - done, at + done);
 }
