@@ -45,10 +45,16 @@ export class VfioContainer {
   *#checkExtension(extension: number): Task<number> {
     if (this.iommu !== undefined) return yield* this.iommu.ioctl(VFIO_CHECK_EXTENSION.number, extension);
     for (const driver of this.#drivers) {
+      if (!this.#allowed(driver)) continue;
       const answer = driver.checkExtension(extension);
       if (answer > 0) return answer;
     }
     return 0;
+  }
+
+  /** vfio_iommu_driver_allowed: no-IOMMU groups and others have backends of their own; without a group any may be asked. */
+  #allowed(driver: VfioIommuDriver): boolean {
+    return this.groups.length === 0 || isNoiommu(driver) === isNoiommu(this.groups[0]);
   }
 
   *#setIommu(type: number): Task<number> {
@@ -58,7 +64,7 @@ export class VfioContainer {
       if (this.iommu !== undefined) throw new Errno('EINVAL', `VFIO_SET_IOMMU ${type}: already set`);
       let failure = new Errno('ENODEV', `VFIO_SET_IOMMU ${type}: no such IOMMU`);
       for (const driver of this.#drivers) {
-        if (driver.checkExtension(type) <= 0) continue;
+        if (!this.#allowed(driver) || driver.checkExtension(type) <= 0) continue;
         try {
           this.iommu = yield* this.#openAndAttach(driver, type);
           return 0;
@@ -93,6 +99,8 @@ export class VfioContainer {
   *attach(group: IommuGroup): Task {
     yield* this.#lock.lock();
     try {
+      if (this.groups.length > 0 && isNoiommu(this.groups[0]) !== isNoiommu(group))
+        throw new Errno('EPERM', `group ${group.id}: no-IOMMU groups and others do not share a container`);
       if (group.ownedByHost) throw new Errno('EBUSY', `group ${group.id}: a member is bound to a host driver`);
       if (this.iommu !== undefined) yield* this.iommu.attachGroup(group);
       this.groups.push(group);
@@ -115,4 +123,8 @@ export class VfioContainer {
       this.#lock.unlock();
     }
   }
+}
+
+function isNoiommu({ noiommu }: { readonly noiommu?: boolean }): boolean {
+  return noiommu === true;
 }

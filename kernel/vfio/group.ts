@@ -15,6 +15,7 @@ import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import { VfioContainer } from './container.ts';
 import type { VfioRegistration } from './registration.ts';
 import type { IommuGroup } from './vfio.ts';
+import { requireRawIo } from './vfio_noiommu.ts';
 
 export class VfioGroup {
   readonly iommuGroup: IommuGroup;
@@ -36,12 +37,13 @@ export class VfioGroup {
   }
 
   get name(): string {
-    return `/dev/vfio/${this.iommuGroup.id}`;
+    return `/dev/vfio/${this.iommuGroup.noiommu ? 'noiommu-' : ''}${this.iommuGroup.id}`;
   }
 
-  /** open(2). @throws Errno ENODEV without a device, EBUSY when open already */
+  /** open(2). @throws Errno ENODEV without a device, EPERM without the rights it takes, EBUSY when open already */
   *open(): Task<File> {
     if (this.registrations.length === 0) throw new Errno('ENODEV', `${this.name}: no device bound to VFIO`);
+    this.#requireRights();
     if (this.#file !== undefined) throw new Errno('EBUSY', `${this.name}: open already`);
     const group = this;
     const ioctl = ioctlOperation(this.#kernel, this.#rows());
@@ -81,6 +83,11 @@ export class VfioGroup {
     }
   }
 
+  /** @throws Errno EPERM for a no-IOMMU group */
+  #requireRights(): void {
+    if (this.iommuGroup.noiommu) requireRawIo(this.#kernel, this.name);
+  }
+
   *#setContainer(arg: number): Task<number> {
     const { space } = this.#kernel.mm;
     const bytes = yield* space.copyIn(arg, fd_argument.size);
@@ -98,6 +105,7 @@ export class VfioGroup {
     if (this.registrations.length === 0) throw new Errno('ENODEV', `${this.name}: its devices are gone`);
     const container = file.object;
     if (!(container instanceof VfioContainer)) throw new Errno('EBADFD', `${file.name} is no container`);
+    this.#requireRights();
     yield* container.attach(this.iommuGroup);
     this.container = container;
     this.#containerFile = file.get();
@@ -137,8 +145,10 @@ export class VfioGroup {
     if (registration === undefined) throw new Errno('ENODEV', `${this.name}: no device ${name}`);
     const iommu = this.container?.iommu;
     if (iommu === undefined) throw new Errno('EINVAL', `${this.name}: no container with an IOMMU`);
+    this.#requireRights();
     yield* registration.open(iommu);
     this.#deviceUsers++;
+    if (this.iommuGroup.noiommu) this.#kernel.log(`${name}: vfio-noiommu device opened by user`);
     const group = this;
     const groupFile = (this.#file as File).get();
     const release = function* () {

@@ -5,6 +5,8 @@ import type { Task } from '../lib/task.ts';
 
 const SCH = '/sys/bus/css/devices/0.0.0000';
 const TYPE = `${SCH}/mdev_supported_types/vfio_ccw-io`;
+/** Where the links lead. */
+const REAL = '/sys/devices/css0/0.0.0000';
 const OTHER = '11111111-2222-3333-4444-555555555555';
 
 /** One second of virtual time. */
@@ -119,4 +121,96 @@ test('unbinding vfio_ccw removes its instance once that is closed', () => {
   t.settle();
   expect(unbind.done).toBe(true);
   expect(t.kernel.vfs.has(`/sys/devices/css0/0.0.0000/mdev_supported_types`)).toBe(false);
+});
+
+test('the type lists its instance and counts what is left', () => {
+  const t = new CcwFixture();
+  t.run(t.make());
+  expect(t.kernel.vfs.list(`${REAL}/mdev_supported_types/vfio_ccw-io/devices`)).toEqual([UUID]);
+  expect(t.kernel.vfs.resolve(`${TYPE}/devices/${UUID}`)).toBe(`/sys/devices/css0/0.0.0000/${UUID}`);
+  expect(t.kernel.vfs.list(`${REAL}/mdev_supported_types/vfio_ccw-io`)).toEqual([
+    'available_instances',
+    'create',
+    'device_api',
+    'devices',
+    'name',
+  ]);
+  t.run(t.user.writeFile(`/sys/bus/mdev/devices/${UUID}/remove`, '1'));
+  expect([
+    t.run(t.user.readFile(`${TYPE}/available_instances`)),
+    t.kernel.vfs.list(`${REAL}/mdev_supported_types/vfio_ccw-io/devices`),
+  ]).toEqual(['1', []]);
+});
+
+test('a UUID is taken once, whatever the parent', () => {
+  const t = new CcwFixture();
+  t.run(t.make());
+  const second = '/sys/bus/css/devices/0.0.0001';
+  t.run(t.user.writeFile(`${second}/driver_override`, 'vfio_ccw'));
+  t.run(t.user.writeFile('/sys/bus/css/drivers/io_subchannel/unbind', '0.0.0001'));
+  t.run(t.user.writeFile('/sys/bus/css/drivers_probe', '0.0.0001'));
+  const create = `${second}/mdev_supported_types/vfio_ccw-io/create`;
+  expect(t.outcome(t.user.writeFile(create, UUID))).toBe('EEXIST');
+  t.run(t.user.writeFile(create, OTHER));
+  expect(t.kernel.vfs.list('/sys/bus/mdev/devices')).toEqual([OTHER, UUID]);
+  expect(t.kernel.vfs.list('/dev/vfio')).toEqual(['0', '1', 'vfio']);
+});
+
+test('an instance goes with its driver, and driver_override brings the driver back without it', () => {
+  const t = new CcwFixture();
+  t.run(t.make());
+  const { user } = t;
+  t.run(user.writeFile('/sys/bus/css/drivers/vfio_ccw/unbind', '0.0.0000'));
+  expect([t.kernel.vfs.has(`/sys/bus/mdev/devices/${UUID}`), t.kernel.vfs.has('/dev/vfio/0')]).toEqual([false, false]);
+  expect(t.outcome(user.readlink(`${SCH}/driver`))).toBe('ENOENT');
+  t.run(user.writeFile('/sys/bus/css/drivers_probe', '0.0.0000'));
+  expect(t.run(user.readFile(`${TYPE}/available_instances`))).toBe('1');
+  // Without the override the host's own driver takes it.
+  t.run(user.writeFile('/sys/bus/css/drivers/vfio_ccw/unbind', '0.0.0000'));
+  t.run(user.writeFile(`${SCH}/driver_override`, ''));
+  t.run(user.writeFile('/sys/bus/css/drivers_probe', '0.0.0000'));
+  expect(t.run(user.readlink(`${SCH}/driver`))).toBe('../../../bus/css/drivers/io_subchannel');
+});
+
+test('with drivers_autoprobe off a new subchannel waits for whoever asks', () => {
+  const t = new CcwFixture({ autoprobe: false });
+  const { user } = t;
+  expect(t.run(user.readFile('/sys/bus/css/drivers_autoprobe'))).toBe('0');
+  expect(t.outcome(user.readlink(`${SCH}/driver`))).toBe('ENOENT');
+  t.run(t.make());
+  expect(t.run(user.readlink(`${SCH}/driver`))).toContain('vfio_ccw');
+  t.run(user.writeFile('/sys/bus/css/drivers_autoprobe', '1'));
+  expect(t.run(user.readFile('/sys/bus/css/drivers_autoprobe'))).toBe('1');
+});
+
+test('creating, removing and unbinding at once: one instance or none, and everything is consistent', () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const t = new CcwFixture({ seed });
+    t.run(t.make());
+    const { user, kernel } = t;
+    const attempt = function* (task: () => Task<unknown>): Task<unknown> {
+      for (let i = t.actor.choose(6); i > 0; i--) yield { what: 'later', ready: () => true };
+      try {
+        return yield* task();
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    t.runAll([
+      attempt(() => user.writeFile(`/sys/bus/mdev/devices/${UUID}/remove`, '1')),
+      attempt(() => user.writeFile(`/sys/bus/mdev/devices/${UUID}/remove`, '1')),
+      attempt(() => user.writeFile(`${TYPE}/create`, OTHER)),
+      attempt(() => user.writeFile('/sys/bus/css/drivers/vfio_ccw/unbind', '0.0.0000')),
+    ]);
+    expect([seed, kernel.vfs.list('/sys/bus/mdev/devices'), kernel.vfs.has(`${REAL}/mdev_supported_types`)]).toEqual([
+      seed,
+      [],
+      false,
+    ]);
+    expect([seed, kernel.vfs.list('/dev/vfio'), kernel.vfs.list(REAL).includes(OTHER)]).toEqual([
+      seed,
+      ['vfio'],
+      false,
+    ]);
+  }
 });

@@ -10,6 +10,8 @@ export interface VfioIommuDriver {
   readonly name: string;
   /** VFIO_CHECK_EXTENSION before an IOMMU is set: > 0 when this backend has the extension. */
   checkExtension(extension: number): number;
+  /** Only containers of no-IOMMU groups may use it, and they no other (vfio_iommu_driver_allowed). */
+  readonly noiommu?: boolean;
   /** VFIO_SET_IOMMU chose this backend with `type`. @throws Errno */
   open(type: number): VfioIommu;
 }
@@ -38,6 +40,10 @@ export interface VfioKernelUsers {
   unpinPages(device: VfioDevice, iova: number, count: number): void;
   /** vfio_dma_rw: copies between `[iova, ...)` and `bytes`. @throws Errno */
   dmaRw(iova: number, bytes: Uint8Array, write: boolean): Task;
+  /** {@link pinPages} of one page, if it can be done without sleeping: its HPA; otherwise -1. @throws Errno */
+  tryPinPage?(device: VfioDevice, iova: number, prot: number): number;
+  /** {@link dmaRw} that reads, if it can be done without sleeping: false when it cannot. @throws Errno */
+  tryDmaRead?(iova: number, bytes: Uint8Array): boolean;
 }
 
 /** A device that a driver offers to user space (struct vfio_device and its ops). */
@@ -57,12 +63,24 @@ export interface VfioDevice {
   request?(count: number): void;
 }
 
+/** The IOMMU in front of a group, as type1 drives it (struct iommu_domain): 4K pages at any address. */
+export interface IommuDomain {
+  /** `hpas`: one frame for each page from `iova` on. `prot`: VFIO_DMA_MAP_FLAG. @throws Errno and nothing stays mapped */
+  map(iova: number, hpas: readonly number[], prot: number): void;
+  /** No device uses the frames any more when it returns. */
+  unmap(iova: number, size: number): void;
+}
+
 /** An IOMMU group: the devices that share a DMA domain. */
 export interface IommuGroup {
   readonly id: number;
   readonly devices: VfioDevice[];
   /** A mediated device's group: no IOMMU domain behind it. */
   readonly emulated: boolean;
+  /** The IOMMU that type1 drives for it; absent where there is none of that kind. */
+  readonly domain?: IommuDomain;
+  /** No IOMMU stands between its device and memory: see `vfio_noiommu.ts`. */
+  readonly noiommu?: boolean;
   /** Some member is bound to a host driver that does DMA: not viable. */
   ownedByHost: boolean;
   /** powerpc: the PE's table group; its meaning is the spapr backend's. */

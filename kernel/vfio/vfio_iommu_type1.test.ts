@@ -1,94 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KernelFixture } from '../../test/support/kernel_fixture.ts';
+import { Type1Fixture } from '../../test/support/type1_fixture.ts';
 import * as ioctls from '../include/uapi/ioctl.ts';
 import * as uapi from '../include/uapi/vfio.ts';
 import type { Task } from '../lib/task.ts';
 import { migratePage } from '../mm/migrate.ts';
-import type { IommuGroup, VfioDevice, VfioKernelUsers } from './vfio.ts';
-import { registerType1, type Type1Iommu } from './vfio_iommu_type1.ts';
-import { VfioCore } from './vfio_main.ts';
+import type { VfioKernelUsers } from './vfio.ts';
 
 const K = 4096;
 const R = uapi.VFIO_DMA_MAP_FLAG.READ;
 const W = uapi.VFIO_DMA_MAP_FLAG.WRITE;
 const VADDR = uapi.VFIO_DMA_MAP_FLAG.VADDR;
-
-/** A mediated device that remembers what it was told, and unpins when told to. */
-class Pinner implements VfioDevice {
-  readonly name = 'pinner';
-  readonly group: IommuGroup;
-  readonly operations = {};
-  users: VfioKernelUsers | undefined;
-  readonly pins: [iova: number, count: number][] = [];
-  readonly told: [iova: number, size: number][] = [];
-  deaf = false;
-  /** Tries to pin again while it is told to let go. */
-  stubborn = false;
-  constructor(group: IommuGroup) {
-    this.group = group;
-  }
-  *openDevice(users: VfioKernelUsers | undefined): Task {
-    this.users = users;
-  }
-  *closeDevice(): Task {}
-  *dmaUnmap(iova: number, size: number): Task {
-    this.told.push([iova, size]);
-    if (this.deaf) return;
-    for (let i = this.pins.length - 1; i >= 0; i--) {
-      const [at, count] = this.pins[i];
-      if (at >= iova + size || at + count * K <= iova) continue;
-      this.users?.unpinPages(this, at, count);
-      this.pins.splice(i, 1);
-    }
-    if (this.stubborn) yield* this.pin(iova, 1);
-  }
-  *pin(iova: number, count: number, prot = R | W): Task<number[]> {
-    const hpas = yield* (this.users as VfioKernelUsers).pinPages(this, iova, count, prot);
-    this.pins.push([iova, count]);
-    return hpas;
-  }
-}
-
-class Type1Fixture extends KernelFixture {
-  readonly device: Pinner;
-  readonly ram: number;
-  readonly container: number;
-  readonly groupFd: number;
-  readonly fd: number;
-  constructor(options: { type?: number; lockLimit?: number; dmaEntryLimit?: number } = {}) {
-    super(options);
-    const core = new VfioCore(this.kernel);
-    registerType1(core, { dmaEntryLimit: options.dmaEntryLimit });
-    this.device = new Pinner(core.allocateGroup({ emulated: true }));
-    core.addDevice(this.device);
-    this.ram = this.kernel.mm.mmapAnonymous('ram', 64 * K, true).start;
-    const { user } = this;
-    this.container = this.run(user.open('/dev/vfio/vfio'));
-    this.groupFd = this.run(user.open('/dev/vfio/0'));
-    const argument = uapi.fd_argument.bytes(uapi.fd_argument.make({ fd: this.container }));
-    this.run(user.ioctlBytes(this.groupFd, ioctls.VFIO_GROUP_SET_CONTAINER, argument));
-    this.run(user.ioctl(this.container, ioctls.VFIO_SET_IOMMU, options.type ?? uapi.VFIO_TYPE1v2_IOMMU));
-    const name = new TextEncoder().encode('pinner\0');
-    this.fd = this.run(user.ioctlBytes(this.groupFd, ioctls.VFIO_GROUP_GET_DEVICE_FD, name));
-  }
-  *mapDma(iova: number, size: number, vaddr = this.ram, flags = R | W, argsz = 32): Task<number> {
-    const map = uapi.vfio_iommu_type1_dma_map.make({ argsz, flags, iova, vaddr, size });
-    return yield* this.user.ioctlStruct(this.container, ioctls.VFIO_IOMMU_MAP_DMA, map);
-  }
-  *unmapDma(iova: number, size: number, flags = 0, argsz = 24): Task<number> {
-    const unmap = uapi.vfio_iommu_type1_dma_unmap.make({ argsz, flags, iova, size });
-    yield* this.user.ioctlStruct(this.container, ioctls.VFIO_IOMMU_UNMAP_DMA, unmap);
-    return unmap.size;
-  }
-  get iommu(): Type1Iommu {
-    const group = (this.kernel.files.file(this.groupFd).object as { container?: { iommu?: Type1Iommu } }).container;
-    return group?.iommu as Type1Iommu;
-  }
-  get mappings(): string {
-    return [...this.iommu.mappings].map(({ iova, size }) => `${iova / K}+${size / K}`).join(' ');
-  }
-}
 
 test('MAP_DMA refusals, in the order of the checks', () => {
   const t = new Type1Fixture();
@@ -187,11 +109,14 @@ test('GET_INFO: page sizes, and the mappings that are left when there is room', 
   expect([info.argsz, info.flags, info.iova_pgsizes]).toEqual([16, 1, 2 ** 64 - K]);
   info.argsz = 24;
   t.run(t.user.ioctlStruct(t.container, ioctls.VFIO_IOMMU_GET_INFO, info));
-  expect([info.argsz, info.flags, info.cap_offset]).toEqual([40, 3, 0]);
-  const tail = new Uint8Array(16);
+  expect([info.argsz, info.flags, info.cap_offset]).toEqual([72, 3, 0]);
+  const tail = new Uint8Array(48);
   t.run(t.user.ioctlStruct(t.container, ioctls.VFIO_IOMMU_GET_INFO, info, tail));
   expect([info.flags, info.cap_offset]).toEqual([3, 24]);
-  const cap = uapi.vfio_iommu_type1_info_dma_avail.at(new DataView(tail.buffer));
+  const migration = uapi.vfio_iommu_type1_info_cap_migration.at(new DataView(tail.buffer));
+  expect([migration.id, migration.version, migration.next, migration.flags]).toEqual([2, 1, 56, 0]);
+  expect([migration.pgsize_bitmap, migration.max_dirty_bitmap_size]).toEqual([K, 2 ** 28]);
+  const cap = uapi.vfio_iommu_type1_info_dma_avail.at(new DataView(tail.buffer), 32);
   expect([cap.id, cap.version, cap.next, cap.avail]).toEqual([3, 1, 0, 9]);
   info.argsz = 15;
   expect(t.outcome(t.user.ioctlStruct(t.container, ioctls.VFIO_IOMMU_GET_INFO, info))).toBe('EINVAL');

@@ -2,8 +2,10 @@
 import { VFIO_IOMMU_GET_INFO } from '../include/uapi/ioctl.ts';
 import {
   VFIO_IOMMU_INFO,
+  VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
   VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
   vfio_iommu_type1_info,
+  vfio_iommu_type1_info_cap_migration,
   vfio_iommu_type1_info_dma_avail,
 } from '../include/uapi/vfio.ts';
 import type { AddressSpace } from '../lib/address_space.ts';
@@ -11,9 +13,10 @@ import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
 import { infoCapabilities } from './info_cap.ts';
+import { DIRTY_BITMAP_SIZE_MAX } from './vfio_iommu_type1_dirty.ts';
 
 /**
- * Page sizes a mapping may be made of: with no IOMMU behind the container every size from PAGE_SIZE up. The bit of
+ * Page sizes a mapping may be made of: the IOMMUs here map 4K pages and so every size from PAGE_SIZE up. The bit of
  * 2^63 is left as it is: the value is PAGE_MASK, which a double holds exactly.
  */
 export const TYPE1_PAGE_SIZES = 2 ** 64 - PAGE_SIZE;
@@ -37,7 +40,17 @@ export function* type1GetInfo(
   }
   const dmaAvail = vfio_iommu_type1_info_dma_avail.make({ avail: available });
   const { size } = vfio_iommu_type1_info;
+  const migration = vfio_iommu_type1_info_cap_migration.make({
+    pgsize_bitmap: PAGE_SIZE,
+    max_dirty_bitmap_size: DIRTY_BITMAP_SIZE_MAX,
+  });
+  // Ranges of valid addresses are not among them: without an IOMMU of a limited width there is no list (facts 2.5).
   const chain = infoCapabilities(size, [
+    {
+      id: VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
+      version: 1,
+      bytes: vfio_iommu_type1_info_cap_migration.bytes(migration),
+    },
     {
       id: VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
       version: 1,

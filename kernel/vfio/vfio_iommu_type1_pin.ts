@@ -3,12 +3,13 @@
 import { Errno } from '../include/uapi/errno.ts';
 import { VFIO_DMA_MAP_FLAG } from '../include/uapi/vfio.ts';
 import type { Kernel } from '../kernel.ts';
+import { BUSY, FAULT } from '../lib/address_space.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
-import type { Mutex, Task } from '../lib/task.ts';
+import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { raceWindow } from './race_window.ts';
 import type { VfioDevice, VfioKernelUsers } from './vfio.ts';
-import type { Type1Dma, Type1DmaTree } from './vfio_iommu_type1_dma.ts';
+import type { Type1Dma, Type1State } from './vfio_iommu_type1_dma.ts';
 
 /** Most pages of one vfio_pin_pages (VFIO_PIN_PAGES_MAX_ENTRIES: a page of pointers). */
 export const VFIO_PIN_PAGES_MAX_ENTRIES = PAGE_SIZE / 8;
@@ -17,17 +18,13 @@ const hex = (value: number) => `0x${value.toString(16)}`;
 
 export class Type1KernelUsers implements VfioKernelUsers {
   readonly #kernel: Kernel;
-  readonly #tree: Type1DmaTree;
-  readonly #lock: Mutex;
-  readonly #v2: boolean;
+  readonly #state: Type1State;
   /** Devices that let go of pages when asked: without one nobody may pin. */
   readonly #devices: VfioDevice[] = [];
 
-  constructor(kernel: Kernel, tree: Type1DmaTree, lock: Mutex, v2: boolean) {
+  constructor(kernel: Kernel, state: Type1State) {
     this.#kernel = kernel;
-    this.#tree = tree;
-    this.#lock = lock;
-    this.#v2 = v2;
+    this.#state = state;
   }
 
   registerDevice(device: VfioDevice): void {
@@ -48,52 +45,94 @@ export class Type1KernelUsers implements VfioKernelUsers {
 
   *pinPages(device: VfioDevice, iova: number, count: number, prot: number): Task<number[]> {
     if (count > VFIO_PIN_PAGES_MAX_ENTRIES) throw new Errno('E2BIG', `${device.name}: pin ${count} pages`);
-    if (!this.#v2) throw new Errno('EACCES', `${device.name}: pin in a type1 (v1) container`);
-    yield* this.#lock.lock();
+    const { lock } = this.#state;
+    const { actor, mm, tracer } = this.#kernel;
+    this.#mayPin(device);
+    yield* lock.lock();
     const hpas: number[] = [];
     try {
-      if (this.#devices.length === 0) throw new Errno('EINVAL', `${device.name}: no device that can unpin`);
+      this.#canPin(device);
       while (hpas.length < count) {
-        hpas.push(yield* this.#pin(device, iova + hpas.length * PAGE_SIZE, prot));
-        yield* raceWindow(this.#kernel.actor);
+        const at = iova + hpas.length * PAGE_SIZE;
+        const entry = this.#entry(device, at, prot);
+        const hpa = this.#pin(entry, at);
+        if (hpa >= 0) hpas.push(hpa);
+        else yield* mm.settle(entry.vaddr + (at - entry.iova));
+        yield* raceWindow(actor);
       }
-      this.#kernel.tracer.point(EVENT.mm_pin, this.#hva(iova), count);
+      tracer.point(EVENT.mm_pin, this.#hva(iova), count);
       return hpas;
     } catch (error) {
       this.#unpin(iova, hpas.length);
       throw error;
     } finally {
-      this.#lock.unlock();
+      lock.unlock();
     }
   }
 
-  *#pin(device: VfioDevice, iova: number, prot: number): Task<number> {
-    const entry = this.#tree.find(iova, PAGE_SIZE);
+  tryPinPage(device: VfioDevice, iova: number, prot: number): number {
+    const { lock } = this.#state;
+    this.#mayPin(device);
+    // Nothing sleeps from here to the end, so that the lock need not be held, only be free.
+    if (lock.held) return -1;
+    this.#canPin(device);
+    const entry = this.#entry(device, iova, prot);
+    const hpa = this.#pin(entry, iova);
+    if (hpa < 0) return -1;
+    this.#kernel.tracer.point(EVENT.mm_pin, entry.vaddr + (iova - entry.iova), 1);
+    return hpa;
+  }
+
+  /** @throws Errno EACCES */
+  #mayPin(device: VfioDevice): void {
+    if (!this.#state.v2) throw new Errno('EACCES', `${device.name}: pin in a type1 (v1) container`);
+  }
+  /** Under the lock. @throws Errno EBUSY, EINVAL */
+  #canPin(device: VfioDevice): void {
+    if (this.#state.invalidVaddrs > 0) throw new Errno('EBUSY', `${device.name}: addresses are being updated`);
+    if (this.#devices.length === 0) throw new Errno('EINVAL', `${device.name}: no device that can unpin`);
+  }
+
+  /** The mapping of a page that may be pinned for `prot`. @throws Errno EINVAL, EPERM */
+  #entry(device: VfioDevice, iova: number, prot: number): Type1Dma {
+    const entry = this.#state.tree.find(iova, PAGE_SIZE);
     if (entry === undefined || entry.unmapping)
       throw new Errno('EINVAL', `${device.name}: iova ${hex(iova)} not mapped`);
     if ((entry.prot & prot) !== prot) throw new Errno('EPERM', `${device.name}: iova ${hex(iova)} not writable`);
+    return entry;
+  }
+
+  /** One reference more for a page: its HPA, or BUSY while it is being moved. @throws Errno EFAULT, ENOMEM */
+  #pin(entry: Type1Dma, iova: number): number {
+    const { mm } = this.#kernel;
     const pinned = entry.pins.get(iova);
+    let hpa: number;
     if (pinned !== undefined) {
       pinned.references++;
-      return pinned.hpa;
+      ({ hpa } = pinned);
+    } else {
+      // What is pinned, and whether for writing, is the entry's matter and not the caller's.
+      const vaddr = entry.vaddr + (iova - entry.iova);
+      hpa = mm.tryPinPage(vaddr, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
+      if (hpa === FAULT) throw new Errno('EFAULT', `pin 0x${vaddr.toString(16)}`);
+      if (hpa === BUSY) return BUSY;
+      try {
+        // Where an IOMMU maps the entry, MAP_DMA has charged its pages.
+        if (this.#state.domains === 0) mm.account(1, entry.lockCap);
+      } catch (error) {
+        mm.unpinPage(vaddr, hpa, false);
+        throw error;
+      }
+      entry.pins.set(iova, { hpa, references: 1 });
     }
-    // What is pinned, and whether for writing, is the entry's matter and not the caller's.
-    const vaddr = entry.vaddr + (iova - entry.iova);
-    const { mm } = this.#kernel;
-    const hpa = yield* mm.pinPage(vaddr, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
-    try {
-      mm.account(1);
-    } catch (error) {
-      mm.unpinPage(vaddr, hpa, false);
-      throw error;
-    }
-    entry.pins.set(iova, { hpa, references: 1 });
+    // A device that has the page may write it at any time.
+    entry.dirty?.add((iova - entry.iova) / PAGE_SIZE);
     return hpa;
   }
 
   /** The process's address of a mapped `iova`, for traces; 0 when it is not mapped. */
   #hva(iova: number): number {
-    const entry = this.#tree.find(iova, 1);
+    const entry = this.#state.tree.find(iova, 1);
     return entry === undefined ? 0 : entry.vaddr + (iova - entry.iova);
   }
 
@@ -108,7 +147,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
   #unpin(iova: number, count: number): number {
     for (let i = 0; i < count; i++) {
       const at = iova + i * PAGE_SIZE;
-      const entry = this.#tree.find(at, PAGE_SIZE);
+      const entry = this.#state.tree.find(at, PAGE_SIZE);
       if (entry === undefined) return i;
       const page = entry.pins.get(at);
       if (page !== undefined && --page.references === 0) this.#release(entry, at, page.hpa);
@@ -120,7 +159,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
     const { mm } = this.#kernel;
     entry.pins.delete(iova);
     mm.unpinPage(entry.vaddr + (iova - entry.iova), hpa, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
-    mm.unaccount(1);
+    if (this.#state.domains === 0) mm.unaccount(1);
   }
 
   /** Unpins whatever a mapping still holds, when its container goes. */
@@ -129,23 +168,49 @@ export class Type1KernelUsers implements VfioKernelUsers {
   }
 
   *dmaRw(iova: number, bytes: Uint8Array, write: boolean): Task {
-    yield* this.#lock.lock();
+    const { lock } = this.#state;
+    yield* lock.lock();
     try {
       for (let done = 0; done < bytes.length; ) {
         const at = iova + done;
-        const entry = this.#tree.find(at, 1);
-        if (entry === undefined) throw new Errno('EINVAL', `iova ${hex(at)} not mapped`);
-        // Reading permission is asked of writers too: a write-only mapping can be written by devices only.
-        const needed = VFIO_DMA_MAP_FLAG.READ | (write ? VFIO_DMA_MAP_FLAG.WRITE : 0);
-        if ((entry.prot & needed) !== needed) throw new Errno('EPERM', `iova ${hex(at)}`);
+        const entry = this.#accessible(at, write);
         const length = Math.min(bytes.length - done, entry.iova + entry.size - at);
         yield* this.#kernel.mm.space.copy(entry.vaddr + (at - entry.iova), bytes.subarray(done, done + length), write);
+        if (write) markDirty(entry, at, length);
         done += length;
       }
     } finally {
-      this.#lock.unlock();
+      lock.unlock();
     }
   }
+
+  tryDmaRead(iova: number, bytes: Uint8Array): boolean {
+    if (this.#state.lock.held) return false;
+    const entry = this.#accessible(iova, false);
+    if (iova + bytes.length > entry.iova + entry.size) return false;
+    const vaddr = entry.vaddr + (iova - entry.iova);
+    const result = this.#kernel.mm.tryCopyIn(vaddr, bytes);
+    if (result === FAULT) throw new Errno('EFAULT', `address 0x${vaddr.toString(16)}`);
+    return result !== BUSY;
+  }
+
+  /** The mapping of a byte that the kernel may read or write. @throws Errno EBUSY, EINVAL, EPERM */
+  #accessible(iova: number, write: boolean): Type1Dma {
+    if (this.#state.invalidVaddrs > 0) throw new Errno('EBUSY', `iova ${hex(iova)}: addresses are being updated`);
+    const entry = this.#state.tree.find(iova, 1);
+    if (entry === undefined) throw new Errno('EINVAL', `iova ${hex(iova)} not mapped`);
+    // Reading permission is asked of writers too: a write-only mapping can be written by devices only.
+    const needed = VFIO_DMA_MAP_FLAG.READ | (write ? VFIO_DMA_MAP_FLAG.WRITE : 0);
+    if ((entry.prot & needed) !== needed) throw new Errno('EPERM', `iova ${hex(iova)}`);
+    return entry;
+  }
+}
+
+/** The kernel wrote `length` bytes from `iova` on. */
+function markDirty({ dirty, iova: start }: Type1Dma, iova: number, length: number): void {
+  if (dirty === undefined) return;
+  const last = Math.floor((iova + length - 1 - start) / PAGE_SIZE);
+  for (let page = Math.floor((iova - start) / PAGE_SIZE); page <= last; page++) dirty.add(page);
 }
 
 function* nothing(): Task {}

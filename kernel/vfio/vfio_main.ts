@@ -6,6 +6,7 @@ import { VfioContainer } from './container.ts';
 import { VfioGroup } from './group.ts';
 import { VfioRegistration } from './registration.ts';
 import type { IommuGroup, VfioDevice, VfioIommuDriver } from './vfio.ts';
+import { VfioNoiommu } from './vfio_noiommu.ts';
 
 /** Nanoseconds between two requests to give a device back (HZ * 10 in vfio_unregister_group_dev). */
 const REQUEST_PERIOD_NS = 10e9;
@@ -15,6 +16,8 @@ export class VfioCore {
   readonly #drivers: VfioIommuDriver[] = [];
   readonly #groups = new Map<number, VfioGroup>();
   readonly #groupIds = new Set<number>();
+  /** Groups of devices without an IOMMU. */
+  readonly noiommu: VfioNoiommu;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -25,6 +28,8 @@ export class VfioCore {
         return VfioContainer.file(drivers, kernel);
       },
     });
+    this.noiommu = new VfioNoiommu(kernel, () => this.allocateGroup({ emulated: false, noiommu: true }));
+    this.registerIommuDriver(this.noiommu.driver);
   }
 
   /** Offers a backend to VFIO_SET_IOMMU; tried in the order of registration. */
@@ -33,7 +38,7 @@ export class VfioCore {
   }
 
   /** A new IOMMU group with the lowest free number. */
-  allocateGroup(options: { readonly emulated: boolean; readonly tableGroup?: unknown }): IommuGroup {
+  allocateGroup(options: Pick<IommuGroup, 'emulated' | 'noiommu' | 'tableGroup'>): IommuGroup {
     let id = 0;
     while (this.#groupIds.has(id)) id++;
     this.#groupIds.add(id);
@@ -53,7 +58,8 @@ export class VfioCore {
       group = added;
       this.#groups.set(id, added);
       this.#groupIds.add(id);
-      vfs.add(`/dev/vfio/${id}`, { kind: 'device', open: () => added.open() });
+      vfs.add(added.name, { kind: 'device', open: () => added.open() });
+      if (device.group.noiommu) vfs.attribute(`${groupPath(id)}/name`, () => 'vfio-noiommu');
     }
     if (!vfs.has(path)) vfs.add(path, { kind: 'directory' });
     // Relative links, as in sysfs: what follows `/sys/`.
@@ -95,7 +101,7 @@ export class VfioCore {
     vfs.remove(`${groupPath(id)}/devices/${device.name}`);
     vfs.remove(`${registration.path}/iommu_group`);
     if (group.registrations.length > 0) return;
-    vfs.remove(`/dev/vfio/${id}`);
+    vfs.remove(group.name);
     vfs.remove(groupPath(id));
     this.#groups.delete(id);
     this.#groupIds.delete(id);

@@ -3,89 +3,30 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ChannelSubsystem } from '../../devices/physical/css/channel_subsystem.ts';
-import { installDevices } from '../../devices/physical/css/install_devices.ts';
-import { spawnIoProcessor } from '../../devices/physical/css/io_processor.ts';
-import { createVolume } from '../../devices/physical/dasd/volume.ts';
 import { CCW_FLAG } from '../../kernel/include/arch/s390/ccw.ts';
 import { ORB_CTRL0 } from '../../kernel/include/arch/s390/orb.ts';
 import { SCSW_FCTL_HALT_FUNC } from '../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import * as ioctls from '../../kernel/include/uapi/ioctl.ts';
-import { Doorbell } from '../../kernel/lib/doorbell.ts';
-import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import { preempt, type Task } from '../../kernel/lib/task.ts';
-import { Tracer } from '../../kernel/lib/trace.ts';
 import { memoryPressure } from '../../kernel/mm/migrate.ts';
-import { type CcwFields, CcwFixture, NOTHING } from '../support/ccw_fixture.ts';
+import { createTestVolume, openedDasd, peek, readTrack, SLOW, SLOW_NS, signalled } from '../support/ccw_dasd.ts';
+import { type CcwFields, type CcwFixture, NOTHING } from '../support/ccw_fixture.ts';
 
 const { CC, SLI, IDA } = CCW_FLAG;
 const { F, P, H } = ORB_CTRL0.mask;
 const RECORD = 4096;
-/** A cylinder whose every access takes a fifth of a second. */
-const SLOW = 2;
-const SLOW_NS = 2e8;
 
 let directory: string;
 let file: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'vfio-ccw-'));
   file = join(directory, 'volume.ckd');
-  createVolume(file, { volser: 'MV0001', cylinders: 4, layout: 'cdl', pattern: true });
+  createTestVolume(file);
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function opened(seed = 1): CcwFixture {
-  const t = new CcwFixture({ seed, hardware: ['iop0'] }, ({ memory, map, simulation }) => {
-    const devices = [
-      { schid: 0, devno: 0x1000, file, cache: 'unsafe' as const, slow: { cylinder: SLOW, ns: SLOW_NS } },
-    ];
-    installDevices(memory, map.css, devices);
-    const actor = simulation.actor('iop0');
-    const areas = actorAreas(map, 'iop0');
-    spawnIoProcessor(actor, {
-      memory,
-      cssBase: map.css,
-      firstFrame: map.firstFrame,
-      kernelDoorbell: new Doorbell(memory, actorAreas(map, 'kernel').doorbell),
-      tracer: new Tracer(memory, map.traceEnable, areas.trace, () => actor.now()),
-      iop: 0,
-      devices,
-    });
-    return new ChannelSubsystem(memory, map.css, { iopDoorbells: [new Doorbell(memory, areas.doorbell)] });
-  });
-  t.run(t.openAll());
-  return t;
-}
-
-/** Until the device has signalled `count` interruptions. */
-function* signalled(t: CcwFixture, count: number): Task {
-  yield { what: `${count} interruptions`, ready: () => t.signals >= count };
-}
-
-/** Define extent and locate record for `count` records of a track, then one CCW per record. */
-function readTrack(t: CcwFixture, gpa: number, cylinder: number, head: number, records: readonly CcwFields[]): void {
-  const extent = new Uint8Array(16);
-  const locate = new Uint8Array(16);
-  const dv = new DataView(extent.buffer);
-  extent[0] = 0x40;
-  extent[1] = 0xc0;
-  dv.setUint16(8, cylinder);
-  dv.setUint16(12, cylinder);
-  dv.setUint16(14, 14);
-  const lv = new DataView(locate.buffer);
-  locate[0] = 0x06;
-  locate[3] = records.length;
-  for (const at of [4, 8]) {
-    lv.setUint16(at, cylinder);
-    lv.setUint16(at + 2, head);
-  }
-  locate[12] = 1;
-  locate[13] = 0xff;
-  t.poke(0x800, extent);
-  t.poke(0x810, locate);
-  t.program(gpa, [[0x63, CC, 16, 0x800], [0x47, CC, 16, 0x810], ...records]);
-}
+const opened = (seed = 1) => openedDasd(file, { seed });
 
 /** The words the volume's pattern has in a record. */
 function pattern(cylinder: number, head: number, record: number): Uint8Array {
@@ -93,14 +34,6 @@ function pattern(cylinder: number, head: number, record: number): Uint8Array {
   const dv = new DataView(bytes.buffer);
   const first = Math.imul((cylinder * 15 + head) * 13 + record, 0x9e3779b1);
   for (let o = 0; o < RECORD; o += 4) dv.setUint32(o, (first + Math.imul(o, 0x85ebca6b)) >>> 0);
-  return bytes;
-}
-
-/** Guest bytes, page by page. */
-function peek(t: CcwFixture, gpa: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; done += 1024)
-    bytes.set(t.user.bytes(t.ram.start + gpa + done, Math.min(1024, length - done)), done);
   return bytes;
 }
 

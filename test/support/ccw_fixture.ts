@@ -36,13 +36,19 @@ export class CcwFixture extends KernelFixture {
   fd = -1;
   io = -1;
 
-  /** @param bus the channel subsystem; a fake one with two devices when omitted. */
-  constructor(options: FixtureOptions = {}, bus?: (t: KernelFixture) => CioBus) {
+  readonly #autoprobe: boolean;
+
+  /**
+   * @param options.autoprobe whether the host's own driver gets the subchannels first
+   * @param bus the channel subsystem; a fake one with two devices when omitted.
+   */
+  constructor(options: FixtureOptions & { readonly autoprobe?: boolean } = {}, bus?: (t: KernelFixture) => CioBus) {
     super(options);
     this.css = new FakeCss([0x1000, 0x1001]);
     this.core = new VfioCore(this.kernel);
     registerType1(this.core);
-    this.host = startCss(this.kernel, this.core, bus?.(this) ?? this.css);
+    this.#autoprobe = options.autoprobe ?? true;
+    this.host = startCss(this.kernel, this.core, bus?.(this) ?? this.css, { autoprobe: this.#autoprobe });
     this.ram = this.kernel.mm.mmapAnonymous('guest ram', RAM, true);
   }
 
@@ -50,7 +56,7 @@ export class CcwFixture extends KernelFixture {
   *make(): Task {
     const { user } = this;
     yield* user.writeFile('/sys/bus/css/devices/0.0.0000/driver_override', 'vfio_ccw');
-    yield* user.writeFile('/sys/bus/css/drivers/io_subchannel/unbind', '0.0.0000');
+    if (this.#autoprobe) yield* user.writeFile('/sys/bus/css/drivers/io_subchannel/unbind', '0.0.0000');
     yield* user.writeFile('/sys/bus/css/drivers/vfio_ccw/bind', '0.0.0000');
     yield* user.writeFile('/sys/bus/css/devices/0.0.0000/mdev_supported_types/vfio_ccw-io/create', UUID);
   }

@@ -37,6 +37,11 @@ export function defineExtent(mask: number, first: number, last = first): Uint8Ar
   return bytes;
 }
 
+/** Auxiliary byte of Locate Record: the transfer length is given. */
+const TRANSFER_LENGTH_VALID = 0x80;
+/** Bytes of a record of the volumes here. */
+const RECORD_LENGTH = 4096;
+
 /** Locate Record's 16 bytes: `count` records from record `record` of a track on. */
 export function locateRecord(
   operation: number,
@@ -55,6 +60,11 @@ export function locateRecord(
   }
   bytes[12] = record;
   bytes[13] = 0xff;
+  // A write must say how long the records are.
+  if (operation === OPERATION.WRITE) {
+    bytes[1] = TRANSFER_LENGTH_VALID;
+    dv.setUint16(14, RECORD_LENGTH);
+  }
   return bytes;
 }
 

@@ -175,7 +175,12 @@ export class User {
     return yield* this.call(NR.ioctl, fd, ioctl.number, arg);
   }
   /** ioctl with a structure and bytes behind it; `view` and `tail` hold what the kernel left there. */
-  *ioctlStruct<F extends Fields>(fd: number, ioctl: Ioctl<F>, view: View<F>, tail = new Uint8Array(0)): Task<number> {
+  *ioctlStruct<F extends Fields>(
+    fd: number,
+    ioctl: Ioctl<F>,
+    view: View<F>,
+    tail: Uint8Array = new Uint8Array(0),
+  ): Task<number> {
     if (ioctl.struct === undefined) throw new Error(`${ioctl.name} takes no structure`);
     const bytes = ioctl.struct.bytes(view);
     const both = new Uint8Array(bytes.length + tail.length);

@@ -19,6 +19,17 @@ const MAX_SUBCHANNEL = 0x10000;
 /** PMCW subchannel type of an I/O subchannel (vfio-ccw facts 1.3). */
 const SUBCHANNEL_TYPE_IO = 0;
 
+/** What a channel report about a path says, by its error-recovery code (chp_process_crw); others say nothing. */
+const PATH_EVENTS: Readonly<Record<number, ChpEvent>> = {
+  [CRW_ERC.AVAIL]: 'CHP_ONLINE',
+  [CRW_ERC.INIT]: 'CHP_ONLINE',
+  [CRW_ERC.IPI]: 'CHP_ONLINE',
+  [CRW_ERC.TERROR]: 'CHP_OFFLINE',
+  [CRW_ERC.TERM]: 'CHP_OFFLINE',
+  [CRW_ERC.PERRN]: 'CHP_OFFLINE',
+  [CRW_ERC.PERRI]: 'CHP_OFFLINE',
+};
+
 export class Css {
   readonly kernel: Kernel;
   readonly bus: CioBus;
@@ -28,11 +39,14 @@ export class Css {
   /** The interruption-response block of the host's one processor (per-CPU cio_irb). */
   readonly irb = IRB.make();
 
-  /** @param drivers in order of registration: the first that matches gets a new subchannel. */
-  constructor(kernel: Kernel, bus: CioBus, drivers: readonly CssDriver[]) {
+  /**
+   * @param drivers in order of registration: the first that matches gets a new subchannel.
+   * @param autoprobe whether it gets it unasked.
+   */
+  constructor(kernel: Kernel, bus: CioBus, drivers: readonly CssDriver[], autoprobe = true) {
     this.kernel = kernel;
     this.bus = bus;
-    this.drivers = new CssDrivers(kernel, this.subchannels, drivers);
+    this.drivers = new CssDrivers(kernel, this.subchannels, drivers, autoprobe);
   }
 
   /** Finds the subchannels and begins to serve them. */
@@ -53,7 +67,7 @@ export class Css {
     sch.lpm = sch.schib.pmcw.pam & sch.opm;
     this.subchannels.set(schid, sch);
     this.#publish(sch);
-    yield* this.drivers.probe(sch);
+    if (this.drivers.autoprobe) yield* this.drivers.probe(sch);
   }
 
   #path(chpid: number): void {
@@ -122,7 +136,9 @@ export class Css {
           yield* this.schEvent(rsid);
           break;
         case CRW_RSC.CHP:
-          yield* this.chpEvent(rsid, erc === CRW_ERC.INIT || erc === CRW_ERC.AVAIL ? 'CHP_ONLINE' : 'CHP_OFFLINE');
+          // A solicited one ends RESET CHANNEL PATH: who asked for that knows what it means (chp_process_crw).
+          if (CRW_FLAGS.get(flags, 'S') === 0 && PATH_EVENTS[erc] !== undefined)
+            yield* this.chpEvent(rsid, PATH_EVENTS[erc]);
           break;
       }
     }

@@ -10,12 +10,28 @@ export class CssDrivers {
   readonly #drivers: readonly CssDriver[];
   /** device_lock of each subchannel: held while a driver probes or removes. */
   readonly #locks = new Map<Subchannel, Mutex>();
+  /** A subchannel that appears is offered to the drivers at once (bus drivers_autoprobe). */
+  autoprobe: boolean;
 
-  constructor(kernel: Kernel, subchannels: ReadonlyMap<number, Subchannel>, drivers: readonly CssDriver[]) {
+  constructor(
+    kernel: Kernel,
+    subchannels: ReadonlyMap<number, Subchannel>,
+    drivers: readonly CssDriver[],
+    autoprobe = true,
+  ) {
     this.#kernel = kernel;
     this.#subchannels = subchannels;
     this.#drivers = drivers;
+    this.autoprobe = autoprobe;
     const { vfs } = kernel;
+    const bus = this;
+    vfs.attribute(
+      '/sys/bus/css/drivers_autoprobe',
+      () => (this.autoprobe ? '1' : '0'),
+      function* (value) {
+        bus.autoprobe = !value.startsWith('0');
+      },
+    );
     vfs.add('/sys/bus/css/devices', { kind: 'directory' });
     vfs.add('/sys/bus/css/drivers_probe', {
       kind: 'attribute',

@@ -2,44 +2,21 @@
 
 import { SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_CTRL_MASK_ACTL } from '../../include/arch/s390/scsw.ts';
 import { Errno } from '../../include/uapi/errno.ts';
-import {
-  ccw_cmd_region,
-  VFIO_CCW_ASYNC_CMD,
-  VFIO_REGION_INFO_FLAG,
-  VFIO_REGION_SUBTYPE_CCW,
-} from '../../include/uapi/vfio.ts';
+import { ccw_cmd_region, VFIO_CCW_ASYNC_CMD, VFIO_REGION_SUBTYPE_CCW } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
 import { EVENT } from '../../lib/trace.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
-import { type CcwRegion, checkRange, lockForWrite, writeResult } from './vfio_ccw_regions.ts';
+import { type CcwRegion, requestRegion } from './vfio_ccw_regions.ts';
 
 /** Region 1. */
 export function asyncRegion(device: VfioCcwPrivate): CcwRegion {
-  const { cmdRegion: region } = device;
-  const bytes = ccw_cmd_region.bytes(region);
-  return {
+  return requestRegion(device, {
+    name: 'async',
     subtype: VFIO_REGION_SUBTYPE_CCW.ASYNC_CMD,
-    size: ccw_cmd_region.size,
-    flags: VFIO_REGION_INFO_FLAG.READ | VFIO_REGION_INFO_FLAG.WRITE,
-    *read(position, count) {
-      checkRange('async', position, count, bytes.length);
-      yield* device.ioMutex.lock();
-      const copy = bytes.slice(position, position + count);
-      device.ioMutex.unlock();
-      return copy;
-    },
-    *write(position, data) {
-      checkRange('async', position, data.length, bytes.length);
-      lockForWrite(device);
-      try {
-        bytes.set(data, position);
-        yield* device.fsm('ASYNC_REQ');
-        return writeResult(device, region.ret_code, data.length);
-      } finally {
-        device.ioMutex.unlock();
-      }
-    },
-  };
+    bytes: ccw_cmd_region.bytes(device.cmdRegion),
+    retCode: () => device.cmdRegion.ret_code,
+    event: 'ASYNC_REQ',
+  });
 }
 
 /** Puts an errno into the command region. */

@@ -10,7 +10,7 @@ import {
 } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
 import { chpMask } from './chp.ts';
-import { cioCancelHaltClear, cioUpdateSchib } from './cio.ts';
+import { type CioResult, cioCancelHaltClear, cioUpdateSchib } from './cio.ts';
 import type { ChpEvent, Subchannel } from './subchannel.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 import { type CcwRegion, checkRange } from './vfio_ccw_regions.ts';
@@ -106,13 +106,23 @@ const CHP_EVENTS: Readonly<Record<ChpEvent, (sch: Subchannel, mask: number, repo
   },
 };
 
-/** vfio_ccw_chp_event. `device`: the mediated device of the subchannel, if there is one. */
-export function chpEvent(sch: Subchannel, device: VfioCcwPrivate | undefined, chpid: number, event: ChpEvent): void {
+/**
+ * vfio_ccw_chp_event. `device`: the mediated device of the subchannel, if there is one.
+ * @returns ENODEV when the subchannel cannot be stored any more: somebody has to look at it
+ */
+export function chpEvent(
+  sch: Subchannel,
+  device: VfioCcwPrivate | undefined,
+  chpid: number,
+  event: ChpEvent,
+): CioResult {
   const mask = chpMask(sch, chpid);
-  if (device === undefined || mask === 0) return;
-  if (cioUpdateSchib(sch) !== 0) return;
+  if (device === undefined || mask === 0) return 0;
+  const update = cioUpdateSchib(sch);
+  if (update !== 0) return update;
   CHP_EVENTS[event](sch, mask, (erc) => {
     // Without a listener reports would pile up: they are for who has the device open.
     if (device.users !== undefined) queueCrw(device, erc, chpid);
   });
+  return 0;
 }

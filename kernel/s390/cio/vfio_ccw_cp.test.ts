@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { type CcwFields, CcwFixture, NOTHING, RAM } from '../../../test/support/ccw_fixture.ts';
 import { CCW_FLAG, CCW1 } from '../../include/arch/s390/ccw.ts';
 import { ORB_CTRL0 } from '../../include/arch/s390/orb.ts';
+import { PTE } from '../../lib/address_space.ts';
 import type { Task } from '../../lib/task.ts';
 
 const { DC, CC, SLI, SKIP, IDA } = CCW_FLAG;
@@ -370,6 +371,14 @@ test('transport mode, reserved ORB bits and a program off its boundary', () => {
   expect([t.held, t.device.state]).toEqual([NOTHING, 'IDLE']);
 });
 
+test('MIDAWs are not for passed-through programs: without the control the flag is a program check', () => {
+  const t = opened();
+  t.program(0x1000, [[READ, CCW_FLAG.MIDA, 16, 0x3000]]);
+  t.run(t.ssch(0x1000, { ctrl1: 0x40 | 0x80 }));
+  expect(hostOrb(t).ctrl1).toBe(0x80);
+  expect(hostCcw(t, hostOrb(t).cpa).flags).toBe(CCW_FLAG.MIDA | IDA);
+});
+
 test('P = 0 is prefetched all the same and noted once', () => {
   const t = opened();
   t.program(0x1000, [[NOP, 0, 1, 0]]);
@@ -406,6 +415,76 @@ test('no program whatever leaks, crashes or reaches beyond what is pinned', () =
     { numRuns: 60 },
   );
 });
+
+test('the way that does not sleep translates to the same as the one that does', () => {
+  const address = fc.oneof(fc.integer({ min: 0, max: RAM }), fc.constantFrom(0x2000, 0x2ff8, 0x3000, JUNK));
+  const ccw = fc.tuple(
+    fc.constantFrom(1, 2, 3, 4, 8, 12),
+    fc.constantFrom(0, CC, CC | IDA, IDA, SKIP | CC),
+    fc.nat(20000),
+    address,
+  );
+  const list = fc.array(fc.oneof(fc.integer({ min: 0, max: RAM }), fc.constantFrom(JUNK)), { maxLength: 12 });
+  fc.assert(
+    fc.property(
+      fc.array(ccw, { minLength: 1, maxLength: 20 }),
+      list,
+      fc.constantFrom(0, H, H | T),
+      (ccws, idaws, idaw) => {
+        const [slow, fast] = [true, false].map((simulated) => {
+          const t = opened();
+          t.poke(0x2000, words(idaw === 0 ? 4 : 8, idaws));
+          t.program(0x1000, ccws as CcwFields[]);
+          Object.assign(t.actor, { simulated });
+          const result = t.outcome(t.ssch(0x1000, { ctrl0: F | P | idaw }));
+          const hpas = result === 124 ? [...hpasOf(t)] : [];
+          const { held } = t;
+          if (result === 124) finish(t);
+          return { result, hpas, held, left: t.held };
+        });
+        expect(fast).toEqual(slow);
+        expect(fast.left).toBe(NOTHING);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test.each(['the lock of the mappings is held', 'a page is being moved'])(
+  'threaded, when %s, translation sleeps and goes on',
+  (why) => {
+    const t = opened();
+    Object.assign(t.actor, { simulated: false });
+    t.poke(0x2000, words(8, [0x3400, 0x5000]));
+    t.program(0x1000, [
+      [READ, IDA | CC, 0x1000, 0x2000],
+      [NOP, 0, 1, 0],
+    ]);
+    const { memory, space } = { memory: t.memory, space: t.kernel.mm.space };
+    const { users } = t.device;
+    if (users === undefined) throw new Error('not open');
+    const { tryPinPage, tryDmaRead } = users;
+    let refusals = 0;
+    if (why.startsWith('the lock')) {
+      // Whoever has the lock: the calls that do not sleep say so.
+      users.tryPinPage = (...args) => (refusals++ % 2 === 0 ? -1 : (tryPinPage?.apply(users, args) as number));
+      users.tryDmaRead = (...args) => (refusals++ % 2 === 0 ? false : (tryDmaRead?.apply(users, args) as boolean));
+    }
+    const at = space.entryAddress(t.ram.start + 0x5000);
+    const entry = memory.load(at);
+    if (refusals === 0 && !why.startsWith('the lock')) memory.store(at, entry | PTE.MIGRATING);
+    const call = t.start(t.ssch(0x1000, { ctrl0: F | P | H }));
+    t.settle();
+    if (!why.startsWith('the lock')) {
+      expect(call.done).toBe(false);
+      memory.store(at, entry);
+      t.settle();
+    }
+    expect([call.value, idal(t, hostOrb(t).cpa, 3)]).toEqual([124, [host(t, 0x3400), host(t, 0x5000), NOWHERE]]);
+    finish(t);
+    expect(t.held).toBe(NOTHING);
+  },
+);
 
 /** Every frame a word of an IDAL of the running program names. */
 function* hpasOf(t: CcwFixture): Iterable<number> {

@@ -2,11 +2,11 @@
  * Channel-program translation (drivers/s390/cio/vfio_ccw_cp.c; vfio-ccw facts 3.4): the guest's program is copied
  * once into host memory, its data pages are pinned, and every address in the copy is made host-physical.
  */
-import { ORB, ORB_CTRL0, type Orb } from '../../include/arch/s390/orb.ts';
+import { ORB, ORB_CTRL0, ORB_CTRL1, type Orb } from '../../include/arch/s390/orb.ts';
 import type { Scsw } from '../../include/arch/s390/scsw.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import type { Kernel } from '../../kernel.ts';
-import { PAGE_SHIFT, PAGE_SIZE } from '../../lib/host_memory.ts';
+import { PAGE_SIZE } from '../../lib/host_memory.ts';
 import type { Task } from '../../lib/task.ts';
 import type { VfioDevice, VfioKernelUsers } from '../../vfio/vfio.ts';
 import type { DmaPool } from './dma_pool.ts';
@@ -74,6 +74,8 @@ export class ChannelProgram {
     // The translation makes format-1 CCWs and format-2 IDAWs; those that stood for 2K blocks still do.
     if (ORB_CTRL0.get(orb.ctrl0, 'H') === 0) orb.ctrl0 |= ORB_CTRL0.mask.T;
     orb.ctrl0 |= ORB_CTRL0.mask.F | ORB_CTRL0.mask.H;
+    // No address in the copy is one of a MIDAL: without the control its flag is a program check, as MIDA with IDA is.
+    orb.ctrl1 &= ~ORB_CTRL1.mask.D;
     if (orb.lpm === 0) orb.lpm = lpm;
     orb.cpa = this.#segments[0].hpa;
     return orb;
@@ -93,14 +95,9 @@ export class ChannelProgram {
     if (this.#context === undefined) return false;
     const first = Math.floor(iova / PAGE_SIZE);
     const last = Math.floor((iova + size - 1) / PAGE_SIZE);
-    return this.#segments.some(({ data }) =>
-      data.some((list) =>
-        list.pins.some((pin) => {
-          const page = Math.floor(pin.iova / 2 ** PAGE_SHIFT);
-          return page <= last && page + pin.count - 1 >= first;
-        }),
-      ),
-    );
+    for (const { pins } of this.#segments)
+      for (const iova of pins) if (iova / PAGE_SIZE >= first && iova / PAGE_SIZE <= last) return true;
+    return false;
   }
 
   /** The host address of guest CCW `gpa`, for tests and state inspection. */

@@ -1,140 +1,191 @@
 /**
  * Making the copied CCWs host-physical (ccwchain_fetch_ccw, ccwchain_fetch_tic and around; vfio-ccw facts 3.4). Every
  * CCW with data gets an IDAL of format-2 words in host memory, made of the guest's IDAL or of its direct address.
+ *
+ * Of all steps of an I/O these cost most, so on threads nothing here sleeps or makes a generator unless it must: guest
+ * memory is read and pinned by the backend's `try` calls, and by the sleeping ones only when those cannot.
+ *
+ * As in Linux the blocks of a direct READ BACKWARD are taken as if it were read forward: inside its first block it works,
+ * behind it the channel finds an IDAW off its boundary (program check).
  */
-import { CCW_CMD, CCW_FLAG, type Ccw1 } from '../../include/arch/s390/ccw.ts';
-import { ORB_CTRL0 } from '../../include/arch/s390/orb.ts';
+import { CCW_CMD, CCW_FLAG, CCW1, type Ccw1 } from '../../include/arch/s390/ccw.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import { VFIO_DMA_MAP_FLAG } from '../../include/uapi/vfio.ts';
+import { blockAddresses, CCW_SIZE, idawBlock, idawCount, idawSize, movesData } from '../../lib/ccw_program.ts';
 import { PAGE_SIZE } from '../../lib/host_memory.ts';
-import { u32, u64, u64n } from '../../lib/struct.ts';
+import { u64 } from '../../lib/struct.ts';
 import type { Task } from '../../lib/task.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
-import { type CcwData, type CpContext, type Segment, segmentCcw, segmentWith } from './vfio_ccw_cp_chain.ts';
+import { type CpContext, type Segment, segmentCcw, segmentWith } from './vfio_ccw_cp_chain.ts';
 
 /** Bytes of a format-2 IDAW, the only kind in the translated program. */
 const IDAW_SIZE = u64.size;
-/** Blocks that an IDAW stands for (vfio-ccw facts 1.5). */
-const BLOCK_4K = 4096;
-const BLOCK_2K = 2048;
+/** High and low word of a page at the end of the 64-bit address space: invalid on any machine, so a program check. */
+const NOWHERE_HIGH = 0xffffffff;
+const NOWHERE_LOW = 0xfffff000;
+/** Pins are always for both: the channel may write under any command by data chaining. */
+const PROT = VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE;
+const AT = CCW1.offset;
 
-/** A page at the end of the 64-bit address space: an invalid address on any machine, so a program check. */
-const NOWHERE = 0xffff_ffff_ffff_f000n;
-
-/** Translates one segment; returns how many pages it pinned. @throws Errno; `segment.data` has what is to be released */
+/** Translates one segment; returns how many pages it pinned. @throws Errno; `segment` knows what is to be released */
 export function* translateSegment(context: CpContext, segments: readonly Segment[], segment: Segment): Task<number> {
-  let pages = 0;
-  for (let index = 0; index < segment.length; index++) {
-    yield* raceWindow(context.kernel.actor);
-    const ccw = segmentCcw(context, segment, index);
-    if (ccw.cmd === CCW_CMD.TIC) translateTic(context, segments, ccw);
-    else pages += yield* translateData(context, segment, ccw);
+  const { actor, memory } = context.kernel;
+  const ccw = segmentCcw(context, segment, 0);
+  const before = segment.pins.length;
+  for (let index = 0; index < segment.length; index++, ccw.address += CCW_SIZE) {
+    if (actor.simulated) yield* raceWindow(actor);
+    const cda = memory.dv.getUint32(ccw.address + AT.cda);
+    if (memory.u8[ccw.address + AT.cmd] === CCW_CMD.TIC) {
+      translateTic(context, segments, ccw, cda);
+      continue;
+    }
+    const iovas = tryDataAddresses(context, ccw, cda) ?? (yield* dataAddresses(context, ccw, cda));
+    if (!tryTranslateData(context, segment, ccw, iovas)) yield* pinRest(context, segment, iovas);
   }
-  return pages;
+  return segment.pins.length - before;
 }
 
 /** The target inside the segment that has it, whatever its alignment: the channel checks that. */
-function translateTic({ device }: CpContext, segments: readonly Segment[], ccw: Ccw1): void {
-  const target = segmentWith(segments, ccw.cda);
-  if (target === undefined) throw new Errno('EFAULT', `${device.name}: TIC to 0x${ccw.cda.toString(16)}`);
-  ccw.cda = target.hpa + (ccw.cda - target.gpa);
+function translateTic({ kernel, device }: CpContext, segments: readonly Segment[], ccw: Ccw1, cda: number): void {
+  const target = segmentWith(segments, cda);
+  if (target === undefined) throw new Errno('EFAULT', `${device.name}: TIC to 0x${cda.toString(16)}`);
+  kernel.memory.dv.setUint32(ccw.address + AT.cda, target.hpa + (cda - target.gpa));
 }
 
-function* translateData(context: CpContext, segment: Segment, ccw: Ccw1): Task<number> {
-  const { pool, kernel } = context;
-  const iovas = yield* dataAddresses(context, ccw);
-  const data: CcwData = { idal: pool.alloc((iovas.length + 1) * IDAW_SIZE), pins: [] };
-  segment.data.push(data);
-  const { dv } = kernel.memory;
-  // Until a word has a pinned page it has an address that no machine has. For a CCW that moves nothing it keeps that:
-  // under data chaining the first command decides, not this CCW's, and the channel may use the words after all.
-  for (const [i, iova] of iovas.entries())
-    u64.set(dv, data.idal + i * IDAW_SIZE, NOWHERE + BigInt(iova % PAGE_SIZE), false);
+/**
+ * Gives a copied CCW its IDAL and pins what it needs. @param iovas where its data is: one address per block.
+ * @returns pages pinned. @throws Errno; `segment` knows what is to be released
+ */
+export function* translateData(
+  context: CpContext,
+  segment: Segment,
+  ccw: Ccw1,
+  iovas: readonly number[],
+): Task<number> {
+  const before = segment.pins.length;
+  if (!tryTranslateData(context, segment, ccw, iovas)) yield* pinRest(context, segment, iovas);
+  return segment.pins.length - before;
+}
+
+/** {@link translateData} without sleeping: false when some of the blocks are still to be {@link pinRest pinned}. */
+function tryTranslateData(context: CpContext, segment: Segment, ccw: Ccw1, iovas: readonly number[]): boolean {
+  const { memory, actor } = context.kernel;
+  const { dv } = memory;
+  const at = ccw.address;
+  const cmd = memory.u8[at + AT.cmd];
+  const flags = memory.u8[at + AT.flags];
+  const moves = movesData({ cmd, flags, count: dv.getUint16(at + AT.count) });
+  const idal = context.pool.alloc((iovas.length + 1) * IDAW_SIZE);
+  segment.idals.push(idal);
+  // A simulated run sleeps before every pin.
+  let pinning = moves && !actor.simulated;
+  let idaw = idal;
+  for (let i = 0; i < iovas.length; i++, idaw += IDAW_SIZE) {
+    const iova = iovas[i];
+    pinning = pinning && tryPinBlock(context, segment, idaw, iova);
+    if (pinning) continue;
+    // Until a word has a pinned page it has an address that no machine has. For a CCW that moves nothing it keeps that:
+    // under data chaining the first command decides, not this CCW's, and the channel may use the words after all.
+    dv.setUint32(idaw, NOWHERE_HIGH);
+    dv.setUint32(idaw + 4, NOWHERE_LOW + (iova % PAGE_SIZE));
+  }
   // One word more than reading forward takes: reading backward may want it.
-  u64.set(dv, data.idal + iovas.length * IDAW_SIZE, NOWHERE, false);
-  if (movesData(ccw)) yield* pinAndFill(context, data, iovas);
-  ccw.cda = data.idal;
-  ccw.flags |= CCW_FLAG.IDA;
-  return data.pins.reduce((pages, { count }) => pages + count, 0);
+  dv.setUint32(idaw, NOWHERE_HIGH);
+  dv.setUint32(idaw + 4, NOWHERE_LOW);
+  dv.setUint32(at + AT.cda, idal);
+  memory.u8[at + AT.flags] = flags | CCW_FLAG.IDA;
+  return !moves || pinning;
 }
 
-/** idal_is_2k: the guest's IDAWs, or those made for it, are of 2K blocks. */
-function is2k({ orb }: CpContext): boolean {
-  return ORB_CTRL0.get(orb.ctrl0, 'H') === 0 || ORB_CTRL0.get(orb.ctrl0, 'T') === 1;
+/** Pins the page of one block and writes its IDAW, without a pause in between: who unmaps the page finds it recorded. */
+function tryPinBlock({ users, device, kernel }: CpContext, segment: Segment, idaw: number, iova: number): boolean {
+  const page = iova - (iova % PAGE_SIZE);
+  const hpa = users.tryPinPage === undefined ? -1 : users.tryPinPage(device, page, PROT);
+  if (hpa < 0) return false;
+  fill(kernel.memory.dv, segment, idaw, iova, page, hpa);
+  return true;
 }
 
-/** Where the data of a CCW is: one address per block. Each guest IDAW is read once. */
-function* dataAddresses(context: CpContext, ccw: Ccw1): Task<number[]> {
-  const block = is2k(context) ? BLOCK_2K : BLOCK_4K;
-  // A count of 0 moves nothing, but the CCW still gets one word.
-  const bytes = ccw.count === 0 ? 1 : ccw.count;
-  const list = (ccw.flags & CCW_FLAG.IDA) !== 0 ? ccw.cda : undefined;
-  const first = list === undefined ? ccw.cda : (yield* readIdaws(context, list, 1))[0];
-  const count = Math.ceil(((first % block) + bytes) / block);
-  if (list !== undefined) {
-    const rest = yield* readIdaws(context, list + idawSize(context), count - 1);
-    return [first, ...rest];
-  }
-  const start = first - (first % block);
-  return Array.from({ length: count }, (_, i) => (i === 0 ? first : start + i * block));
+function fill(dv: DataView, segment: Segment, idaw: number, iova: number, page: number, hpa: number): void {
+  segment.pins.push(page);
+  dv.setUint32(idaw, 0);
+  dv.setUint32(idaw + 4, hpa + (iova - page));
 }
 
-/** Bytes of one of the guest's IDAWs. */
-function idawSize({ orb }: CpContext): number {
-  return ORB_CTRL0.get(orb.ctrl0, 'H') === 1 ? u64.size : u32.size;
-}
-
-function* readIdaws(context: CpContext, gpa: number, count: number): Task<number[]> {
-  if (count === 0) return [];
-  const size = idawSize(context);
-  const type = size === u64.size ? u64n : u32;
-  const bytes = new Uint8Array(count * size);
-  yield* context.users.dmaRw(gpa, bytes, false);
-  yield* raceWindow(context.kernel.actor);
-  const dv = new DataView(bytes.buffer);
-  return Array.from({ length: count }, (_, i) => type.get(dv, i * size, false));
-}
-
-/** ccw_does_data_transfer. Skipping counts for input only; a no-operation transfers nothing whatever its count. */
-function movesData({ cmd, flags, count }: Ccw1): boolean {
-  if (count === 0 || cmd === CCW_CMD.NOOP) return false;
-  if ((flags & CCW_FLAG.SKIP) === 0) return true;
-  return !isInput(cmd);
-}
-
-/** Read, read backward or sense (command bits, vfio-ccw facts 1.5). */
-function isInput(cmd: number): boolean {
-  return (cmd & 0x03) === 0x02 || (cmd & 0x0f) === 0x0c || (cmd & 0x0f) === 0x04;
-}
-
-/** Pins the pages of every block and writes the host's IDAWs. */
-function* pinAndFill(context: CpContext, data: CcwData, iovas: readonly number[]): Task {
+/** Pins the blocks of the segment's last IDAL that have no page yet. */
+function* pinRest(context: CpContext, segment: Segment, iovas: readonly number[]): Task {
   const { users, device, kernel } = context;
-  const prot = VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE;
-  const { dv } = kernel.memory;
-  for (let done = 0; done < iovas.length; ) {
-    const count = contiguous(context, iovas, done);
-    const iova = pageOf(iovas[done]);
-    const hpas = yield* users.pinPages(device, iova, count, prot);
-    // No pause between the pin and its record: who unmaps the page finds it there.
-    data.pins.push({ iova, count });
-    for (const [i, hpa] of hpas.entries()) {
-      const at = data.idal + (done + i) * IDAW_SIZE;
-      u64n.set(dv, at, hpa + (iovas[done + i] % PAGE_SIZE), false);
-    }
-    done += count;
+  const idal = segment.idals[segment.idals.length - 1];
+  for (let i = 0; i < iovas.length; i++) {
+    const idaw = idal + i * IDAW_SIZE;
+    if (kernel.memory.dv.getUint32(idaw) !== NOWHERE_HIGH) continue;
+    if (kernel.actor.simulated) yield* raceWindow(kernel.actor);
+    if (tryPinBlock(context, segment, idaw, iovas[i])) continue;
+    const page = iovas[i] - (iovas[i] % PAGE_SIZE);
+    const [hpa] = yield* users.pinPages(device, page, 1, PROT);
+    fill(kernel.memory.dv, segment, idaw, iovas[i], page, hpa);
   }
 }
 
-function pageOf(iova: number): number {
-  return iova - (iova % PAGE_SIZE);
+/** Where the data of a CCW is: one address per block. Each IDAW is read once. @param address of the data or of its IDAL */
+export function* dataAddresses(context: CpContext, ccw: Ccw1, address: number): Task<number[]> {
+  const { ctrl0 } = context.orb;
+  const block = idawBlock(ctrl0);
+  const { flags, count } = ccw;
+  if ((flags & CCW_FLAG.IDA) === 0) return blockAddresses(address, count, block);
+  const bytes = new Uint8Array(idawSize(ctrl0) * certain(count, block));
+  yield* context.users.dmaRw(address, bytes, false);
+  yield* raceWindow(context.kernel.actor);
+  const iovas = idaws(bytes, idawSize(ctrl0));
+  const more = idawCount(iovas[0], count, block) - iovas.length;
+  if (more === 0) return iovas;
+  const rest = new Uint8Array(idawSize(ctrl0) * more);
+  yield* context.users.dmaRw(address + bytes.length, rest, false);
+  yield* raceWindow(context.kernel.actor);
+  return [...iovas, ...idaws(rest, idawSize(ctrl0))];
 }
 
-/** How many addresses from `from` on are in pages that follow each other. Blocks of 2K are pinned one by one. */
-function contiguous(context: CpContext, iovas: readonly number[], from: number): number {
-  let count = 1;
-  if (is2k(context)) return count;
-  while (from + count < iovas.length && pageOf(iovas[from + count]) === pageOf(iovas[from]) + count * PAGE_SIZE)
-    count++;
-  return count;
+/** IDAWs that a CCW has wherever its first one points; where that is not the start of a block there is one more. */
+function certain(count: number, block: number): number {
+  return idawCount(0, count, block);
+}
+
+/** {@link dataAddresses} without sleeping; undefined when that cannot be. */
+function tryDataAddresses(context: CpContext, ccw: Ccw1, address: number): number[] | undefined {
+  const { kernel, users, orb } = context;
+  const { dv } = kernel.memory;
+  const block = idawBlock(orb.ctrl0);
+  const count = dv.getUint16(ccw.address + AT.count);
+  if ((dv.getUint8(ccw.address + AT.flags) & CCW_FLAG.IDA) === 0) return blockAddresses(address, count, block);
+  if (kernel.actor.simulated || users.tryDmaRead === undefined) return undefined;
+  const size = idawSize(orb.ctrl0);
+  let words = certain(count, block);
+  // The word that may not be wanted comes along where it cannot be refused: in the page of the others.
+  if ((address % PAGE_SIZE) + (words + 1) * size <= PAGE_SIZE) words++;
+  const bytes = BUFFERS[(words * size) / 4];
+  if (!users.tryDmaRead(address, bytes)) return undefined;
+  const iovas = idaws(bytes, size);
+  const wanted = idawCount(iovas[0], count, block);
+  if (wanted < iovas.length) iovas.pop();
+  if (wanted <= iovas.length) return iovas;
+  const last = BUFFERS[size / 4];
+  if (!users.tryDmaRead(address + bytes.length, last)) return undefined;
+  iovas.push(...idaws(last, size));
+  return iovas;
+}
+
+/** Most IDAWs of a CCW, 65535 bytes in blocks of 2K that begin in the middle of one, and one more. */
+const IDAWS_MAX = idawCount(2047, 65535, 2048) + 1;
+/** Buffers for IDALs, by their number of words: the kernel has one thread, and between filling and use nothing sleeps. */
+const BUFFERS = Array.from({ length: IDAWS_MAX * 2 + 1 }, (_, words) => new Uint8Array(words * 4));
+
+/** IDAWs of `size` bytes as numbers. */
+function idaws(bytes: Uint8Array, size: number): number[] {
+  const list: number[] = [];
+  for (let at = 0; at < bytes.length; at += size)
+    list.push(size === 4 ? word(bytes, at) : word(bytes, at) * 0x1_0000_0000 + word(bytes, at + 4));
+  return list;
+}
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }

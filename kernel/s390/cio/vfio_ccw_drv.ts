@@ -62,7 +62,10 @@ export function vfioCcwDriver(mdevBus: MdevBus, host: () => VfioCcwHost): CssDri
       if (cioUpdateSchib(sch) !== 0) yield* deviceOf(sch)?.fsm('NOT_OPER') ?? nothing();
     },
     *chpEvent(sch, chpid, event) {
-      chpEvent(sch, deviceOf(sch), chpid, event);
+      if (chpEvent(sch, deviceOf(sch), chpid, event) === 0) return;
+      // chsc.c, s390_subchannel_remove_chpid: no path is known to work, and the subchannel is looked at anew.
+      sch.lpm = 0;
+      yield* host().css.schEvent(sch.schid);
     },
     *shutdown(sch) {
       const device = deviceOf(sch);

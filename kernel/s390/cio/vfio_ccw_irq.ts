@@ -24,12 +24,12 @@ import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 const UNSOLICITED = SCSW_STCTL_STATUS_PEND | SCSW_STCTL_ALERT;
 
 /** scsw_is_solicited: the status answers something that was asked. */
-function isSolicited(scsw: Scsw): boolean {
+export function isSolicited(scsw: Scsw): boolean {
   return SCSW_FLAGS.get(scsw.flags, 'CC') !== 0 || (scsw.ctrl & SCSW_CTRL_MASK_STCTL) !== UNSOLICITED;
 }
 
 /** Nothing runs any more. A suspended program counts as ended: resuming it is not supported. */
-function isFinal(scsw: Scsw): boolean {
+export function isFinal(scsw: Scsw): boolean {
   return (scsw.ctrl & (SCSW_ACTL_DEVICE_ACTIVE | SCSW_ACTL_SUBCH_ACTIVE)) === 0;
 }
 
@@ -58,7 +58,13 @@ export function* ioTodo(device: VfioCcwPrivate): Task {
     IRB.bytes(irb).set(IRB.bytes(device.irb));
     const ended = device.endedProgram;
     device.endedProgram = 0;
-    if (isSolicited(irb.scsw) && device.irbProgram !== 0 && device.irbProgram === cp.sequence) cp.updateScsw(irb.scsw);
+    if (isSolicited(irb.scsw) && device.irbProgram !== 0 && device.irbProgram === cp.sequence) {
+      cp.updateScsw(irb.scsw);
+      // In the buffer too: io_work queued again meanwhile finds the program freed, and the host's address is no business
+      // of the guest. It is not translated a second time.
+      device.irb.scsw.cpa = irb.scsw.cpa;
+      device.irbProgram = 0;
+    }
     const finished = ended !== 0 && ended === cp.sequence;
     if (finished) cp.free();
     yield* raceWindow(actor);

@@ -16,7 +16,7 @@ import type { Subchannel } from './subchannel.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 
 /** Interruption subclass of vfio-ccw's subchannels (VFIO_CCW_ISC = IO_SCH_ISC; vfio-ccw facts 1.7). */
-const VFIO_CCW_ISC = 3;
+export const VFIO_CCW_ISC = 3;
 /** Tries that a quiesce starts with, and how long it waits for each interruption (facts 3.7). */
 const QUIESCE_TRIES = 255;
 const QUIESCE_WAIT_NS = 3e9;
@@ -64,8 +64,11 @@ export function* close(device: VfioCcwPrivate): Task {
   }
 }
 
+/** What is to be brought to rest: counts its interruptions, and what they leave for the workqueue, if anything. */
+type Quiesced = Pick<VfioCcwPrivate, 'sch' | 'host' | 'interruptions'> & Partial<Pick<VfioCcwPrivate, 'ioWork'>>;
+
 /** vfio_ccw_sch_quiesce: cancel, halt, clear until the subchannel can be disabled. */
-function* quiesce(device: VfioCcwPrivate): Task<CioResult> {
+export function* quiesce(device: Quiesced): Task<CioResult> {
   const { sch, host } = device;
   const { actor } = host.kernel;
   const retries = { left: QUIESCE_TRIES };
@@ -80,7 +83,7 @@ function* quiesce(device: VfioCcwPrivate): Task<CioResult> {
         () => device.interruptions !== seen,
         actor.now() + QUIESCE_WAIT_NS,
       );
-    yield* host.workqueue.cancel(device.ioWork);
+    if (device.ioWork !== undefined) yield* host.workqueue.cancel(device.ioWork);
     const result = yield* cioDisableSubchannel(actor, sch);
     if (result !== 'EBUSY') return result;
     yield* raceWindow(actor);

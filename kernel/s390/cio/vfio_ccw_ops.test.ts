@@ -199,3 +199,40 @@ test('condition code 3: EACCES while another path is left, ENODEV after the last
   expect(t.outcome(t.ssch(0x1000, { lpm: 0x80 }))).toBe('ENODEV');
   expect(t.device.state).toBe('IDLE');
 });
+
+test('a path event on a subchannel that is gone: no path is left, and it is looked at anew', () => {
+  const t = opened();
+  t.css.subchannels[0].gone = true;
+  t.run(t.user.writeFile('/sys/devices/css0/chp0.80/configure', '0'));
+  t.settle();
+  expect([t.device.sch.lpm, t.device.state]).toEqual([0, 'NOT_OPER']);
+});
+
+test.each<[string, number, number]>([
+  ['permanent error, not initialised', 0x04060080, 0x06],
+  ['permanent error, initialised', 0x04070080, 0x06],
+  ['initialised', 0x04020080, 0x02],
+  ['available', 0x04010080, 0x02],
+  ['the end of a reset that was asked for', 0x44020080, 0],
+  ['an event that says nothing', 0x04000080, 0],
+])('a channel report of the machine about a path: %s', (_name, crw, erc) => {
+  const t = opened();
+  t.css.crws.push(crw);
+  t.settle();
+  expect(t.run(t.user.pread(t.fd, 8, REGION.CRW))[1]).toBe(erc);
+});
+
+test('the host goes down: what runs is stopped, and nothing can be opened any more', () => {
+  const t = opened();
+  t.run(t.ssch(0x1000));
+  t.css.accept(0);
+  t.run(t.host.css.shutdown());
+  expect([t.device.state, t.css.subchannels[0].enabled, t.held]).toEqual([
+    'NOT_OPER',
+    false,
+    '0 pins, 0 locked, 0 blocks',
+  ]);
+  t.run(t.user.close(t.fd));
+  t.settle();
+  expect(t.outcome(t.openDevice())).toBe('ENODEV');
+});

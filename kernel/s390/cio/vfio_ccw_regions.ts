@@ -5,7 +5,7 @@ import { ccw_io_region, VFIO_REGION_INFO_FLAG } from '../../include/uapi/vfio.ts
 import type { Task } from '../../lib/task.ts';
 import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
-import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
+import type { Event, VfioCcwPrivate } from './vfio_ccw_private.ts';
 
 /** A region that the device shows. */
 export interface CcwRegion {
@@ -28,49 +28,78 @@ export function checkRange(region: string, position: number, count: number, size
     throw new Errno('EINVAL', `${region} region: bytes ${position}..${position + count} of ${size}`);
 }
 
-/** Writers do not wait for each other. @throws Errno EAGAIN */
-export function lockForWrite(device: VfioCcwPrivate): void {
-  if (!device.ioMutex.tryLock())
-    throw new Errno('EAGAIN', `vfio-ccw ${device.sch.busId}: another request is under way`);
+/** What a region that takes requests has of its own. */
+export interface RequestRegion {
+  /** For messages. */
+  readonly name: string;
+  /** VFIO_REGION_SUBTYPE_CCW; 0 for the I/O region. */
+  readonly subtype: number;
+  readonly bytes: Uint8Array;
+  /** `ret_code`, as it lies in `bytes`. */
+  readonly retCode: () => number;
+  /** What a write, of whatever part of the region, brings about; `ioMutex` is held. */
+  readonly event: Event;
+  /** Called after the event, before the answer. */
+  done?(retCode: number): void;
 }
 
-/** What a region write returns: the region's ret_code when it is not 0. @throws Errno when that is negative */
-export function writeResult(device: VfioCcwPrivate, retCode: number, count: number): number {
-  const signed = retCode | 0;
-  const { refusal } = device;
-  device.refusal = undefined;
-  if (signed >= 0) return signed === 0 ? count : signed;
-  throw refusal !== undefined && refusal.errno === -signed ? refusal : new Errno(errnoName(-signed), device.name);
-}
-
-/** Region 0: ORB and SCSW in, IRB out. */
-export function ioRegion(device: VfioCcwPrivate): CcwRegion {
-  const bytes = ccw_io_region.bytes(device.ioRegion);
-  const { kernel } = device.host;
+/**
+ * A region that is written to ask for something: the bytes are stored, the state machine acts on the whole region, and
+ * `ret_code` is the answer. Reading gives the bytes and does not wait for I/O.
+ */
+export function requestRegion(device: VfioCcwPrivate, region: RequestRegion): CcwRegion {
+  const { name, bytes } = region;
   return {
-    subtype: 0,
-    size: ccw_io_region.size,
+    subtype: region.subtype,
+    size: bytes.length,
     flags: VFIO_REGION_INFO_FLAG.READ | VFIO_REGION_INFO_FLAG.WRITE,
     *read(position, count) {
-      checkRange('I/O', position, count, bytes.length);
+      checkRange(name, position, count, bytes.length);
       yield* device.ioMutex.lock();
       const copy = bytes.slice(position, position + count);
       device.ioMutex.unlock();
       return copy;
     },
     *write(position, data) {
-      checkRange('I/O', position, data.length, bytes.length);
+      checkRange(name, position, data.length, bytes.length);
       lockForWrite(device);
       try {
         bytes.set(data, position);
-        yield* raceWindow(kernel.actor);
-        yield* device.fsm('IO_REQ');
-        const retCode = device.ioRegion.ret_code | 0;
-        kernel.tracer.point(EVENT.vfio_ccw_K4, device.sch.schid, Math.max(0, -retCode));
+        yield* raceWindow(device.host.kernel.actor);
+        yield* device.fsm(region.event);
+        const retCode = region.retCode() | 0;
+        region.done?.(retCode);
         return writeResult(device, retCode, data.length);
       } finally {
         device.ioMutex.unlock();
       }
     },
   };
+}
+
+/** Writers do not wait for each other. @throws Errno EAGAIN */
+function lockForWrite(device: VfioCcwPrivate): void {
+  if (!device.ioMutex.tryLock())
+    throw new Errno('EAGAIN', `vfio-ccw ${device.sch.busId}: another request is under way`);
+}
+
+/** What a region write returns: the region's ret_code when it is not 0. @throws Errno when that is negative */
+function writeResult(device: VfioCcwPrivate, retCode: number, count: number): number {
+  const { refusal } = device;
+  device.refusal = undefined;
+  if (retCode >= 0) return retCode === 0 ? count : retCode;
+  throw refusal !== undefined && refusal.errno === -retCode ? refusal : new Errno(errnoName(-retCode), device.name);
+}
+
+/** Region 0: ORB and SCSW in, IRB out. */
+export function ioRegion(device: VfioCcwPrivate): CcwRegion {
+  const { kernel } = device.host;
+  return requestRegion(device, {
+    name: 'I/O',
+    subtype: 0,
+    bytes: ccw_io_region.bytes(device.ioRegion),
+    retCode: () => device.ioRegion.ret_code,
+    event: 'IO_REQ',
+    done: (retCode) => kernel.tracer.point(EVENT.vfio_ccw_K4, device.sch.schid, Math.max(0, -retCode)),
+  });
 }

@@ -1,6 +1,6 @@
 /** A write to the I/O region: the FSM's request, and START SUBCHANNEL (vfio-ccw facts 3.2). */
 
-import { ORB, ORB_CTRL0 } from '../../include/arch/s390/orb.ts';
+import { ORB, ORB_CTRL0, type Orb } from '../../include/arch/s390/orb.ts';
 import {
   SCSW,
   SCSW_ACTL_START_PEND,
@@ -15,6 +15,7 @@ import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import { cioUpdateSchib } from './cio.ts';
 import { isOperandException } from './cio_bus.ts';
+import type { Subchannel } from './subchannel.ts';
 import { subchannelIntparm } from './vfio_ccw_open.ts';
 import type { VfioCcwPrivate } from './vfio_ccw_private.ts';
 
@@ -72,6 +73,12 @@ function startSubchannel(device: VfioCcwPrivate): void {
     throw new Errno('EIO', `vfio-ccw ${sch.busId}: closed during the request`);
   const orb = cp.orbFor(subchannelIntparm(sch), sch.lpm);
   host.kernel.tracer.point(EVENT.vfio_ccw_K3, sch.schid, orb.cpa);
+  issue(sch, orb);
+  device.state = 'CP_PENDING';
+}
+
+/** SSCH. @throws Errno EBUSY, EACCES, ENODEV; EIO for an operand exception: nothing was started */
+export function issue(sch: Subchannel, orb: Orb): void {
   let cc: number;
   try {
     cc = sch.bus.ssch(sch.schid, orb);
@@ -82,19 +89,17 @@ function startSubchannel(device: VfioCcwPrivate): void {
   switch (cc) {
     case 0:
       sch.schib.scsw.ctrl |= SCSW_ACTL_START_PEND;
-      device.state = 'CP_PENDING';
       return;
     case 1:
     case 2:
       throw new Errno('EBUSY', `vfio-ccw ${sch.busId}: SSCH condition code ${cc}`);
     default:
-      throw noPath(device, orb.lpm);
+      throw noPath(sch, orb.lpm);
   }
 }
 
 /** Condition code 3: the paths tried are not operational. What is left? */
-function noPath(device: VfioCcwPrivate, tried: number): Errno {
-  const { sch } = device;
+function noPath(sch: Subchannel, tried: number): Errno {
   if (tried !== 0) sch.lpm &= ~tried;
   else sch.lpm = 0;
   if (cioUpdateSchib(sch) !== 0) return new Errno('ENODEV', `vfio-ccw ${sch.busId}: SSCH: subchannel gone`);
