@@ -10,10 +10,13 @@ import type { Syscalls } from './syscall.ts';
 export class ProgramInterruption extends Error {
   /** Interruption code, e.g. 0x0006 specification. */
   readonly interruption: number;
-  constructor(interruption: number) {
+  /** KVM has found it, and has made it pending with all that belongs to it: nothing is left to do. */
+  readonly pending: boolean;
+  constructor(interruption: number, pending = false) {
     super(`program interruption 0x${interruption.toString(16)}`);
     this.name = 'ProgramInterruption';
     this.interruption = interruption;
+    this.pending = pending;
   }
 }
 
@@ -79,8 +82,19 @@ export interface Machine {
   readonly kvmVfioFd: number;
   /** One line for the user (standard error), naming the device. */
   log(line: string): void;
+  /**
+   * Runs a task of an instruction's handler without the machine's lock (QEMU's BQL), so that other CPUs are served while
+   * it waits. The lock is taken again before this returns; whatever the handler knew before may have changed.
+   */
+  unlocked<T>(task: Task<T>): Task<T>;
   /** Makes an I/O interruption pending in KVM (KVM_S390_INTERRUPT on the VM). */
   injectIo(subsystemId: number, intparm: number, isc: number): Task;
+  /** Withdraws the pending I/O interruption of a subchannel, if there is one (KVM_DEV_FLIC_CLEAR_IO_IRQ). */
+  clearIo(subsystemId: number): Task;
+  /** Withdraws everything that is pending for the machine as a whole (KVM_DEV_FLIC_CLEAR_IRQS). */
+  clearInterrupts(): Task;
+  /** A CPU is outside the guest with an instruction: an interruption made pending now came too late for its TSCH to take. */
+  exitUnderWay(): boolean;
   /** Makes a service signal pending (external interruption 2401). */
   injectService(parameter: number): Task;
   /** Makes a channel-report machine check pending. */

@@ -3,13 +3,16 @@ import type { Cpus } from '../../devices/virtual/s390x/sigp.ts';
 import {
   KVM_REQ,
   KVM_RUN,
+  RUN_CODE_RING,
+  RUN_CODE_RING_SLOTS,
   RUN_LOCAL_INTERRUPTS,
   STATE_ATTENTION,
   VCPU_MODE,
 } from '../../kernel/include/uapi/kvm_run.ts';
 import { Doorbell } from '../../kernel/lib/doorbell.ts';
-import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { type HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LOCAL_ORDERS, LocalInterrupts, OWN_LOWCORE } from '../../kernel/lib/local_interrupts.ts';
+import { Ring } from '../../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import type { VcpuHandle } from './vcpu_handle.ts';
@@ -59,6 +62,15 @@ export class MachineCpus implements Cpus {
     this.#tell(address);
   }
 
+  /** The VMM has stored into a page of RAM that holds translated code: every CPU forgets what it made of it. */
+  codeWritten(gpa: number): void {
+    for (const [address, { run }] of this.#map.vcpus.entries()) {
+      const ring = new Ring(this.#memory, run + RUN_CODE_RING, RUN_CODE_RING_SLOTS);
+      const told = ring.push(Math.floor(gpa / PAGE_SIZE));
+      this.#tell(address, told ? KVM_REQ.CODE_WRITTEN : KVM_REQ.CODE_WRITTEN | KVM_REQ.CODE_OVERFLOW);
+    }
+  }
+
   #local(address: number): LocalInterrupts {
     return new LocalInterrupts(this.#memory, this.#map.vcpus[address].run + RUN_LOCAL_INTERRUPTS);
   }
@@ -66,9 +78,9 @@ export class MachineCpus implements Cpus {
    * Tells the vCPU of an order, and does not wait for it: it may be this very CPU, or one that has left the guest too
    * and waits for the VMM's lock.
    */
-  #tell(address: number): void {
+  #tell(address: number, requests: number = KVM_REQ.SIGP): void {
     const { run, state } = this.#map.vcpus[address];
-    this.#memory.or(run + KVM_RUN.offset.requests, KVM_REQ.SIGP);
+    this.#memory.or(run + KVM_RUN.offset.requests, requests);
     this.#memory.or(state + STATE_ATTENTION, 1);
     new Doorbell(this.#memory, actorAreas(this.#map, `vcpu${address}`).doorbell).ring();
   }

@@ -22,6 +22,11 @@ export class GuestRam implements GuestMemory {
   hva(gpa: number): number {
     return gpa >= 0 && gpa < this.size ? this.#start + gpa : -1;
   }
+  /** Guest-physical address of a VMM address, or -1 outside RAM. */
+  gpa(va: number): number {
+    const gpa = va - this.#start;
+    return this.#start >= 0 && gpa >= 0 && gpa < this.size ? gpa : -1;
+  }
   *read(gpa: number, length: number): Task<Uint8Array> {
     const bytes = new Uint8Array(length);
     yield* this.#copy(gpa, bytes, false);

@@ -4,7 +4,7 @@ import type { Task } from '../../kernel/lib/task.ts';
 import { finish } from '../../test/support/small_machine.ts';
 import type { DriveConfig } from '../config.ts';
 import type { Syscalls } from '../syscall.ts';
-import { busId, passThrough } from './host_setup.ts';
+import { busId, mediatedDevice, passThrough, passThroughUnsafe } from './host_setup.ts';
 
 const DRIVE: DriveConfig = {
   file: 'a.ckd',
@@ -44,6 +44,18 @@ test('a drive is given to vfio_ccw and gets a mediated device, in the order of d
   ]);
 });
 
+test('for the RFC no-IOMMU groups are allowed first, and the subchannel itself is the device', () => {
+  const { sys, writes } = sysfs();
+  expect(finish(passThroughUnsafe(sys, DRIVE))).toBe(DIRECTORY);
+  expect(writes).toEqual([
+    ['/sys/module/vfio/parameters/enable_unsafe_noiommu_mode', '1'],
+    [`${DIRECTORY}/driver_override`, 'vfio_ccw_rfc'],
+    [`${DIRECTORY}/driver/unbind`, '0.0.001f'],
+    ['/sys/bus/css/drivers/vfio_ccw_rfc/bind', '0.0.001f'],
+  ]);
+  expect(() => finish(passThroughUnsafe(sysfs(0, 'EINVAL').sys, DRIVE))).toThrow(/allow no-IOMMU groups: .*EINVAL/);
+});
+
 test.each([
   [0, 'driver override'],
   [1, 'unbind from its driver'],
@@ -56,3 +68,36 @@ test.each([
   );
   expect(writes).toHaveLength(step);
 });
+
+/** sysfs of the subchannel as it is: names in its directory, and its driver. */
+function subchannel(names: string[], driver?: string) {
+  const { sys, writes } = sysfs();
+  Object.assign(sys, {
+    *readdir() {
+      return driver === undefined ? names : [...names, 'driver'];
+    },
+    *readlink() {
+      return `../../../bus/css/drivers/${driver}`;
+    },
+  });
+  const write = sys.writeFile.bind(sys);
+  sys.writeFile = function* (path, text) {
+    yield* write(path, text);
+    if (path.endsWith('/drivers_probe')) driver = 'io_subchannel';
+  };
+  return { sys, writes: () => writes.map(([path]) => path.slice(path.lastIndexOf('/') + 1)) };
+}
+
+test.each([
+  ['there is one', [UUID], 'vfio_ccw', []],
+  ['it was removed', [], 'vfio_ccw', ['create']],
+  ['the subchannel went back', [], 'io_subchannel', ['driver_override', 'unbind', 'bind', 'create']],
+  ['it has no driver', [], undefined, ['drivers_probe', 'driver_override', 'unbind', 'bind', 'create']],
+] as [string, string[], string | undefined, string[]][])(
+  'the mediated device of a drive that was plugged before: %s',
+  (_, names, driver, steps) => {
+    const { sys, writes } = subchannel(names, driver);
+    expect(finish(mediatedDevice(sys, DRIVE))).toBe(`${DIRECTORY}/${UUID}`);
+    expect(writes()).toEqual(steps);
+  },
+);

@@ -2,9 +2,12 @@
 import * as ioctl from '../../kernel/include/uapi/ioctl.ts';
 import {
   KVM_API_VERSION,
+  KVM_DEV_FLIC,
+  KVM_DEV_TYPE_FLIC,
   KVM_DEV_TYPE_VFIO,
   KVM_S390,
   kvm_create_device,
+  kvm_device_attr,
   kvm_s390_interrupt,
   kvm_userspace_memory_region,
   kvmS390IntIo,
@@ -16,11 +19,15 @@ import type { Syscalls } from '../syscall.ts';
 /** Machine-check-interruption code of a pending channel report (SA22-7832 chapter 11, bit 9). */
 const MCIC_CHANNEL_REPORT = 0x0040_0f1d_4033_0000n;
 
+/** Bytes of a subsystem-identification word. */
+const SUBSYSTEM_ID_SIZE = 4;
+
 export class Kvm {
   readonly #sys: Syscalls;
   fd = -1;
   vmFd = -1;
   vfioFd = -1;
+  flicFd = -1;
 
   constructor(sys: Syscalls) {
     this.#sys = sys;
@@ -51,11 +58,35 @@ export class Kvm {
   *createVcpu(address: number): Task<number> {
     return yield* this.#sys.ioctl(this.vmFd, ioctl.KVM_CREATE_VCPU, address);
   }
-  /** The kvm-vfio device. */
-  *createVfioDevice(): Task {
-    const device = kvm_create_device.make({ type: KVM_DEV_TYPE_VFIO });
+  /** The kvm-vfio device and the floating interrupt controller. */
+  *createDevices(): Task {
+    this.vfioFd = yield* this.#createDevice(KVM_DEV_TYPE_VFIO);
+    this.flicFd = yield* this.#createDevice(KVM_DEV_TYPE_FLIC);
+  }
+  *#createDevice(type: number): Task<number> {
+    const device = kvm_create_device.make({ type });
     yield* this.#sys.ioctlStruct(this.vmFd, ioctl.KVM_CREATE_DEVICE, device);
-    this.vfioFd = device.fd;
+    return device.fd;
+  }
+
+  /** Withdraws the pending I/O interruption of a subchannel, if there is one. */
+  *clearIo(subsystemId: number): Task {
+    const { heap } = this.#sys;
+    const addr = heap.alloc(SUBSYSTEM_ID_SIZE);
+    try {
+      const bytes = heap.bytes(addr, SUBSYSTEM_ID_SIZE);
+      new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, subsystemId, true);
+      yield* this.#flic({ group: KVM_DEV_FLIC.CLEAR_IO_IRQ, attr: SUBSYSTEM_ID_SIZE, addr });
+    } finally {
+      heap.free(addr);
+    }
+  }
+  /** Withdraws every floating interrupt. */
+  *clearInterrupts(): Task {
+    yield* this.#flic({ group: KVM_DEV_FLIC.CLEAR_IRQS, attr: 0, addr: 0 });
+  }
+  *#flic(values: { group: number; attr: number; addr: number }): Task {
+    yield* this.#sys.ioctlStruct(this.flicFd, ioctl.KVM_SET_DEVICE_ATTR, kvm_device_attr.make({ flags: 0, ...values }));
   }
 
   *#inject(fd: number, type: number, parm = 0, parm64 = 0n): Task {

@@ -20,3 +20,12 @@ test('the command line is stored behind the image, ended by a zero, whatever the
   const line = machine.memory.bytes.subarray(0x10480, 0x10480 + 9);
   expect(Buffer.from(line).toString('latin1')).toBe('a=1 b=\xe4\0\xff');
 });
+
+test('loaded again, a segment is as it was in its file, and zero beyond it; what lies outside stays', () => {
+  const machine = new FakeMachine();
+  const { bytes } = machine.memory;
+  bytes.fill(0xee);
+  machine.run(loadGuest(machine.memory, image([0x10000, [1, 2, 3]]), '', true));
+  expect([...bytes.subarray(0x10000, 0x10005)]).toEqual([1, 2, 3, 0, 0]);
+  expect([bytes[0x10fff], bytes[0x11000], bytes[0xffff]]).toEqual([0, 0xee, 0xee]);
+});

@@ -4,15 +4,20 @@ import { Errno } from '../../kernel/include/uapi/errno.ts';
 import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
 import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
+import { MailboxServer } from '../../kernel/lib/monitor_mailbox.ts';
 import { stopMachine } from '../../kernel/lib/stop.ts';
-import { Mutex, type Task } from '../../kernel/lib/task.ts';
+import type { Task } from '../../kernel/lib/task.ts';
 import { EVENT } from '../../kernel/lib/trace.ts';
 import type { MachineConfig, MachineResult } from '../config.ts';
 import { ProgramInterruption } from '../machine_api.ts';
+import { timedCommands } from '../monitor/at.ts';
+import { Monitor } from '../monitor/monitor.ts';
 import { intercept } from './intercepts.ts';
 import { loadGuest } from './loader.ts';
 import { realizeMachine } from './machine_toy.ts';
+import { MonitoredMachine } from './monitored_machine.ts';
 import { type CpuEnd, type Outcome, outcome } from './outcome.ts';
+import { RunState } from './run_state.ts';
 import type { VcpuHandle } from './vcpu_handle.ts';
 import { Vmm } from './vmm.ts';
 
@@ -35,8 +40,7 @@ const EXIT_NAMES: Readonly<Record<number, string>> = {
 class Run {
   readonly #context: ActorContext<MachineConfig>;
   readonly #vmm: Vmm;
-  // QEMU's big lock: one handler at a time, however many CPUs have left the guest.
-  readonly #bql = new Mutex('bql');
+  readonly #state: RunState;
   readonly #exits: Record<string, number> = {};
   readonly #ends = new Map<number, CpuEnd>();
   #outcome: Outcome = { status: 1, reason: 'the machine was stopped before the guest ended' };
@@ -46,6 +50,7 @@ class Run {
     this.#vmm = new Vmm(context, (subcode) =>
       this.#end({ status: 0, reason: `the guest asked for a reset (DIAGNOSE X'308' subcode ${subcode})` }),
     );
+    this.#state = new RunState(this.#vmm);
   }
 
   result(): MachineResult {
@@ -64,6 +69,30 @@ class Run {
     for (const vcpu of vmm.vcpus) this.#context.actor.spawn(`vcpu${vcpu.address}`, this.#vcpu(vcpu));
     vmm.vcpus[0].setPsw(psw.mask, psw.address);
     yield* vmm.board.cpus.start(0);
+    this.#startMonitor();
+  }
+
+  /** The monitor's two ways in: commands at given times, and lines from the main thread. */
+  #startMonitor(): void {
+    const { actor, config, memory, map, output } = this.#context;
+    const { at = [] } = config;
+    const monitor = new Monitor(
+      new MonitoredMachine(this.#vmm, this.#state, this.#context, this.#exits, (how) => this.#end(how)),
+    );
+    const show = (text: string) => {
+      if (config.quiet !== true) output(new TextEncoder().encode(text));
+    };
+    if (at.length > 0)
+      actor.spawn('timed commands', this.#timed(timedCommands(actor, monitor, at, show), config.monitor !== true));
+    if (config.monitor !== true) return;
+    const mailbox = new MailboxServer(memory, map.monitor);
+    actor.spawn('monitor', serve(mailbox, monitor));
+  }
+  /** @param last nobody else can give a command: a machine that is stopped afterwards stays so for ever */
+  *#timed(commands: Task, last: boolean): Task {
+    yield* commands;
+    if (last && !this.#state.running)
+      this.#end({ status: 1, reason: 'the machine is stopped, and no --at command is left that lets it go on' });
   }
 
   /** Answers one vCPU for ever. */
@@ -73,11 +102,11 @@ class Run {
       const name = EXIT_NAMES[vcpu.run.exit_reason] ?? 'unknown';
       this.#exits[name] = (this.#exits[name] ?? 0) + 1;
       this.#ends.delete(vcpu.address);
-      yield* this.#bql.lock();
+      yield* this.#vmm.bql.lock();
       try {
         yield* this.#handle(vcpu);
       } finally {
-        this.#bql.unlock();
+        this.#vmm.bql.unlock();
       }
     }
   }
@@ -100,10 +129,8 @@ class Run {
       else vcpu.answer(RUN_ANSWER.CC, cc);
     } catch (error) {
       if (!(error instanceof ProgramInterruption)) throw error;
-      // KVM took the interruption off its queue for an instruction that then failed: put it back.
-      const io = vcpu.dequeued;
-      if (io !== undefined) yield* this.#vmm.injectIo(io.subsystemId, io.intparm, (io.word >>> 27) & 7);
-      vcpu.answer(RUN_ANSWER.PROGRAM, error.interruption);
+      if (error.pending) vcpu.answer(RUN_ANSWER.NONE);
+      else vcpu.answer(RUN_ANSWER.PROGRAM, error.interruption);
     }
   }
 
@@ -127,6 +154,8 @@ class Run {
     this.#ends.set(vcpu.address, { cpu: vcpu.address, event, pswMask: psw_mask, pswAddress: psw_address });
     // A CPU in a disabled wait can still be reset or restarted by another one: it stops like a stopped one.
     vcpu.answer(final ? RUN_ANSWER.PARK : RUN_ANSWER.NONE);
+    // CPUs that the monitor stopped are not at their end.
+    if (!this.#state.running) return;
     // An entry may be of a CPU that was made to run again since: it counts only while the CPU is at rest.
     if (this.#vmm.vcpus.every((v) => v.atRest)) this.#end(outcome([...this.#ends.values()]));
   }
@@ -135,6 +164,11 @@ class Run {
     this.#outcome = how;
     stopMachine(this.#context.memory, this.#context.map);
   }
+}
+
+/** Carries out the lines that come through the mailbox. */
+function* serve(mailbox: MailboxServer, monitor: Monitor): Task {
+  for (;;) mailbox.answer(yield* monitor.execute(yield* mailbox.next()));
 }
 
 /** Why a device could not be realized, with what to do where that is known. */

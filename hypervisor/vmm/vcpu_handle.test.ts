@@ -7,6 +7,7 @@ import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import { finish, smallMachine } from '../../test/support/small_machine.ts';
 import { type GuestMemory, ProgramInterruption } from '../machine_api.ts';
+import type { LogicalMemory } from './logical_memory.ts';
 import { VcpuHandle } from './vcpu_handle.ts';
 
 const SIZE = 0x20000;
@@ -93,10 +94,58 @@ test.each([0x1_0000_0000n, 0xffff_ffff_ffff_fff8n, BigInt(SIZE), BigInt(SIZE - 4
   },
 );
 
-test('an operand under address translation is refused', () => {
-  const { vcpu } = setUp();
-  vcpu.run.psw_mask = MODE_64 | (1n << 58n);
-  expect(() => finish(vcpu.read(0x4000n, 8))).toThrow(ProgramInterruption);
+/** KVM's way to the operands, recorded. */
+function recorded() {
+  const calls: unknown[] = [];
+  const call =
+    (name: string, answer: unknown) =>
+    (...[access, what]: unknown[]) => {
+      calls.push([name, access, what]);
+      return (function* () {
+        return answer;
+      })();
+    };
+  const logical = {
+    read: call('read', new Uint8Array(8)),
+    checkWrite: call('check', undefined),
+    write: call('write', undefined),
+  };
+  return { calls, logical: logical as unknown as LogicalMemory };
+}
+const DAT = 1n << 58n;
+const PSW_KEY_3 = 3n << 52n;
+const LOW_ADDRESS_PROTECTION = 0x1000_0000n;
+
+// PSW, CR0, address, instruction; then: does a fetch, does a store go through KVM, and with which access register and key.
+test.each<[string, bigint, bigint, bigint, string, boolean, boolean, number, number]>([
+  ['DAT off, key 0', 0n, 0n, 0n, 'b2334000', false, false, 0, 0],
+  ['DAT on', DAT, 0n, 0x4000n, 'b2334000', true, true, 4, 0],
+  ['an access key', PSW_KEY_3, 0n, 0x4000n, 'b235f008', true, true, 15, 3],
+  ['low-address protection', 0n, LOW_ADDRESS_PROTECTION, 0x1ffcn, 'b2334000', false, true, 4, 0],
+  ['low-address protection, wrapping round', 0n, LOW_ADDRESS_PROTECTION, -4n, 'b2334000', false, true, 4, 0],
+  ['low-address protection, far away', 0n, LOW_ADDRESS_PROTECTION, 0x2000n, 'b2334000', false, false, 0, 0],
+  ['CHSC, whose operand R1 names', DAT, 0n, 0x4000n, 'b25f0070', true, true, 7, 0],
+])('operands through KVM: %s', (_, psw, cr0, address, text, fetch, store, ar, key) => {
+  const { memory, map, ram } = setUp();
+  const { calls, logical } = recorded();
+  const vcpu = new VcpuHandle(memory, map, ram, 1, logical);
+  vcpu.fd = 17;
+  vcpu.run.psw_mask = MODE_64 | psw;
+  vcpu.run.text = Buffer.from(text.padEnd(16, '0'), 'hex');
+  memory.dv.setBigUint64(map.vcpus[1].run + KVM_RUN.offset.crs, cr0, true);
+  const access = { fd: 17, address, ar, key };
+  const attempt = (task: Task<unknown>) => {
+    // What does not go through KVM may lie outside the RAM here.
+    try {
+      finish(task);
+    } catch (error) {
+      expect(error).toBeInstanceOf(ProgramInterruption);
+    }
+    return calls.splice(0);
+  };
+  expect(attempt(vcpu.read(address, 8))).toEqual(fetch ? [['read', access, 8]] : []);
+  expect(attempt(vcpu.checkWrite(address, 8))).toEqual(store ? [['check', access, 8]] : []);
+  expect(attempt(vcpu.write(address, new Uint8Array(8)))).toEqual(store ? [['write', access, new Uint8Array(8)]] : []);
 });
 
 test('registers changed after an exit are marked for the vCPU, once', () => {
@@ -135,4 +184,27 @@ test('a CPU is at rest when stopped or parked, and no longer once an order to ru
   memory.store(run + KVM_RUN.offset.owner, RUN_OWNER.VMM);
   finish(vcpu.nextExit());
   expect(vcpu.atRest).toBe(false);
+});
+
+test('a CPU is on its way out of the guest unless it is inside or waits', () => {
+  const { memory, map, vcpu } = setUp();
+  const { run } = map.vcpus[1];
+  const exiting = (mode: number, idle: number) => {
+    memory.store(run + KVM_RUN.offset.mode, mode);
+    memory.store(run + KVM_RUN.offset.idle, idle);
+    return vcpu.exiting;
+  };
+  expect([exiting(0, 0), exiting(0, 1), exiting(1, 0)]).toEqual([true, false, false]);
+});
+
+test('a machine begins with clear general registers, taken over when the CPU is started', () => {
+  const { vcpu } = setUp();
+  vcpu.setGpr(3, 7n);
+  vcpu.setInitialState(MODE_64, 0x1_0000n);
+  expect([vcpu.gpr(3), vcpu.run.psw_mask, vcpu.run.psw_address, vcpu.run.dirty_regs]).toEqual([
+    0n,
+    MODE_64,
+    0x1_0000n,
+    3,
+  ]);
 });

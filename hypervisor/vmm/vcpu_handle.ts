@@ -1,4 +1,5 @@
 /** A vCPU from the VMM's side: the run page between an exit and its answer. */
+import { CR0, PSW_DAT, pswAddressMask, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import {
   CPU_STATE,
   HCALL_STATE,
@@ -8,21 +9,23 @@ import {
   RUN_DIRTY,
   RUN_LOCAL_INTERRUPTS,
   RUN_OWNER,
+  VCPU_MODE,
 } from '../../kernel/include/uapi/kvm_run.ts';
+import { PREFIX_AREA, realToAbsolute } from '../../kernel/lib/dat.ts';
 import { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
 import { type DequeuedIo, type GuestMemory, PGM, ProgramInterruption, type Vcpu } from '../machine_api.ts';
+import type { LogicalMemory } from './logical_memory.ts';
 
-/** PSW bits: DAT (5), problem state (15), extended and basic addressing (31, 32). */
-const PSW_DAT = 1n << 58n;
+/** PSW bit 15: problem state. */
 const PSW_PROBLEM = 1n << 48n;
-const PSW_EA = 1n << 32n;
-const PSW_BA = 1n << 31n;
-/** Bytes of the prefix area (SA22-7832 chapter 3, "Prefixing in the z/Architecture Architectural Mode"). */
-const PREFIX_AREA = 0x2000;
+/** Low-address protection concerns addresses below this. */
+const LOW_ADDRESSES = 8192n;
+/** CHANNEL SUBSYSTEM CALL: its operand's address is in a register of its own. */
+const CHSC = 0xb25f;
 
 export class VcpuHandle implements Vcpu {
   readonly address: number;
@@ -33,13 +36,16 @@ export class VcpuHandle implements Vcpu {
   readonly #ram: GuestMemory;
   readonly #doorbell: Doorbell;
   readonly #local: LocalInterrupts;
+  readonly #kvmMemory: LogicalMemory | undefined;
   #dirty = 0;
 
-  constructor(memory: HostMemory, map: SharedMap, ram: GuestMemory, address: number) {
+  /** @param logical reaches operands under translation or protection; without it they are addressing exceptions */
+  constructor(memory: HostMemory, map: SharedMap, ram: GuestMemory, address: number, logical?: LogicalMemory) {
     this.address = address;
     this.#memory = memory;
     this.#page = map.vcpus[address].run;
     this.#ram = ram;
+    this.#kvmMemory = logical;
     this.run = KVM_RUN.at(memory.dv, this.#page);
     this.#local = new LocalInterrupts(memory, this.#page + RUN_LOCAL_INTERRUPTS);
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
@@ -78,6 +84,22 @@ export class VcpuHandle implements Vcpu {
     this.run.dirty_regs |= RUN_DIRTY.PSW;
   }
 
+  /** Sets PSW and general registers of a CPU that was reset to what a machine begins with. */
+  setInitialState(mask: bigint, address: bigint): void {
+    this.#memory.bytes(this.#page + KVM_RUN.offset.gprs, 16 * 8).fill(0);
+    this.setPsw(mask, address);
+    this.run.dirty_regs |= RUN_DIRTY.GPRS;
+  }
+
+  /**
+   * True from before the CPU takes an interruption off the queue for its exit until the exit is answered: it is outside
+   * the guest and not idle. The mode is loaded first: a CPU that has left its wait and come out of the guest since then
+   * took its interruption after whatever happened before this call.
+   */
+  get exiting(): boolean {
+    if (this.#memory.load(this.#page + KVM_RUN.offset.mode) === VCPU_MODE.IN_GUEST_MODE) return false;
+    return this.#memory.load(this.#page + KVM_RUN.offset.idle) === 0;
+  }
   /** True while the CPU is in the operating state. */
   get operating(): boolean {
     return this.#memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.OPERATING;
@@ -116,37 +138,63 @@ export class VcpuHandle implements Vcpu {
   }
 
   *read(address: bigint, length: number): Task<Uint8Array> {
+    const logical = this.#logical(address, length, false);
+    if (logical !== undefined) return yield* logical.memory.read(logical.access, length);
     const bytes = new Uint8Array(length);
     for (const { absolute, offset, size } of this.#pieces(address, length))
       bytes.set(yield* this.#ram.read(absolute, size), offset);
     return bytes;
   }
   *checkWrite(address: bigint, length: number): Task {
+    const logical = this.#logical(address, length, true);
+    if (logical !== undefined) return yield* logical.memory.checkWrite(logical.access, length);
     for (const { absolute, size } of this.#pieces(address, length))
       if (absolute + size > this.#ram.size) throw new ProgramInterruption(PGM.ADDRESSING);
   }
   *write(address: bigint, bytes: Uint8Array): Task {
+    const logical = this.#logical(address, bytes.length, true);
+    if (logical !== undefined) return yield* logical.memory.write(logical.access, bytes);
     yield* this.checkWrite(address, bytes.length);
     for (const { absolute, offset, size } of this.#pieces(address, bytes.length))
       yield* this.#ram.write(absolute, bytes.subarray(offset, offset + size));
   }
 
+  /**
+   * How to reach an operand for which address translation or protection counts: through KVM. Undefined when neither
+   * does: prefixing is all there is then, and needs no system call.
+   */
+  #logical(address: bigint, length: number, write: boolean) {
+    const { psw_mask: mask } = this.run;
+    const key = pswKey(mask);
+    const plain = (mask & PSW_DAT) === 0n && key === 0 && !(write && this.#lowAddress(address, length));
+    if (plain) return undefined;
+    if (this.#kvmMemory === undefined) throw new ProgramInterruption(PGM.ADDRESSING);
+    return { memory: this.#kvmMemory, access: { fd: this.fd, address, ar: this.#accessRegister(), key } };
+  }
+  /** Low-address protection is on and may concern the operand. */
+  #lowAddress(address: bigint, length: number): boolean {
+    const cr0 = this.#memory.dv.getBigUint64(this.#page + KVM_RUN.offset.crs, true);
+    if ((cr0 & CR0.LOW_ADDRESS_PROTECTION) === 0n) return false;
+    const first = address & pswAddressMask(this.run.psw_mask);
+    // Beyond the second page there is nothing to protect, unless the operand wraps round.
+    return first < LOW_ADDRESSES || first + BigInt(length) > pswAddressMask(this.run.psw_mask);
+  }
+  /** The access register of the storage operand: its base's number, or CHSC's R1. */
+  #accessRegister(): number {
+    const [first, second, third, fourth] = this.text;
+    return ((first << 8) | second) === CHSC ? fourth >>> 4 : third >>> 4;
+  }
+
   /** Absolute pieces of a logical operand: real addresses with prefixing. */
   #pieces(address: bigint, length: number): { absolute: number; offset: number; size: number }[] {
-    if ((this.run.psw_mask & PSW_DAT) !== 0n) throw new ProgramInterruption(PGM.ADDRESSING);
-    const mask =
-      (this.run.psw_mask & PSW_EA) !== 0n ? ~0n : (this.run.psw_mask & PSW_BA) !== 0n ? 0x7fff_ffffn : 0xff_ffffn;
+    const mask = pswAddressMask(this.run.psw_mask);
     const pieces = [];
     for (let offset = 0; offset < length; ) {
-      const real = Number(BigInt.asUintN(64, address + BigInt(offset)) & mask);
+      const real = Number((address + BigInt(offset)) & mask);
       const size = Math.min(length - offset, PREFIX_AREA - (real % PREFIX_AREA));
-      pieces.push({ absolute: this.#absolute(real), offset, size });
+      pieces.push({ absolute: realToAbsolute(real, this.prefix), offset, size });
       offset += size;
     }
     return pieces;
-  }
-  #absolute(real: number): number {
-    if (real < PREFIX_AREA) return real + this.prefix;
-    return real >= this.prefix && real < this.prefix + PREFIX_AREA ? real - this.prefix : real;
   }
 }

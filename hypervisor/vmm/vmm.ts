@@ -6,7 +6,7 @@ import { Sclp } from '../../devices/virtual/s390x/sclp.ts';
 import { asciiConsole, lineModeConsole, SignalQuiesce } from '../../devices/virtual/s390x/sclp_console.ts';
 import type { ActorContext } from '../../kernel/lib/actor_module.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
-import type { Actor, Task } from '../../kernel/lib/task.ts';
+import { type Actor, Mutex, type Task } from '../../kernel/lib/task.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
 import type { MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
@@ -15,6 +15,7 @@ import { MachineCpus } from './cpus.ts';
 import { GuestRam } from './guest_memory.ts';
 import type { Board } from './intercepts.ts';
 import { Kvm } from './kvm.ts';
+import { LogicalMemory } from './logical_memory.ts';
 import { Marks } from './marks.ts';
 import { VcpuHandle } from './vcpu_handle.ts';
 
@@ -31,6 +32,8 @@ export class Vmm implements Machine {
   readonly vcpus: readonly VcpuHandle[];
   readonly hypercalls: SpaprHypercalls;
   readonly marks = new Marks();
+  /** QEMU's big lock: one handler at a time, however many CPUs have left the guest. */
+  readonly bql = new Mutex('bql');
   readonly board: Board;
   readonly log: (line: string) => void;
 
@@ -44,12 +47,18 @@ export class Vmm implements Machine {
     this.tracer = new Tracer(memory, map.traceEnable, actorAreas(map, 'vmm').trace, () => actor.now());
     this.memory = new GuestRam(memory, map, config.memory);
     this.kvm = new Kvm(this.sys);
-    this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i));
+    const logical = new LogicalMemory(this.sys);
+    this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i, logical));
     this.hypercalls = new SpaprHypercalls(this, {
       tier: config.tce === 'user' ? 'vmm' : config.tce,
       mark: (series, calls, units) => this.marks.add(series, calls, units),
     });
     const output = config.quiet === true ? () => {} : context.output;
+    const cpus = new MachineCpus(memory, map, this.vcpus);
+    this.memory.space.onCodeWritten = (va) => {
+      const gpa = this.memory.gpa(va);
+      if (gpa >= 0) cpus.codeWritten(gpa);
+    };
     this.board = {
       machine: this,
       css: new ChannelSubsystem(this),
@@ -58,7 +67,7 @@ export class Vmm implements Machine {
         lineModeConsole(output),
         new SignalQuiesce(),
       ]),
-      cpus: new MachineCpus(memory, map, this.vcpus),
+      cpus,
       information: { cpuCount: config.cpus, machineType: MACHINE_TYPE },
       ipl: {
         *reset(subcode) {
@@ -74,8 +83,25 @@ export class Vmm implements Machine {
   get kvmVfioFd(): number {
     return this.kvm.vfioFd;
   }
+  *unlocked<T>(task: Task<T>): Task<T> {
+    this.bql.unlock();
+    try {
+      return yield* task;
+    } finally {
+      yield* this.bql.lock();
+    }
+  }
   injectIo(subsystemId: number, intparm: number, isc: number): Task {
     return this.kvm.injectIo(subsystemId, intparm, isc);
+  }
+  clearIo(subsystemId: number): Task {
+    return this.kvm.clearIo(subsystemId);
+  }
+  clearInterrupts(): Task {
+    return this.kvm.clearInterrupts();
+  }
+  exitUnderWay(): boolean {
+    return this.vcpus.some((vcpu) => vcpu.exiting);
   }
   injectService(parameter: number): Task {
     return this.kvm.injectService(parameter);

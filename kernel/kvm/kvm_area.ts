@@ -9,6 +9,7 @@
  * | `mapped` of a region | any thread | atomic; +1 only while it is not 0, -1 only while it is above 1 |
  * | guest views | any thread, and the VMM through mmap | two 32-bit words per entry, each atomic: vCPUs that race on one entry may mix the halves of what they wrote |
  * | hardware tables, `it_userspace` | any thread | under the lock bit of the entry's `it_userspace` word: see `kernel/ppc/tce_ops.ts` |
+ * | levels of a table | kernel | a level is cleared before the entry that names it is stored, and stays as long as the table |
  *
  * Native byte order, except for hardware tables.
  *
@@ -69,20 +70,28 @@ export const IOMMU_TABLE = struct(
   'le',
   {
     live: u32,
-    /** HPA of the entries that the bridge reads. */
+    /** HPA of the entries that the bridge reads, or of the first level of the table. */
     table: u32,
     entries: u32,
     pageShift: u32,
-    /** HPA of `it_userspace`: a word per entry; 0 until VFIO maps for the first time. */
+    /** HPA of `it_userspace`: a word per entry; 0 until VFIO maps for the first time, and in a table of several levels. */
     userspace: u32,
     /** PEs whose window this is: bit n stands for PE n. */
     pes: u32,
     /** Which of the PEs' windows. */
     window: u32,
-    reserved: u32,
+    /** Levels of the table (it_indirect_levels + 1). Behind the entries of a lowest level follow their `it_userspace` words. */
+    levels: u32,
+    /** log2 of the entries in a level (it_level_size); 0 in a table of one level. */
+    levelShift: u32,
+    /** Bits of {@link TABLE_PINS}. */
+    pins: u32,
+    reserved: bytes(24),
   },
-  { size: 32 },
+  { size: 64, offsets: { levels: 28 } },
 );
+/** A table without `it_userspace` whose pages are pinned one by one: the kernel's thread alone changes it, and while it may. */
+export const TABLE_PINS = { PINS: 1, ENABLED: 2 } as const;
 
 /** mm_iommu_table_group_mem_t (arch/powerpc/mm/book3s64/iommu_api.c): preregistered memory. */
 export const IOMMU_MEM = struct(

@@ -1,6 +1,6 @@
 /** A vCPU's descriptor (virt/kvm/kvm_main.c, kvm_vm_ioctl_create_vcpu; arch/s390/kvm/kvm-s390.c). */
 
-import { KVM_S390_INTERRUPT } from '../include/uapi/ioctl.ts';
+import { KVM_S390_INTERRUPT, KVM_S390_MEM_OP } from '../include/uapi/ioctl.ts';
 import { KVM_RUN, RUN_LOCAL_INTERRUPTS } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { LocalInterrupts } from '../lib/local_interrupts.ts';
@@ -9,6 +9,7 @@ import { EVENT } from '../lib/trace.ts';
 import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import { injectLocal } from './interrupt.ts';
+import { vcpuMemOp } from './mem_op.ts';
 import type { VcpuRequests } from './vcpu_requests.ts';
 
 /** The descriptor of CPU `address`. @param release what the virtual machine does when it is closed. */
@@ -22,6 +23,7 @@ export function vcpuFile(kernel: Kernel, requests: VcpuRequests, address: number
       kernel.tracer.point(EVENT.kvm_interrupt, address, interrupt.type, interrupt.parm, Number(interrupt.parm64));
       return 0;
     }),
+    row(KVM_S390_MEM_OP, (_, op) => vcpuMemOp(kernel, address, op, (program) => local.addProgram(program))),
   ]);
   return new File(`anon_inode:kvm-vcpu:${address}`, { ioctl, release });
 }

@@ -2,7 +2,13 @@
 
 import { Errno } from '../include/uapi/errno.ts';
 import * as ioctls from '../include/uapi/ioctl.ts';
-import { KVM_CAP, KVM_DEV_TYPE_VFIO, type kvm_create_device, type kvm_enable_cap } from '../include/uapi/kvm.ts';
+import {
+  KVM_CAP,
+  KVM_DEV_TYPE_FLIC,
+  KVM_DEV_TYPE_VFIO,
+  type kvm_create_device,
+  type kvm_enable_cap,
+} from '../include/uapi/kvm.ts';
 import { KVM_REQ } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { FloatingInterrupts } from '../lib/floating_interrupts.ts';
@@ -14,8 +20,10 @@ import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import { hcallTask, type VirtualMode } from './book3s_64_vio.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { checkExtension } from './extensions.ts';
+import { flicFile } from './flic.ts';
 import { injectFloating, type S390Interrupt } from './interrupt.ts';
 import { HCALL_ENABLED_DEFAULT, KVM_HEADER } from './kvm_area.ts';
+import { vmMemOp } from './mem_op.ts';
 import { MemoryRegions } from './memory_regions.ts';
 import { registerMmuNotifier } from './mmu_notifier.ts';
 import { type SpaprTceArguments, SpaprTceTable, spaprTceFile } from './spapr_tce_table.ts';
@@ -49,6 +57,8 @@ export class Vm implements KvmVfioOwner {
   readonly #unregister: () => void;
   /** The kvm-vfio device; there is one at most, and none again after it was closed. */
   #device: KvmVfio | undefined;
+  /** The floating interrupt controller, as long as it is open. */
+  #flic: File | undefined;
   #gone = false;
 
   /** @param released called when the last descriptor that needs the machine is closed. */
@@ -85,6 +95,7 @@ export class Vm implements KvmVfioOwner {
       row(ioctls.KVM_SET_USER_MEMORY_REGION, (_, region) => vm.#regions.set(region)),
       row(ioctls.KVM_CREATE_VCPU, (address) => vm.#createVcpu(address)),
       row(ioctls.KVM_S390_INTERRUPT, (_, interrupt) => vm.#interrupt(interrupt)),
+      row(ioctls.KVM_S390_MEM_OP, (_, op) => vmMemOp(vm.kernel, op)),
       row(ioctls.KVM_ENABLE_CAP, (_, cap) => vm.#enableCap(cap)),
       row(ioctls.KVM_CREATE_DEVICE, (_, device) => vm.#createDevice(device)),
       row(ioctls.KVM_CREATE_SPAPR_TCE, (_, { liobn, window_size }) =>
@@ -126,11 +137,15 @@ export class Vm implements KvmVfioOwner {
   }
 
   *#interrupt(interrupt: S390Interrupt): Task<number> {
+    this.#inject(interrupt);
+    return 0;
+  }
+  /** @throws Errno EINVAL, EBUSY */
+  #inject(interrupt: S390Interrupt): void {
     injectFloating(this.#floating, interrupt);
     this.#host.requests.requestAll(KVM_REQ.INTERRUPT);
     const { type, parm, parm64 } = interrupt;
     this.kernel.tracer.point(EVENT.kvm_interrupt, -1, type, parm, Number(parm64));
-    return 0;
   }
 
   *#enableCap({ cap, flags, arg0, arg1 }: View<typeof kvm_enable_cap.fields>): Task<number> {
@@ -152,16 +167,37 @@ export class Vm implements KvmVfioOwner {
   }
 
   *#createDevice(device: View<typeof kvm_create_device.fields>): Task<number> {
-    if (device.type !== KVM_DEV_TYPE_VFIO) throw new Errno('ENODEV', `KVM device type ${device.type}`);
+    const { type } = device;
+    if (type !== KVM_DEV_TYPE_VFIO && type !== KVM_DEV_TYPE_FLIC) throw new Errno('ENODEV', `KVM device type ${type}`);
     // Other flags are not looked at (kvm_ioctl_create_device).
     if ((device.flags & KVM_CREATE_DEVICE_TEST) !== 0) return 0;
+    device.fd = type === KVM_DEV_TYPE_FLIC ? yield* this.#createFlic() : yield* this.#createVfio();
+    return 0;
+  }
+
+  *#createFlic(): Task<number> {
+    if (this.#flic !== undefined) throw new Errno('EINVAL', 'the virtual machine has its interrupt controller');
+    const vm = this;
+    const host = {
+      kernel: this.kernel,
+      floating: this.#floating,
+      inject: (interrupt: S390Interrupt) => vm.#inject(interrupt),
+    };
+    this.file.get();
+    this.#flic = flicFile(host, function* () {
+      vm.#flic = undefined;
+      yield* vm.file.put();
+    });
+    return yield* this.#install(this.#flic);
+  }
+
+  *#createVfio(): Task<number> {
     if (this.#device !== undefined) throw new Errno('EBUSY', 'the virtual machine has its kvm-vfio device');
     const created = new KvmVfio(this);
     // The machine's reference comes before the descriptor can be used, or closed, by anyone.
     this.file.get();
     this.#device = created;
-    device.fd = yield* this.#install(created.file(() => this.#deviceClosed()));
-    return 0;
+    return yield* this.#install(created.file(() => this.#deviceClosed()));
   }
   *#deviceClosed(): Task {
     this.#device = undefined;

@@ -82,6 +82,32 @@ test('every command has an answer row', () => {
 test('a path description has validity, type and number', () => {
   expect(call(16, 0x0002, [0x80, 0x81]).data).toBe('80001b800000000080001a8100000000');
 });
+test('event information comes oldest first, says when there is more, and when some was lost', () => {
+  const seen = () => {
+    const { response, data } = call(16, 0x000e);
+    return [...response, data];
+  };
+  const event = (rsid: number) => css.events.add({ contentCode: 2, reportingSource: 4, rsid });
+  event(0x80);
+  event(0x81);
+  expect(seen()).toEqual([28, 1, 0, '8000040200000080000000000000000000000000']);
+  expect(seen()).toEqual([28, 1, 0, '0000040200000081000000000000000000000000']);
+  expect(seen()).toEqual([8, 5, 0, '']);
+  for (let i = 0; i < 40; i++) event(i);
+  expect(seen()[3]).toMatch(/^c000/);
+  expect(seen()[3]).toMatch(/^8000/);
+});
+test('event information is asked for by type: none of type 2, and no wrong length', () => {
+  css.events.add({ contentCode: 2, reportingSource: 4, rsid: 0x80 });
+  expect(call(16, 0x000e, [0, 0x2000_0000, 0]).response).toEqual([8, 5, 0]);
+  expect(call(24, 0x000e).response).toEqual([8, 3, 0]);
+  expect(call(16, 0x000e, [0, 0xa000_0000, 0]).response).toEqual([28, 1, 0]);
+});
+test('an event is announced by a report of the channel subsystem', () => {
+  machine.run(css.queueEvent({ contentCode: 2, reportingSource: 4, rsid: 0x80 }));
+  expect(machine.channelReports).toBe(1);
+  expect(css.reports.take()).toEqual({ flags: 0x0b00, rsid: 0 });
+});
 test('domain attributes take effect', () => {
   call(0x400, 0x0031, [0]);
   expect(css.mcsse).toBe(true);

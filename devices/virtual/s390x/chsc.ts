@@ -31,7 +31,7 @@ interface Answer {
   readonly data?: Uint8Array;
 }
 
-/** Request length of the two "store" commands and of set domain attributes. */
+/** Request length of the "store" commands and of set domain attributes. */
 const STORE_LENGTH = 0x0010;
 const SDA_LENGTH = 0x0400;
 
@@ -40,7 +40,7 @@ export const CHSC_COMMANDS: Readonly<
   Record<number, { readonly name: string; readonly handler: (css: ChannelSubsystem, request: Request) => Answer }>
 > = {
   [0x0002]: { name: 'store channel-path description', handler: storeChannelPathDescription },
-  [0x000e]: { name: 'store event information', handler: () => ({ code: CHSC_RC.NO_EVENT }) },
+  [0x000e]: { name: 'store event information', handler: storeEventInformation },
   [0x0010]: { name: 'store channel-subsystem characteristics', handler: storeCharacteristics },
   [0x0031]: { name: 'set domain attributes', handler: setDomainAttributes },
 };
@@ -58,6 +58,17 @@ export function chsc(css: ChannelSubsystem, request: Request): Uint8Array {
   response.set(CHSC_RESPONSE.bytes(CHSC_RESPONSE.make({ length: response.length, code, param })));
   response.set(data, CHSC_RESPONSE.size);
   return response;
+}
+
+/** Notification types a guest asks for: a bit each, type 0 leftmost, in param1 and param2; none at all means type 0. */
+const NOTIFICATION_TYPE_0 = 0x80000000;
+
+function storeEventInformation(css: ChannelSubsystem, request: Request): Answer {
+  if (request.length !== STORE_LENGTH) return { code: CHSC_RC.BAD_REQUEST };
+  const { param1, param2 } = request;
+  if ((param1 | param2) !== 0 && (param1 & NOTIFICATION_TYPE_0) === 0) return { code: CHSC_RC.NO_EVENT };
+  const data = css.events.take();
+  return data === undefined ? { code: CHSC_RC.NO_EVENT } : { code: CHSC_RC.OK, data };
 }
 
 /** A css number in a request is acceptable: 0, or one that exists and is marked valid. */

@@ -3,11 +3,14 @@
  * reports. Devices sit in virtual css 0xFE; until the guest enables MCSS-E that css is its css 0.
  */
 
-import type { Machine } from '../../../hypervisor/machine_api.ts';
+import type { DequeuedIo, Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
+import { PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
+import { type ChscEvent, EventQueue } from './chsc_events.ts';
 import { type ChannelReport, CrwQueue, channelReport } from './crw_queue.ts';
+import { functionEnded, functionStarted, type MeasurementMode } from './measurement.ts';
 import type { Subchannel } from './subchannel.ts';
 import type { SubchannelId } from './subchannel_id.ts';
 
@@ -29,15 +32,15 @@ export interface ChannelPath {
 export class ChannelSubsystem {
   readonly machine: Machine;
   readonly reports = new CrwQueue();
+  /** Event information for CHSC. */
+  readonly events = new EventQueue();
   /** Channel paths by CHPID. */
   readonly paths = new Map<number, ChannelPath>();
-  /** SCHM: measurement-block update is on, with blocks from this absolute address. */
-  measurement: { readonly origin: number } | undefined;
+  /** What SCHM switched on. */
+  measurement: MeasurementMode | undefined;
   #maxSsid = 0;
   #maxCssid = 0;
   readonly #sets: Map<number, Subchannel>[] = Array.from({ length: MAX_SSID + 1 }, () => new Map());
-  // Highest subchannel number ever used, per set: numbers above it are "beyond the last" (QEMU css_schid_final).
-  readonly #last: number[] = new Array(MAX_SSID + 1).fill(-1);
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -54,23 +57,31 @@ export class ChannelSubsystem {
     this.#maxSsid = MAX_SSID;
   }
 
-  /** A free place for a device: the first unused subchannel of set 0, and `devno` or the first unused one. @throws Error naming the device number when it is taken. */
-  place(devno?: number): { cssid: number; ssid: number; schid: number; devno: number } {
-    const used = new Set([...this.subchannels()].map((sch) => sch.schib.pmcw.devno));
+  /**
+   * A free place for a device: the first unused subchannel of a set, and `devno` or the first one unused there.
+   * @throws Error naming the device number when it is taken.
+   */
+  place(devno?: number, ssid = 0): { cssid: number; ssid: number; schid: number; devno: number } {
+    const set = this.#sets[ssid];
+    const used = new Set([...set.values()].map((sch) => sch.schib.pmcw.devno));
     if (devno !== undefined && used.has(devno))
-      throw new Error(`device number 0x${devno.toString(16).padStart(4, '0')} is in use: choose another devno=`);
-    const set = this.#sets[0];
+      throw new Error(`device number ${deviceNumber(ssid, devno)} is in use: choose another devno=`);
     const schid = firstFree((n) => set.has(n));
     const number = devno ?? firstFree((n) => used.has(n));
     if (schid < 0 || number < 0) throw new Error('no subchannel is free: the virtual channel subsystem is full');
-    return { cssid: VIRTUAL_CSSID, ssid: 0, schid, devno: number };
+    return { cssid: VIRTUAL_CSSID, ssid, schid, devno: number };
   }
   add(sch: Subchannel): void {
     this.#sets[sch.ssid].set(sch.schid, sch);
-    this.#last[sch.ssid] = Math.max(this.#last[sch.ssid], sch.schid);
   }
-  remove(sch: Subchannel): void {
+  /** Takes a subchannel away. Its pending interruption goes with it. */
+  *remove(sch: Subchannel): Task {
     this.#sets[sch.ssid].delete(sch.schid);
+    yield* this.withdrawInterruption(sch);
+  }
+  /** The subchannel is part of the subsystem: not unplugged, nor another one of that number. */
+  holds(sch: Subchannel): boolean {
+    return this.#sets[sch.ssid].get(sch.schid) === sch;
   }
   /** Every subchannel, by set and number. */
   *subchannels(): Iterable<Subchannel> {
@@ -82,9 +93,9 @@ export class ChannelSubsystem {
     if (!this.#names(id) || id.ssid > this.#maxSsid) return undefined;
     return this.#sets[id.ssid].get(id.schid);
   }
-  /** STSCH of this number answers "not operational": no subchannel of that number or above was ever there. */
+  /** STSCH of this number answers "not operational": no subchannel of that number or above is there (QEMU css_schid_final). */
   beyondLast(id: SubchannelId): boolean {
-    return !this.#names(id) || id.ssid > this.#maxSsid || id.schid > this.#last[id.ssid];
+    return !this.#names(id) || id.ssid > this.#maxSsid || id.schid > Math.max(-1, ...this.#sets[id.ssid].keys());
   }
   /** The css that GR1 names is the virtual one. */
   #names(id: SubchannelId): boolean {
@@ -101,13 +112,50 @@ export class ChannelSubsystem {
     const { intparm } = sch.schib.pmcw;
     const { isc } = sch;
     this.machine.tracer.point(EVENT.css_io_interrupt, (sch.cssid << 8) | sch.ssid, sch.schid, intparm, isc);
+    // A subchannel has one interruption pending at most: that of an earlier status is replaced.
+    if (sch.interruptionInjected) yield* this.machine.clearIo(this.identification(sch));
     yield* this.machine.injectIo(this.identification(sch), intparm, isc);
+    sch.interruptionInjected = true;
+    if (this.machine.exitUnderWay()) sch.interruptionLate = true;
+  }
+  /** The status is not pending any more, whatever the reason: nor is its interruption. */
+  *withdrawInterruption(sch: Subchannel): Task {
+    if (sch.interruptionInjected) yield* this.machine.clearIo(this.identification(sch));
+    statusTaken(sch);
+  }
+  /** TSCH has taken the status. KVM took the interruption off its queue, or delivered it, unless it came meanwhile. */
+  *statusCleared(sch: Subchannel): Task {
+    if (sch.interruptionLate) yield* this.withdrawInterruption(sch);
+    statusTaken(sch);
+  }
+  /** Puts back an interruption that KVM took off its queue for an instruction that then failed. */
+  *putBackInterruption({ subsystemId, intparm, word }: DequeuedIo): Task {
+    // Of the same subchannel another may have come: one is enough.
+    yield* this.machine.clearIo(subsystemId);
+    // ISC is bits 2-4 of the interruption-identification word.
+    yield* this.machine.injectIo(subsystemId, intparm, (word >>> 27) & 7);
+  }
+
+  /** SSCH or RSCH was accepted, for measurement. */
+  *functionStarted(sch: Subchannel): Task {
+    const { machine, measurement } = this;
+    if (measurement !== undefined) yield* functionStarted(machine.memory, measurement, sch, machine.actor.now());
+  }
+  /** Status of a device has come and is in `sch`, for measurement. */
+  *functionEnded(sch: Subchannel): Task {
+    const { machine, measurement } = this;
+    if (measurement !== undefined) yield* functionEnded(machine.memory, measurement, sch, machine.actor.now());
   }
 
   /** Queues a channel report, with a machine check if the guest is to be told. */
   *queueReport(report: ChannelReport): Task {
     this.machine.tracer.point(EVENT.css_crw, (report.flags >> 8) & 0xf, report.flags & 0x3f, report.rsid);
     if (this.reports.add(report)) yield* this.machine.injectChannelReport();
+  }
+  /** Event information for CHSC; a report of the channel subsystem says that there is some. */
+  *queueEvent(event: ChscEvent): Task {
+    this.events.add(event);
+    yield* this.queueReport(channelReport(CRW_RSC.CSS, CRW_ERC.EVENT, 0));
   }
   /** A subchannel came or went: one report, chained to one that names set and css when the guest knows of such. */
   *reportSubchannel(sch: Subchannel): Task {
@@ -124,7 +172,8 @@ export class ChannelSubsystem {
     this.#maxCssid = 0;
     this.measurement = undefined;
     this.reports.clear();
-    for (const sch of this.subchannels()) {
+    this.events.clear();
+    for (const sch of [...this.subchannels()]) {
       yield* sch.lock.lock();
       try {
         resetSubchannel(sch);
@@ -133,10 +182,22 @@ export class ChannelSubsystem {
         sch.lock.unlock();
       }
     }
+    // Status that came meanwhile was of disabled subchannels: only now nothing more is pending.
+    yield* this.machine.clearInterrupts();
   }
 }
 
 function* nothing(): Task {}
+
+function statusTaken(sch: Subchannel): void {
+  sch.interruptionInjected = false;
+  sch.interruptionLate = false;
+}
+
+/** A device number as QEMU writes it: `fe.0.0190`. */
+export function deviceNumber(ssid: number, devno: number): string {
+  return `${VIRTUAL_CSSID.toString(16)}.${ssid}.${devno.toString(16).padStart(4, '0')}`;
+}
 
 function firstFree(used: (n: number) => boolean): number {
   for (let n = 0; n < NUMBERS; n++) if (!used(n)) return n;
@@ -146,9 +207,8 @@ function firstFree(used: (n: number) => boolean): number {
 /** What I/O-system reset leaves (SA22-7832 chapter 17, "I/O-System Reset"): what the device is stays, the rest is zero. */
 function resetSubchannel(sch: Subchannel): void {
   const { pmcw, scsw } = sch.schib;
-  const valid = pmcw.flags & 1;
   pmcw.intparm = 0;
-  pmcw.flags = valid;
+  pmcw.flags &= PMCW_FLAGS.mask.V | PMCW_FLAGS.mask.T;
   pmcw.lpm = pmcw.pim;
   pmcw.pnom = 0;
   pmcw.lpum = 0;
@@ -164,4 +224,8 @@ function resetSubchannel(sch: Subchannel): void {
   sch.schib.mba = 0;
   sch.esw.fill(0);
   sch.senseData.fill(0);
+  sch.measuredSince = undefined;
+  sch.measuredRest = 0;
+  sch.measurementCheck = false;
+  statusTaken(sch);
 }

@@ -26,7 +26,6 @@ import {
 } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import type { ChannelSubsystem } from './css.ts';
-import { updateMeasurement } from './measurement.ts';
 import { CC, type Subchannel } from './subchannel.ts';
 
 const INTERMEDIATE_ONLY = SCSW_STCTL_INTERMEDIATE | SCSW_STCTL_STATUS_PEND;
@@ -56,8 +55,7 @@ export function* ssch(css: ChannelSubsystem, sch: Subchannel, orb: Orb): Task<nu
   if (!sch.operational) return CC.NOT_OPERATIONAL;
   if ((scsw.ctrl & SCSW_STCTL_STATUS_PEND) !== 0) return CC.STATUS_PRESENT;
   if ((scsw.ctrl & SCSW_CTRL_MASK_FCTL) !== 0) return CC.BUSY;
-  if (css.measurement !== undefined) yield* updateMeasurement(css.machine.memory, css.measurement.origin, sch);
-  return yield* attempt(
+  const cc = yield* attempt(
     sch,
     () => {
       scsw.ctrl |= SCSW_FCTL_START_FUNC | SCSW_ACTL_START_PEND;
@@ -66,6 +64,8 @@ export function* ssch(css: ChannelSubsystem, sch: Subchannel, orb: Orb): Task<nu
     },
     (s) => start(s, orb),
   );
+  if (cc === CC.EXPECTED) yield* css.functionStarted(sch);
+  return cc;
 }
 
 /** Gives the request to the device; one that is refused leaves the old one, which RSCH may still need. */
@@ -78,26 +78,45 @@ function* start(sch: Subchannel, orb: Orb): Task<number> {
   return cc;
 }
 
-export function* hsch(sch: Subchannel): Task<number> {
+/**
+ * An attempt that takes pending status away: its interruption is withdrawn before the device may make the next one
+ * pending, and comes back with the status when the device refuses.
+ */
+function* attemptWithoutStatus(
+  css: ChannelSubsystem,
+  sch: Subchannel,
+  change: () => void,
+  work: (sch: Subchannel) => Task<number>,
+): Task<number> {
+  yield* css.withdrawInterruption(sch);
+  const cc = yield* attempt(sch, change, work);
+  if (cc !== CC.EXPECTED && (sch.schib.scsw.ctrl & SCSW_STCTL_STATUS_PEND) !== 0) yield* css.injectIoInterrupt(sch);
+  return cc;
+}
+
+export function* hsch(css: ChannelSubsystem, sch: Subchannel): Task<number> {
   const { scsw } = sch.schib;
   if (!sch.operational) return CC.NOT_OPERATIONAL;
   const status = scsw.ctrl & SCSW_CTRL_MASK_STCTL;
   if (status !== 0 && status !== INTERMEDIATE_ONLY) return CC.STATUS_PRESENT;
   if ((scsw.ctrl & (SCSW_FCTL_HALT_FUNC | SCSW_FCTL_CLEAR_FUNC)) !== 0) return CC.BUSY;
-  return yield* attempt(
-    sch,
-    () => {
-      if ((scsw.ctrl & ACTIVE) === ACTIVE && status === INTERMEDIATE_ONLY) scsw.ctrl &= ~SCSW_STCTL_STATUS_PEND;
-      scsw.ctrl |= SCSW_FCTL_HALT_FUNC | SCSW_ACTL_HALT_PEND;
-    },
-    (s) => s.operations.halt(s),
-  );
+  const halt = (s: Subchannel) => s.operations.halt(s);
+  const pend = () => {
+    scsw.ctrl |= SCSW_FCTL_HALT_FUNC | SCSW_ACTL_HALT_PEND;
+  };
+  if (status !== INTERMEDIATE_ONLY || (scsw.ctrl & ACTIVE) !== ACTIVE) return yield* attempt(sch, pend, halt);
+  const withdraw = () => {
+    scsw.ctrl &= ~SCSW_STCTL_STATUS_PEND;
+    pend();
+  };
+  return yield* attemptWithoutStatus(css, sch, withdraw, halt);
 }
 
-export function* csch(sch: Subchannel): Task<number> {
+export function* csch(css: ChannelSubsystem, sch: Subchannel): Task<number> {
   const { scsw, pmcw } = sch.schib;
   if (!sch.operational) return CC.NOT_OPERATIONAL;
-  return yield* attempt(
+  return yield* attemptWithoutStatus(
+    css,
     sch,
     () => {
       scsw.ctrl &= ~(SCSW_CTRL_MASK_FCTL | SCSW_CTRL_MASK_ACTL | SCSW_CTRL_MASK_STCTL);
@@ -120,14 +139,15 @@ export function* rsch(css: ChannelSubsystem, sch: Subchannel): Task<number> {
     (scsw.ctrl & SCSW_ACTL_SUSP) === 0
   )
     return CC.BUSY;
-  if (css.measurement !== undefined) yield* updateMeasurement(css.machine.memory, css.measurement.origin, sch);
-  return yield* attempt(
+  const cc = yield* attempt(
     sch,
     () => {
       scsw.ctrl |= SCSW_ACTL_RESUME_PEND;
     },
     (s) => s.operations.resume(s),
   );
+  if (cc === CC.EXPECTED) yield* css.functionStarted(sch);
+  return cc;
 }
 
 /** Edits the virtual subchannel only: a program that runs on the host's device runs on, and its interruption arrives. */

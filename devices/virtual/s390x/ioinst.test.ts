@@ -66,9 +66,9 @@ describe('every instruction', () => {
       test(`${name} with an operand off its boundary is a specification exception, before all others`, () => {
         expect(execute(name, { gr1: 0n, operand: NOWHERE + alignment / 2 })).toEqual({ interruption: SPECIFICATION });
       });
-    if (length > 0 && !['stcps', 'tpi', 'tsch'].includes(name))
+    if (length > 0 && !['tpi', 'tsch'].includes(name))
       test(`${name} with an operand outside storage is an addressing exception, before the identification`, () => {
-        expect(execute(name, { gr1: name === 'stcrw' ? SCHID : 0n, operand: NOWHERE })).toEqual({
+        expect(execute(name, { gr1: ['stcrw', 'stcps'].includes(name) ? SCHID : 0n, operand: NOWHERE })).toEqual({
           interruption: ADDRESSING,
         });
       });
@@ -142,14 +142,6 @@ describe('SSCH', () => {
       expect(SCHIB.bytes(sch.schib)).toEqual(before);
       expect(sch.orb.cpa).toBe(0);
     }
-  });
-  test('counts in a measurement block when it is told to', () => {
-    putOrb();
-    sch.schib.pmcw.flags |= 0x0010;
-    sch.schib.pmcw.mbi = 2;
-    expect(execute('schm', { gr1: 2n, gr2: 0x6000n })).toEqual({ value: -1 });
-    execute('ssch');
-    expect([...machine.memory.bytes.slice(0x6040, 0x6042)]).toEqual([0, 1]);
   });
 });
 
@@ -229,7 +221,7 @@ describe('MSCH and STSCH', () => {
     });
   test('STSCH stores the SCHIB; zeros for a hole; cc 3 beyond the last', () => {
     const { sch: second } = addFakeDevice(css);
-    css.remove(sch);
+    machine.run(css.remove(sch));
     machine.memory.bytes.fill(0xee, AT, AT + 52);
     expect(execute('stsch')).toEqual({ value: 0 });
     expect(machine.memory.bytes.slice(AT, AT + 52)).toEqual(new Uint8Array(52));
@@ -237,6 +229,8 @@ describe('MSCH and STSCH', () => {
     expect(machine.memory.bytes.slice(AT, AT + 52)).toEqual(SCHIB.bytes(second.schib));
     expect(execute('stsch', { gr1: SCHID + 2n })).toEqual({ value: 3 });
     expect(execute('stsch', { gr1: 0x0003_0000n })).toEqual({ value: 3 });
+    machine.run(css.remove(second));
+    for (const gr1 of [SCHID, SCHID + 1n]) expect(execute('stsch', { gr1 })).toEqual({ value: 3 });
   });
 });
 
@@ -310,21 +304,33 @@ describe('the others', () => {
     css.paths.set(0, { type: 0x32, isVirtual: true });
     expect(execute('rchp', { gr1: 0n })).toEqual({ value: 0 });
     expect(css.reports.take()).toEqual({ flags: 0x4402, rsid: 0 });
+    css.enableMcsse();
+    css.paths.set(0x33, { type: 0x32, isVirtual: true });
+    expect(execute('rchp', { gr1: 0x33n })).toEqual({ interruption: OPERAND });
+    expect(execute('rchp', { gr1: 0xfe_0033n })).toEqual({ value: 0 });
+    expect([css.reports.take(), css.reports.take()]).toEqual([
+      { flags: 0x5402, rsid: 0x33 },
+      { flags: 0x4402, rsid: 0xfe00 },
+    ]);
   });
-  test('SAL and SCHM check their registers; STCPS does nothing', () => {
+  test('STCPS tells the paths of what runs', () => {
+    Object.assign(sch.schib.pmcw, { lpum: 0x40, chpid: Uint8Array.of(0x10, 0x81, 0, 0, 0, 0, 0, 0) });
+    machine.memory.bytes.fill(0xee, AT, AT + 32);
+    expect(execute('stcps')).toEqual({ value: -1 });
+    expect([...machine.memory.bytes.slice(AT, AT + 32)]).toEqual(new Array(32).fill(0));
+    sch.schib.scsw.ctrl = 0x40c0;
+    execute('stcps');
+    expect(machine.memory.bytes[AT + 0x10]).toBe(0x40);
+    expect(machine.memory.bytes.slice(AT, AT + 32).filter((byte) => byte !== 0).length).toBe(1);
+    expect(execute('stcps', { operand: NOWHERE })).toEqual({ interruption: ADDRESSING });
+  });
+  test('SAL and SCHM check their registers', () => {
     expect(execute('sal', { gr1: 0x8000_0000n })).toEqual({ interruption: OPERAND });
     expect(execute('sal', { gr1: 0x1n })).toEqual({ interruption: OPERAND });
     expect(execute('sal', { gr1: 0x7fff_0000n })).toEqual({ value: -1 });
     expect(execute('schm', { gr1: 0x4n })).toEqual({ interruption: OPERAND });
     expect(execute('schm', { gr1: 2n, gr2: 0x10n })).toEqual({ interruption: OPERAND });
     expect(execute('schm', { gr1: 1n, gr2: 0x10n })).toEqual({ value: -1 });
-    expect(execute('stcps')).toEqual({ value: -1 });
-  });
-  test('a measurement block outside storage does not stop the I/O', () => {
-    putOrb();
-    sch.schib.pmcw.flags |= 0x0010;
-    css.measurement = { origin: NOWHERE };
-    expect(execute('ssch')).toEqual({ value: 0 });
   });
   test('reset leaves the device and forgets the guest', () => {
     putSchib();
@@ -336,7 +342,7 @@ describe('the others', () => {
     expect(sch.schib.pmcw.devno).toBe(0x1234);
   });
   test('a device number that is taken is refused by name', () => {
-    expect(() => css.place(0x1234)).toThrow('device number 0x1234 is in use');
+    expect(() => css.place(0x1234)).toThrow('device number fe.0.1234 is in use');
     expect(css.place().schid).toBe(1);
   });
 });

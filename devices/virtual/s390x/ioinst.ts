@@ -62,9 +62,7 @@ export function* ioinst(css: ChannelSubsystem, vcpu: Vcpu, dequeued?: DequeuedIo
     css.machine.tracer.point(EVENT.s390_ioinst, opcode, Number(gr1 & 0xffffn), cc, Number(operand));
     return cc;
   } catch (error) {
-    // ISC is bits 2-4 of the interruption-identification word.
-    if (dequeued !== undefined)
-      yield* css.machine.injectIo(dequeued.subsystemId, dequeued.intparm, (dequeued.word >>> 27) & 7);
+    if (dequeued !== undefined) yield* css.putBackInterruption(dequeued);
     throw error;
   }
 }

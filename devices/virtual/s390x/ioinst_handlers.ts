@@ -5,8 +5,8 @@ import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
+import { SCSW_ACTL_DEVICE_ACTIVE, SCSW_ACTL_SUBCH_ACTIVE } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
-import { EVENT } from '../../../kernel/lib/trace.ts';
 import { chsc as answerChsc, CHSC_REQUEST } from './chsc.ts';
 import { channelReport, crwBytes } from './crw_queue.ts';
 import { VIRTUAL_CSSID } from './css.ts';
@@ -40,10 +40,10 @@ function* onSubchannel({ css, gr1 }: Intercept, body: (sch: Subchannel) => Task<
 }
 
 export function csch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, css_functions.csch);
+  return onSubchannel(intercept, (sch) => css_functions.csch(intercept.css, sch));
 }
 export function hsch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, css_functions.hsch);
+  return onSubchannel(intercept, (sch) => css_functions.hsch(intercept.css, sch));
 }
 export function rsch(intercept: Intercept): Task<number> {
   return onSubchannel(intercept, (sch) => css_functions.rsch(intercept.css, sch));
@@ -70,7 +70,7 @@ export function* ssch(intercept: Intercept): Task<number> {
   subchannelId(intercept.gr1);
   if (!orbValid(orb)) throw operandException();
   return yield* onSubchannel(intercept, (sch) => {
-    if (sch.passthrough) css.machine.tracer.point(EVENT.vfio_ccw_Q3, sch.traceId, Number(operand));
+    if (sch.passthrough) css.machine.tracer.point(sch.startEvent, sch.traceId, Number(operand));
     return css_functions.ssch(css, sch, orb);
   });
 }
@@ -108,6 +108,7 @@ export function* tsch(intercept: Intercept): Task<number> {
     }
     yield* vcpu.write(operand, interruptionResponse(sch));
     tschUpdate(sch);
+    if (cc === CC.EXPECTED) yield* css.statusCleared(sch);
     return cc;
   });
 }
@@ -147,9 +148,22 @@ export function* stcrw({ css, vcpu, operand }: Intercept): Task<number> {
   return report === undefined ? 1 : 0;
 }
 
-export function* stcps(): Task<number> {
-  // Channel-path status is not offered; QEMU ignores the instruction too.
+/** Bytes of a channel-path-status word: a bit per CHPID. */
+const PATH_STATUS = 32;
+
+export function* stcps({ css, vcpu, operand }: Intercept): Task<number> {
+  yield* vcpu.checkWrite(operand, PATH_STATUS);
+  // A path is known to be in use from the status of the subchannels: those last used by what runs. QEMU stores nothing.
+  const status = new Uint8Array(PATH_STATUS);
+  for (const sch of css.subchannels()) for (const chpid of activePaths(sch)) status[chpid >> 3] |= 0x80 >> (chpid & 7);
+  yield* vcpu.write(operand, status);
   return CC_UNCHANGED;
+}
+
+/** CHPIDs over which the subchannel has something running. */
+function activePaths({ schib: { pmcw, scsw } }: Subchannel): number[] {
+  if ((scsw.ctrl & (SCSW_ACTL_SUBCH_ACTIVE | SCSW_ACTL_DEVICE_ACTIVE)) === 0) return [];
+  return [...pmcw.chpid].filter((_, i) => (pmcw.lpum & (0x80 >> i)) !== 0);
 }
 
 /** Reserved bits of RCHP's GR1: all but CSSID and CHPID. */
@@ -160,22 +174,26 @@ export function* rchp({ css, gr1 }: Intercept): Task<number> {
   const cssid = (word >>> 16) & 0xff;
   const chpid = word & 0xff;
   if ((word & RCHP_RESERVED) !== 0 || cssid !== (css.mcsse ? VIRTUAL_CSSID : 0)) throw operandException();
-  // A path of the host is not the guest's to reset.
+  // A path of the host is not the guest's to reset: as QEMU says of paths that are not virtual, not operational.
   const path = css.paths.get(chpid);
   if (path === undefined || !path.isVirtual) return CC.NOT_OPERATIONAL;
-  yield* css.queueReport(channelReport(CRW_RSC.CHP, CRW_ERC.INIT, (cssid << 8) | chpid, { solicited: true }));
+  const init = (rsid: number, chained: boolean) =>
+    css.queueReport(channelReport(CRW_RSC.CHP, CRW_ERC.INIT, rsid, { solicited: true, chained }));
+  yield* init(chpid, css.mcsse);
+  if (css.mcsse) yield* init(cssid << 8, false);
   return CC.EXPECTED;
 }
 
-/** SCHM's GR1: reserved bits, and measurement-block update control. */
-const SCHM = { RESERVED: 0x0fff_fffc, UPDATE: 2 } as const;
+/** SCHM's GR1: reserved bits, measurement-block-update control, device-connect-time control. */
+const SCHM = { RESERVED: 0x0fff_fffc, UPDATE: 2, CONNECT_TIME: 1 } as const;
 
 export function* schm({ css, vcpu, gr1 }: Intercept): Task<number> {
   const word = low32(gr1);
   const origin = vcpu.gpr(2);
   const update = (word & SCHM.UPDATE) !== 0;
   if ((word & SCHM.RESERVED) !== 0 || (update && origin % 32n !== 0n)) throw operandException();
-  css.measurement = update ? { origin: Number(origin) } : undefined;
+  const connectTime = (word & SCHM.CONNECT_TIME) !== 0;
+  css.measurement = update || connectTime ? { origin: update ? Number(origin) : undefined, connectTime } : undefined;
   return CC_UNCHANGED;
 }
 

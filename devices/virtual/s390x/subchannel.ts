@@ -3,6 +3,7 @@
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { PMCW_FLAGS, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import { Mutex, type Task } from '../../../kernel/lib/task.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
 
 /** Condition codes of the I/O instructions (SA22-7832 chapter 14; QEMU's IOInstEnding). */
 export const CC = { EXPECTED: 0, STATUS_PRESENT: 1, BUSY: 2, NOT_OPERATIONAL: 3 } as const;
@@ -11,11 +12,25 @@ export const CC = { EXPECTED: 0, STATUS_PRESENT: 1, BUSY: 2, NOT_OPERATIONAL: 3 
 const ESW_SIZE = 20;
 export const SENSE_SIZE = 32;
 
+/** A device as the monitor sees it. */
+export interface PluggedDevice {
+  /** `-device ...,id=`. */
+  readonly id: string;
+  /** `vfio-ccw`. */
+  readonly driver: string;
+  /** For people: properties and what belongs to the device, by name. */
+  describe(): Readonly<Record<string, string>>;
+  /** Takes the device out of the running machine; false when somebody else did so before. @throws Errno */
+  unplug(): Task<boolean>;
+}
+
 /**
  * The device behind a subchannel. Every function returns the condition code of the instruction that asked; the
  * function-control bits are set already, and are withdrawn by the caller when the code is not 0.
  */
 export interface SubchannelOperations {
+  /** What the monitor knows it by. Absent: it cannot be unplugged. */
+  readonly plugged?: PluggedDevice;
   /** SSCH: the request is in `sch.orb`. */
   start(sch: Subchannel): Task<number>;
   halt(sch: Subchannel): Task<number>;
@@ -35,6 +50,8 @@ export class Subchannel {
   readonly operations: SubchannelOperations;
   /** A device of the host: SSCH of it is step Q3 of the vfio-ccw process. */
   readonly passthrough: boolean;
+  /** The trace event of an SSCH that was intercepted, when it is passed through. */
+  readonly startEvent: number;
   /** Number of the subchannel in trace events: the host's own where there is one, so that Q and K steps line up. */
   readonly traceId: number;
   readonly schib = SCHIB.make();
@@ -42,6 +59,16 @@ export class Subchannel {
   readonly orb = ORB.make();
   readonly esw = new Uint8Array(ESW_SIZE);
   readonly senseData = new Uint8Array(SENSE_SIZE);
+  /** An interruption was made pending since status was last cleared: KVM may still have it. */
+  interruptionInjected = false;
+  /** It may have come too late for the TSCH that clears the status to take it. */
+  interruptionLate = false;
+  /** When the function that is measured was started, ns. */
+  measuredSince: number | undefined;
+  /** Measured time that is no whole unit yet, ns. */
+  measuredRest = 0;
+  /** The measurement block could not be stored into. */
+  measurementCheck = false;
   /** Held by an instruction and by result handlers while they work on this subchannel. */
   readonly lock: Mutex;
 
@@ -49,13 +76,14 @@ export class Subchannel {
     id: { readonly cssid: number; readonly ssid: number; readonly schid: number },
     devno: number,
     operations: SubchannelOperations,
-    options: { readonly passthrough?: boolean; readonly traceId?: number } = {},
+    options: { readonly passthrough?: boolean; readonly startEvent?: number; readonly traceId?: number } = {},
   ) {
     this.cssid = id.cssid;
     this.ssid = id.ssid;
     this.schid = id.schid;
     this.operations = operations;
     this.passthrough = options.passthrough ?? false;
+    this.startEvent = options.startEvent ?? EVENT.vfio_ccw_Q3;
     this.traceId = options.traceId ?? id.schid;
     this.lock = new Mutex(`subchannel ${this.name}`);
     this.schib.pmcw.devno = devno;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { PMCW_CHARS, PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
-import { DSTAT } from '../../../kernel/include/arch/s390/scsw.ts';
+import { DSTAT, SCSW_FLAGS } from '../../../kernel/include/arch/s390/scsw.ts';
 import { FakeDevice } from './fake_device.ts';
 import { Subchannel } from './subchannel.ts';
 import { interruptionResponse, tschClears, tschConditionCode, tschUpdate } from './tsch.ts';
@@ -39,16 +39,13 @@ function subchannel() {
   return sch;
 }
 
-test('the response has status, extended status and, with concurrent sense on, the sense data', () => {
+test('the response has status, extended status and, when E says so, the sense data', () => {
   const sch = subchannel();
-  let irb = interruptionResponse(sch);
+  const irb = interruptionResponse(sch);
   expect(irb.length).toBe(64);
   expect([irb[8], irb[IRB.offset.esw0 + 1], irb[IRB.offset.ecw + 1]]).toEqual([0x0e, 0x80, 0]);
-  sch.schib.pmcw.chars = PMCW_CHARS.mask.CSENSE;
-  irb = interruptionResponse(sch);
-  expect(irb[IRB.offset.ecw + 1]).toBe(0x08);
-  sch.schib.scsw.dstat = DSTAT.CHANNEL_END;
-  expect(interruptionResponse(sch)[IRB.offset.ecw + 1]).toBe(0);
+  sch.schib.scsw.flags |= SCSW_FLAGS.mask.E;
+  expect(interruptionResponse(sch)[IRB.offset.ecw + 1]).toBe(0x08);
 });
 
 test('sense data is given once, and N is cleared with the status', () => {

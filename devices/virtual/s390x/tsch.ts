@@ -2,7 +2,6 @@
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { PMCW_CHARS } from '../../../kernel/include/arch/s390/schib.ts';
 import {
-  DSTAT,
   SCSW,
   SCSW_ACTL_CLEAR_PEND,
   SCSW_ACTL_HALT_PEND,
@@ -30,14 +29,13 @@ export function tschConditionCode(sch: Subchannel): number {
   return (sch.schib.scsw.ctrl & SCSW_STCTL_STATUS_PEND) !== 0 ? CC.EXPECTED : CC.STATUS_PRESENT;
 }
 
-/** The 64 bytes TSCH stores: status and extended status as the device gave them, sense data when the guest asked for it. */
+/** The 64 bytes TSCH stores: status, extended status, and the sense data that E announces (see `irb.ts`). */
 export function interruptionResponse(sch: Subchannel): Uint8Array {
-  const { scsw, pmcw } = sch.schib;
+  const { scsw } = sch.schib;
   const irb = new Uint8Array(IRB.size);
   irb.set(SCSW.bytes(scsw));
   irb.set(sch.esw, IRB.offset.esw0);
-  if ((scsw.dstat & DSTAT.UNIT_CHECK) !== 0 && (pmcw.chars & PMCW_CHARS.mask.CSENSE) !== 0)
-    irb.set(sch.senseData, IRB.offset.ecw);
+  if ((scsw.flags & SCSW_FLAGS.mask.E) !== 0) irb.set(sch.senseData, IRB.offset.ecw);
   return irb;
 }
 

@@ -6,6 +6,7 @@ import { ERRNO, Errno, type ErrnoName } from '../../../kernel/include/uapi/errno
 import type { Task } from '../../../kernel/lib/task.ts';
 import { type FakeMachine, FakeVcpu } from '../fake_machine.ts';
 import { ChannelSubsystem } from '../s390x/css.ts';
+import { addFakeDevice } from '../s390x/fake_device.ts';
 import { ioinst } from '../s390x/ioinst.ts';
 import { VFIOCCWDevice, type VfioCcwOptions } from './ccw.ts';
 import { FUNCTION_ERRNO, functionOutcome, RESULT_ERRNO, UNIT_EXCEPTION } from './ccw_errno.ts';
@@ -170,9 +171,32 @@ describe('realise', () => {
     expect(device.sch.schib.pmcw.devno).toBe(0x1234);
     expect(instruction(STSCH)).toEqual({ value: 0 });
   });
-  test('a device plugged into a running machine is reported', () => {
+  test('a device plugged into a running machine is reported, after paths that are new to the guest', () => {
+    css.paths.set(0x80, { type: 0x1b, isVirtual: false });
     realize({ hotplugged: true });
     expect(machine.channelReports).toBe(1);
+    expect([css.reports.take(), css.reports.take(), css.reports.take()]).toEqual([
+      { flags: 0x0b00, rsid: 0 },
+      { flags: 0x0304, rsid: 0 },
+      undefined,
+    ]);
+    expect(css.events.take()?.[7]).toBe(0x81);
+    expect(css.events.take()).toBeUndefined();
+  });
+  test('a name that another device has is refused', () => {
+    const { sch } = addFakeDevice(css);
+    Object.assign(sch.operations, { plugged: { id: 'dasd0' } });
+    expect(() => realize({ id: 'dasd0' })).toThrow('vfio-ccw 0.0.0313: id=dasd0 is another device');
+    expect(realize({ id: 'dasd1' }).id).toBe('dasd1');
+  });
+  test('a device in another subchannel set is seen once the guest has enabled sets', () => {
+    const device = realize({ ssid: 1, devno: 0x190 });
+    expect([device.sch.name, device.describe().devno]).toEqual(['0.1.0000', 'fe.1.0190']);
+    const find = () => css.find({ m: false, cssid: 0, ssid: 1, schid: 0 });
+    expect(find()).toBeUndefined();
+    css.enableMss();
+    expect(find()).toBe(device.sch);
+    expect(css.identification(device.sch)).toBe(0x0003_0000);
   });
   test('KVM learns of the group', () => {
     machine.kvmVfioFd = 9;
@@ -184,7 +208,7 @@ describe('realise', () => {
     });
     const device = realize();
     const groupFd = [...machine.kernel.open].find(([, path]) => path === '/dev/vfio/7')?.[0];
-    machine.run(device.unrealize());
+    machine.run(device.unplug());
     expect(seen).toEqual([1, groupFd, 2, groupFd]);
     expect(machine.kernel.heap.blocks.size).toBe(0);
   });
@@ -303,7 +327,7 @@ describe('results', () => {
     const { sch } = realize();
     sch.schib.pmcw.chars = PMCW_CHARS.mask.CSENSE;
     ssch();
-    Object.assign(host.irb.scsw, { ctrl: 0x4007, cpa: 0x8010, dstat: 0x0e, cstat: 0x40, count: 5, flags: 0x0080 });
+    Object.assign(host.irb.scsw, { ctrl: 0x4007, cpa: 0x8010, dstat: 0x0e, cstat: 0x40, count: 5, flags: 0x0082 });
     host.irb.erw = 0x01200000;
     host.irb.ecw[1] = 0x08;
     signal(0, () => machine.io.length === 1);
@@ -385,9 +409,45 @@ describe('the rest', () => {
     signal(2, () => machine.channelReports === 1 && machine.kernel.open.size === 0);
     expect([...css.subchannels()]).toEqual([]);
     expect(css.reports.take()).toEqual({ flags: 0x0304, rsid: 0 });
-    expect(instruction(STSCH)).toEqual({ value: 0 });
+    expect(instruction(STSCH)).toEqual({ value: 3 });
     expect(ssch()).toEqual({ value: 3 });
     expect(host.eventfds).toEqual([-1, -1, -1]);
+  });
+  test('unplugged by host and monitor at once: once, and the second waits for the first, in any interleaving', () => {
+    for (let seed = 1; seed < 40; seed++) {
+      setUp(seed);
+      const device = realize();
+      machine.kernel.signal(host.eventfds[2]);
+      const mine = machine.run(device.unplug());
+      expect(machine.kernel.open.size, `seed ${seed}`).toBeLessThan(4);
+      machine.runUntil(() => machine.kernel.open.size === 0);
+      const reports = [css.reports.take(), css.reports.take()];
+      expect([seed, typeof mine, reports]).toEqual([seed, 'boolean', [{ flags: 0x0304, rsid: 0 }, undefined]]);
+      expect(machine.run(device.unplug())).toBe(false);
+    }
+  });
+  test('unplugged with status pending: nothing of it is left, and the place is free for the next', () => {
+    const device = realize();
+    ssch();
+    signal(0, () => machine.io.length === 1);
+    machine.run(device.unplug());
+    expect(machine.io).toEqual([]);
+    const again = realize({ hotplugged: true });
+    expect([again.sch.name, again.sch.schib.scsw.ctrl]).toEqual(['0.0.0000', 0]);
+  });
+  test('status of a disabled subchannel is taken and dropped', () => {
+    const { sch } = realize();
+    sch.schib.pmcw.flags &= ~PMCW_FLAGS.mask.E;
+    host.irb.scsw.ctrl = 0x0011;
+    const reads: number[] = [];
+    const read = machine.kernel.read;
+    machine.kernel.read = (fd, count, offset) => {
+      reads.push(offset);
+      return read(fd, count, offset);
+    };
+    signal(0, () => reads.length === 1);
+    expect(() => machine.runUntil(() => machine.io.length === 1)).toThrow('nothing can run');
+    expect(sch.schib.scsw.ctrl).toBe(0);
   });
   test('an instruction that waits while the device goes finds nothing', () => {
     const device = realize();
@@ -401,7 +461,7 @@ describe('the rest', () => {
         outcomes.push(yield* ioinst(css, vcpu));
       })(),
     );
-    css.remove(device.sch);
+    machine.run(css.remove(device.sch));
     device.sch.lock.unlock();
     machine.runUntil(() => outcomes.length === 1);
     expect(outcomes).toEqual([3]);

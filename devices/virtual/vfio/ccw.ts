@@ -6,16 +6,7 @@
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { ORB, ORB_CTRL0 } from '../../../kernel/include/arch/s390/orb.ts';
 import { type PMCW, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
-import {
-  DSTAT,
-  SCSW,
-  SCSW_ACTL_CLEAR_PEND,
-  SCSW_ACTL_HALT_PEND,
-  SCSW_ACTL_START_PEND,
-  SCSW_CTRL_MASK_STCTL,
-  SCSW_FLAGS,
-  SCSW_STCTL_STATUS_PEND,
-} from '../../../kernel/include/arch/s390/scsw.ts';
+import { SCSW, SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_FLAGS } from '../../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import { VFIO_DEVICE_RESET } from '../../../kernel/include/uapi/ioctl.ts';
 import {
@@ -25,14 +16,15 @@ import {
   VFIO_CCW_ASYNC_CMD,
   VFIO_CCW_IRQ,
 } from '../../../kernel/include/uapi/vfio.ts';
-import { preempt, type Task } from '../../../kernel/lib/task.ts';
+import { Mutex, preempt, type Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
-import type { ChannelSubsystem } from '../s390x/css.ts';
-import { CC, Subchannel, type SubchannelOperations } from '../s390x/subchannel.ts';
-import { type CcwFunction, functionOutcome, STCTL_ALERT_END, UNIT_EXCEPTION } from './ccw_errno.ts';
-import { type CcwHost, ccwHost, ccwPaths } from './ccw_host.ts';
+import { SEI_CC, SEI_RS_CHP } from '../s390x/chsc_events.ts';
+import { type ChannelSubsystem, deviceNumber } from '../s390x/css.ts';
+import { CC, type PluggedDevice, Subchannel, type SubchannelOperations } from '../s390x/subchannel.ts';
+import { type CcwFunction, functionOutcome, UNIT_EXCEPTION } from './ccw_errno.ts';
+import { addPaths, buildSchib, type CcwHost, ccwHost } from './ccw_host.ts';
 import { type CcwRegions, ccwRegions } from './ccw_regions.ts';
-import { crwNotifier, ioNotifier } from './ccw_results.ts';
+import { crwNotifier, ioNotifier, pretendFunction, unitException } from './ccw_results.ts';
 import { VFIOContainer } from './container.ts';
 import { EventNotifier } from './event_notifier.ts';
 import { groupNumber, VFIOGroup } from './group.ts';
@@ -41,8 +33,12 @@ import { groupNumber, VFIOGroup } from './group.ts';
 export interface VfioCcwOptions {
   /** The mediated device's directory in sysfs. */
   readonly sysfsdev: string;
+  /** The device's name in the monitor; its mediated device's UUID when omitted. */
+  readonly id?: string;
   /** Device number in the guest; the first free one when omitted. */
   readonly devno?: number;
+  /** Subchannel set, 0 when omitted; the guest sees others once it has enabled multiple sets. */
+  readonly ssid?: number;
   /** Set the prefetch bit of every ORB: off unless the guest is known not to modify running programs. */
   readonly forceOrbPfch?: boolean;
   /** The machine runs already: the guest is told by a channel report. */
@@ -51,7 +47,9 @@ export interface VfioCcwOptions {
   readonly container?: VFIOContainer;
 }
 
-export class VFIOCCWDevice implements SubchannelOperations {
+export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
+  readonly driver = 'vfio-ccw';
+  readonly id: string;
   readonly css: ChannelSubsystem;
   readonly machine: Machine;
   readonly host: CcwHost;
@@ -64,6 +62,7 @@ export class VFIOCCWDevice implements SubchannelOperations {
   #group: VFIOGroup | undefined;
   #container: VFIOContainer | undefined;
   readonly #notifiers: EventNotifier[] = [];
+  readonly #plugging = new Mutex('plugging');
   #prefetchWarned = false;
 
   private constructor(css: ChannelSubsystem, host: CcwHost, options: VfioCcwOptions) {
@@ -72,17 +71,19 @@ export class VFIOCCWDevice implements SubchannelOperations {
     this.host = host;
     this.options = options;
     this.name = `vfio-ccw ${host.busId}`;
-    const place = css.place(options.devno);
+    this.id = options.id ?? host.uuid;
+    const place = css.place(options.devno, options.ssid);
     this.sch = new Subchannel(place, place.devno, this, { passthrough: true, traceId: host.schid });
   }
 
   /** Brings a device into the machine. @throws Errno; Error, one sentence naming the device. Nothing is left open then. */
   static *realize(css: ChannelSubsystem, options: VfioCcwOptions): Task<VFIOCCWDevice> {
     const host = yield* ccwHost(css.machine, options.sysfsdev);
-    for (const sch of css.subchannels()) {
-      const { operations } = sch;
+    for (const { operations } of css.subchannels()) {
       if (operations instanceof VFIOCCWDevice && operations.host.busId === host.busId)
         throw new Error(`${operations.name}: this subchannel of the host is in the machine already`);
+      if (options.id !== undefined && operations.plugged?.id === options.id)
+        throw new Error(`vfio-ccw ${host.busId}: id=${options.id} is another device's: choose another id=`);
     }
     const device = new VFIOCCWDevice(css, host, options);
     try {
@@ -96,7 +97,7 @@ export class VFIOCCWDevice implements SubchannelOperations {
 
   *#realize(): Task {
     const { machine, name, host } = this;
-    yield* this.#buildSchib();
+    const paths = yield* buildSchib(machine, host, this.sch);
     const number = yield* groupNumber(machine, name, host.directory);
     const container = this.options.container ?? (yield* VFIOContainer.open(machine));
     if (this.options.container === undefined) this.#container = container;
@@ -111,18 +112,17 @@ export class VFIOCCWDevice implements SubchannelOperations {
       // An old kernel does not ask for its device back: that is worth a warning, not a failure.
       machine.log(`${name}: warning: no request notifier: ${(error as Error).message}`);
     }
+    const newPaths = addPaths(this.css, paths);
     this.css.add(this.sch);
-    if (this.options.hotplugged === true) yield* this.css.reportSubchannel(this.sch);
-  }
-
-  /** Path masks and channel paths are the host's; the rest of the PMCW is the guest's. */
-  *#buildSchib(): Task {
-    const paths = yield* ccwPaths(this.machine, this.host);
-    const { pmcw } = this.sch.schib;
-    const { pim, pam, pom } = paths;
-    Object.assign(pmcw, { lpm: pim, pim, pam, pom, chpid: Uint8Array.from(paths.chpids) });
-    for (const [i, chpid] of paths.chpids.entries())
-      if ((pim & (0x80 >> i)) !== 0) this.css.paths.set(chpid, { type: paths.types[i], isVirtual: false });
+    if (this.options.hotplugged !== true) return;
+    // A path the guest has not heard of becomes accessible before the device on it is there.
+    for (const rsid of newPaths)
+      yield* this.css.queueEvent({
+        contentCode: SEI_CC.RESOURCE_ACCESSIBILITY,
+        reportingSource: SEI_RS_CHP,
+        rsid,
+      });
+    yield* this.css.reportSubchannel(this.sch);
   }
 
   *#register(index: number, what: string, handler: () => Task): Task {
@@ -140,13 +140,52 @@ export class VFIOCCWDevice implements SubchannelOperations {
     return this.#regions;
   }
 
-  /** Unplugs the device: the subchannel is gone and the guest is told. */
-  *unrealize(): Task {
-    yield* this.sch.lock.lock();
-    this.css.remove(this.sch);
-    this.sch.lock.unlock();
-    yield* this.#release();
-    yield* this.css.reportSubchannel(this.sch);
+  get plugged(): PluggedDevice {
+    return this;
+  }
+  /** @see PluggedDevice */
+  describe(): Readonly<Record<string, string>> {
+    const { sch, host, options, machine } = this;
+    const { pmcw } = sch.schib;
+    const regions = Object.entries(this.regions).map(
+      ([name, r]) => `${name} ${r.size} bytes at 0x${r.offset.toString(16)}`,
+    );
+    return {
+      sysfsdev: host.directory,
+      host: host.busId,
+      subchannel: sch.name,
+      devno: deviceNumber(sch.ssid, pmcw.devno),
+      'force-orb-pfch': options.forceOrbPfch === true ? 'on' : 'off',
+      fd: `${this.fd}`,
+      group: `${this.#group?.number} (fd ${this.#group?.fd})`,
+      container: `fd ${this.#group?.container.fd}`,
+      regions: regions.join(', '),
+      eventfds: this.#notifiers.map(({ name, eventfd }) => `${name.slice(this.name.length + 1)} ${eventfd}`).join(', '),
+      memory: `iova 0, 0x${machine.memory.size.toString(16)} bytes at 0x${machine.memory.hva(0).toString(16)}`,
+    };
+  }
+
+  /**
+   * Unplugs the device: the subchannel is gone, what runs on it is ended by the kernel, and the guest is told. Of two
+   * that ask (the host and the monitor) the second waits for the first.
+   * @returns false when it was unplugged already
+   */
+  *unplug(): Task<boolean> {
+    yield* this.#plugging.lock();
+    try {
+      if (!this.css.holds(this.sch)) return false;
+      yield* this.sch.lock.lock();
+      try {
+        yield* this.css.remove(this.sch);
+      } finally {
+        this.sch.lock.unlock();
+      }
+      yield* this.#release();
+      yield* this.css.reportSubchannel(this.sch);
+      return true;
+    } finally {
+      this.#plugging.unlock();
+    }
   }
   /** Closes what is open, last opened first. */
   *#release(): Task {
@@ -163,7 +202,7 @@ export class VFIOCCWDevice implements SubchannelOperations {
   /** The host wants its device back. */
   *#requested(): Task {
     this.machine.log(`${this.name}: the host asks for the device; it is unplugged`);
-    yield* this.unrealize();
+    yield* this.unplug();
   }
 
   *start(sch: Subchannel): Task<number> {
@@ -187,26 +226,13 @@ export class VFIOCCWDevice implements SubchannelOperations {
   }
   *halt(sch: Subchannel): Task<number> {
     const { async } = this.regions;
-    if (async === undefined) return yield* this.#pretend(sch, SCSW_ACTL_HALT_PEND, DSTAT.DEVICE_END);
+    if (async === undefined) return yield* pretendFunction(this.css, sch, SCSW_ACTL_HALT_PEND);
     return yield* this.#function('hsch', async.offset, command(VFIO_CCW_ASYNC_CMD.HSCH));
   }
   *clear(sch: Subchannel): Task<number> {
     const { async } = this.regions;
-    if (async === undefined) return yield* this.#pretend(sch, SCSW_ACTL_CLEAR_PEND, 0);
+    if (async === undefined) return yield* pretendFunction(this.css, sch, SCSW_ACTL_CLEAR_PEND);
     return yield* this.#function('csch', async.offset, command(VFIO_CCW_ASYNC_CMD.CSCH));
-  }
-
-  /**
-   * Without the command region (kernels before 2019) the function is only made to look done. QEMU raises no interruption
-   * here and the guest waits for one; this VMM raises it.
-   */
-  *#pretend(sch: Subchannel, pending: number, dstat: number): Task<number> {
-    const { scsw } = sch.schib;
-    scsw.ctrl = (scsw.ctrl & ~pending) | SCSW_STCTL_STATUS_PEND;
-    scsw.dstat = dstat;
-    scsw.cstat = 0;
-    yield* this.css.injectIoInterrupt(sch);
-    return CC.EXPECTED;
   }
 
   /** Writes a whole region; again while the kernel is busy with it. @returns condition code */
@@ -224,22 +250,12 @@ export class VFIOCCWDevice implements SubchannelOperations {
           const outcome = functionOutcome(ccwFunction, error.code);
           if (outcome !== UNIT_EXCEPTION) return outcome;
           this.machine.log(`${error.message}: the guest gets a unit exception`);
-          yield* this.#unitException();
+          yield* unitException(this.css, this.sch);
           return CC.EXPECTED;
         }
       }
       yield* preempt();
     }
-  }
-  /** Status of a function that never reached the device. */
-  *#unitException(): Task {
-    const { scsw } = this.sch.schib;
-    scsw.ctrl = (scsw.ctrl & ~(SCSW_ACTL_START_PEND | SCSW_CTRL_MASK_STCTL)) | STCTL_ALERT_END;
-    // Eight past the first CCW, as if that one had been refused.
-    scsw.cpa = this.sch.orb.cpa + 8;
-    scsw.dstat = DSTAT.UNIT_EXCEP;
-    scsw.cstat = 0;
-    yield* this.css.injectIoInterrupt(this.sch);
   }
 
   /** STSCH: path state and path-not-operational come from the host; an error leaves what is known. */

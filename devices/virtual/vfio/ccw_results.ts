@@ -3,21 +3,24 @@
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW } from '../../../kernel/include/arch/s390/crw.ts';
 import { IRB, type Irb } from '../../../kernel/include/arch/s390/irb.ts';
-import { PMCW_CHARS } from '../../../kernel/include/arch/s390/schib.ts';
 import {
   DSTAT,
   SCSW,
+  type SCSW_ACTL_CLEAR_PEND,
+  SCSW_ACTL_HALT_PEND,
   SCSW_ACTL_START_PEND,
   SCSW_CTRL_MASK_STCTL,
   SCSW_FLAGS,
+  SCSW_STCTL_STATUS_PEND,
 } from '../../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import { ccw_crw_region, ccw_io_region } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { ChannelSubsystem } from '../s390x/css.ts';
-import type { Subchannel } from '../s390x/subchannel.ts';
-import { resultStatus, type SyntheticStatus } from './ccw_errno.ts';
+import { filterSense, synthesizeEsw } from '../s390x/irb.ts';
+import { CC, type Subchannel } from '../s390x/subchannel.ts';
+import { resultStatus, STCTL_ALERT_END, type SyntheticStatus } from './ccw_errno.ts';
 import type { CcwRegions } from './ccw_regions.ts';
 
 /** The device whose results are fetched. */
@@ -44,10 +47,13 @@ export function* ioNotifier(device: ResultSource): Task {
   yield* sch.lock.lock();
   try {
     // Unplugged while this task waited.
-    if (device.fd < 0) return;
+    if (!css.holds(sch)) return;
     const irb = yield* readIrb(device);
+    // Neither does a disabled subchannel become status pending: a machine reset may have come before this.
+    if (!sch.operational) return;
     if ('scsw' in irb) takeIrb(sch, irb);
     else synthesize(sch, irb);
+    yield* css.functionEnded(sch);
     machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     const { intparm } = sch.schib.pmcw;
     machine.tracer.point(EVENT.vfio_ccw_Q7, sch.traceId, intparm, sch.isc);
@@ -70,12 +76,13 @@ function* readIrb({ machine, fd, regions, name }: ResultSource): Task<Irb | Synt
   }
 }
 
-function takeIrb(sch: Subchannel, irb: Irb): void {
+/** An IRB of the host's becomes the guest's status. */
+export function takeIrb(sch: Subchannel, irb: Irb): void {
   const bytes = IRB.bytes(irb);
   SCSW.bytes(sch.schib.scsw).set(bytes.subarray(0, SCSW.size));
   sch.esw.set(bytes.subarray(IRB.offset.esw0, IRB.offset.ecw));
-  const concurrent = (sch.schib.pmcw.chars & PMCW_CHARS.mask.CSENSE) !== 0;
-  if (concurrent && (irb.scsw.dstat & DSTAT.UNIT_CHECK) !== 0) sch.senseData.set(irb.ecw);
+  sch.senseData.set(irb.ecw);
+  filterSense(sch);
 }
 
 function synthesize(sch: Subchannel, { stctl, cstat, cc }: SyntheticStatus): void {
@@ -84,6 +91,38 @@ function synthesize(sch: Subchannel, { stctl, cstat, cc }: SyntheticStatus): voi
   scsw.flags = SCSW_FLAGS.set(scsw.flags, 'CC', cc);
   scsw.dstat = 0;
   scsw.cstat = cstat;
+  synthesizeEsw(sch);
+}
+
+/** Status of a start that never reached the device, and its interruption. */
+export function* unitException(css: ChannelSubsystem, sch: Subchannel): Task {
+  const { scsw } = sch.schib;
+  scsw.ctrl = (scsw.ctrl & ~(SCSW_ACTL_START_PEND | SCSW_CTRL_MASK_STCTL)) | STCTL_ALERT_END;
+  // Eight past the first CCW, as if that one had been refused.
+  scsw.cpa = sch.orb.cpa + 8;
+  scsw.dstat = DSTAT.UNIT_EXCEP;
+  scsw.cstat = 0;
+  synthesizeEsw(sch);
+  yield* css.injectIoInterrupt(sch);
+}
+
+/**
+ * HSCH or CSCH where the kernel has no such command: the function is only made to look done, on the guest's subchannel.
+ * What runs on the host's runs on. QEMU raises no interruption here and the guest waits for one; this VMM raises it.
+ * @param pending the function's bit of activity control. @returns condition code
+ */
+export function* pretendFunction(
+  css: ChannelSubsystem,
+  sch: Subchannel,
+  pending: typeof SCSW_ACTL_HALT_PEND | typeof SCSW_ACTL_CLEAR_PEND,
+): Task<number> {
+  const { scsw } = sch.schib;
+  scsw.ctrl = (scsw.ctrl & ~pending) | SCSW_STCTL_STATUS_PEND;
+  scsw.dstat = pending === SCSW_ACTL_HALT_PEND ? DSTAT.DEVICE_END : 0;
+  scsw.cstat = 0;
+  synthesizeEsw(sch);
+  yield* css.injectIoInterrupt(sch);
+  return CC.EXPECTED;
 }
 
 /** The CRW eventfd was signalled: channel reports until the region has no more. */

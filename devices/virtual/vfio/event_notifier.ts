@@ -5,15 +5,18 @@ import { irqCount, setIrqEventfd } from './device.ts';
 
 export class EventNotifier {
   readonly eventfd: number;
+  /** Names device and interrupt. */
+  readonly name: string;
   readonly #machine: Machine;
   readonly #device: number;
   readonly #index: number;
   #stopped = false;
 
-  private constructor(machine: Machine, device: number, index: number, eventfd: number) {
+  private constructor(machine: Machine, device: number, index: number, name: string, eventfd: number) {
     this.#machine = machine;
     this.#device = device;
     this.#index = index;
+    this.name = name;
     this.eventfd = eventfd;
   }
 
@@ -38,7 +41,7 @@ export class EventNotifier {
       yield* machine.sys.close(eventfd);
       throw error;
     }
-    const notifier = new EventNotifier(machine, device, index, eventfd);
+    const notifier = new EventNotifier(machine, device, index, name, eventfd);
     machine.actor.spawn(name, notifier.#serve(handler));
     return notifier;
   }

@@ -1,5 +1,6 @@
 /** A VFIO group: opened, put into a container, told to KVM (QEMU hw/vfio/container.c, vfio_group_get). */
 import type { Machine } from '../../../hypervisor/machine_api.ts';
+import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import {
   KVM_SET_DEVICE_ATTR,
   VFIO_GROUP_GET_DEVICE_FD,
@@ -14,7 +15,12 @@ import {
   kvm_device_attr,
 } from '../../../kernel/include/uapi/kvm.ts';
 import { O_RDWR } from '../../../kernel/include/uapi/syscall.ts';
-import { fd_argument, VFIO_GROUP_FLAGS_VIABLE, vfio_group_status } from '../../../kernel/include/uapi/vfio.ts';
+import {
+  fd_argument,
+  VFIO_GROUP_FLAGS_VIABLE,
+  VFIO_NOIOMMU_IOMMU,
+  vfio_group_status,
+} from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import type { VFIOContainer } from './container.ts';
 
@@ -32,12 +38,14 @@ export class VFIOGroup {
   }
 
   /**
-   * Opens group `number` and puts it into `container`. `device` names the device in errors.
+   * Opens group `number` and puts it into `container`. `device` names the device in errors. A no-IOMMU group has another
+   * node, and KVM is not told of it: nothing coherent can be promised of a device that no IOMMU confines.
    * @throws Errno; Error when the group cannot be used safely
    */
   static *get(machine: Machine, device: string, number: number, container: VFIOContainer): Task<VFIOGroup> {
     const { sys } = machine;
-    const fd = yield* sys.open(`/dev/vfio/${number}`, O_RDWR);
+    const noiommu = container.iommuType === VFIO_NOIOMMU_IOMMU;
+    const fd = yield* sys.open(`/dev/vfio/${noiommu ? 'noiommu-' : ''}${number}`, O_RDWR);
     const group = new VFIOGroup(machine, number, fd, container);
     try {
       const status = vfio_group_status.make({ argsz: vfio_group_status.size });
@@ -72,7 +80,8 @@ export class VFIOGroup {
 
   /** kvm-vfio's ADD or DEL of this group; nothing without such a device. */
   *#kvm(attribute: number): Task {
-    if (this.#machine.kvmVfioFd >= 0) yield* setKvmVfioAttribute(this.#machine, attribute, descriptorBytes(this.fd));
+    const told = this.#machine.kvmVfioFd >= 0 && this.container.iommuType !== VFIO_NOIOMMU_IOMMU;
+    if (told) yield* setKvmVfioAttribute(this.#machine, attribute, descriptorBytes(this.fd));
   }
 
   /** A descriptor for a device of the group. @throws Errno ENODEV when it has none of that name */
@@ -84,13 +93,24 @@ export class VFIOGroup {
     );
   }
 
-  /** The last device is closed: leaves KVM and the container, and closes. */
+  /**
+   * The last device is closed: leaves KVM and the container, and closes. A device that the host took back may have taken
+   * its group out of the container already: what the kernel says then is told, and the rest is done all the same.
+   */
   *put(): Task {
     const { sys } = this.#machine;
-    yield* this.container.groupLeaves();
-    yield* this.#kvm(KVM_DEV_VFIO_GROUP_DEL);
-    yield* sys.ioctl(this.fd, VFIO_GROUP_UNSET_CONTAINER);
+    yield* this.#leave(this.container.groupLeaves());
+    yield* this.#leave(this.#kvm(KVM_DEV_VFIO_GROUP_DEL));
+    yield* this.#leave(sys.ioctl(this.fd, VFIO_GROUP_UNSET_CONTAINER));
     yield* sys.close(this.fd);
+  }
+  *#leave(step: Task<unknown>): Task {
+    try {
+      yield* step;
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      this.#machine.log(`vfio: leaving group ${this.number}: ${error.message}`);
+    }
   }
 }
 

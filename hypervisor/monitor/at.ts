@@ -1,0 +1,40 @@
+/** `--at TIME:COMMAND`: monitor commands at given times of the machine, so that a simulated run can be replayed with them. */
+import { sleep, type Task } from '../../kernel/lib/task.ts';
+import type { TimedCommand } from '../config.ts';
+import { UserError } from '../user_error.ts';
+import { checkWords, findCommand } from './commands.ts';
+import type { Monitor } from './monitor.ts';
+import { MonitorError } from './monitor_error.ts';
+
+/** Nanoseconds in a unit. */
+const UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
+
+/** @throws UserError naming what is wrong */
+export function parseAt(text: string): TimedCommand {
+  const match = /^(\d+(?:\.\d+)?)(ns|us|ms|s):\s*(\S.*)$/.exec(text);
+  if (match === null)
+    throw new UserError(`--at ${text}: not understood; give TIME:COMMAND, e.g. 5ms:device_del dasd0 (ns, us, ms, s)`);
+  const [, number, unit, command] = match;
+  const [name, ...words] = command.trim().split(/\s+/);
+  try {
+    checkWords(findCommand(name), words);
+  } catch (error) {
+    if (error instanceof MonitorError) throw new UserError(`--at ${text}: ${error.message}`);
+    throw error;
+  }
+  return { ns: Number(number) * UNITS[unit], time: `${number}${unit}`, command: command.trim() };
+}
+
+/** Gives the commands at their times, those of the same time in the order they were given; shows each with its answer. */
+export function* timedCommands(
+  actor: Parameters<typeof sleep>[0],
+  monitor: Monitor,
+  commands: readonly TimedCommand[],
+  show: (text: string) => void,
+): Task {
+  for (const { ns, time, command } of [...commands].sort((a, b) => a.ns - b.ns)) {
+    if (ns > actor.now()) yield* sleep(actor, ns - actor.now());
+    const answer = yield* monitor.execute(command);
+    show(`(minivisor ${time}) ${command}\n${answer}`);
+  }
+}

@@ -1,0 +1,185 @@
+/** The monitor's commands as a table, with the names and habits of QEMU's human monitor. */
+import type { PluggedDevice } from '../../devices/virtual/s390x/subchannel.ts';
+import { Errno } from '../../kernel/include/uapi/errno.ts';
+import type { Task } from '../../kernel/lib/task.ts';
+import { matchTrace } from '../../kernel/lib/trace.ts';
+import { DEVICE_KEYS, DRIVER, parseDevice } from './device_options.ts';
+import { SUBJECTS } from './info.ts';
+import { MonitorError } from './monitor_error.ts';
+import type { MonitorTarget } from './target.ts';
+
+export interface MonitorCommand {
+  readonly name: string;
+  readonly alias?: readonly string[];
+  /** Words that follow it, for help; each is needed unless it is in brackets. */
+  readonly parameters: readonly string[];
+  readonly help: string;
+  /** @param words the parameters, at most as many as there are names. @returns what is shown. @throws MonitorError, Errno, Error */
+  readonly handler: (target: MonitorTarget, words: readonly string[]) => Task<string>;
+}
+
+const SYSFS = '/sys/';
+
+export const COMMANDS: readonly MonitorCommand[] = [
+  { name: 'help', alias: ['?'], parameters: ['[COMMAND]'], help: 'lists the commands, or explains one', handler: help },
+  {
+    name: 'info',
+    parameters: ['[SUBJECT]'],
+    help: 'shows something of the machine; without subject lists them',
+    handler: info,
+  },
+  {
+    name: 'device_add',
+    parameters: ['DEVICE'],
+    help: `plugs a device: ${DRIVER},drive=N or ${DRIVER},sysfsdev=PATH, with id=, devno=, force-orb-pfch=on`,
+    *handler(target, [text]) {
+      if (text === 'help' || text === `${DRIVER},help`) return deviceHelp();
+      yield* target.plug(parseDevice(text));
+      return '';
+    },
+  },
+  {
+    name: 'device_del',
+    parameters: ['ID'],
+    help: 'unplugs a device; what runs on it is ended',
+    *handler({ css }, [id]) {
+      const device = plugged(css.subchannels()).find((one) => one.id === id);
+      if (device === undefined) throw new MonitorError(`no device '${id}'; info qtree lists them`);
+      if (!(yield* device.unplug())) throw new MonitorError(`device '${id}' is unplugged already`);
+      return '';
+    },
+  },
+  {
+    name: 'sysfs_read',
+    parameters: ['PATH'],
+    help: 'shows an attribute, a link or a directory of the host',
+    *handler({ machine }, [path]) {
+      return yield* readSysfs(machine.sys, sysfsPath(path));
+    },
+  },
+  {
+    name: 'sysfs_write',
+    parameters: ['PATH', 'VALUE'],
+    help: 'writes an attribute of the host: /sys/devices/css0/chp0.80/status offline',
+    *handler({ machine }, [path, value]) {
+      yield* machine.sys.writeFile(sysfsPath(path), value);
+      return '';
+    },
+  },
+  {
+    name: 'trace-event',
+    parameters: ['GLOB', 'on|off'],
+    help: 'records events from now on, or no longer',
+    *handler(target, [glob, state]) {
+      if (state !== 'on' && state !== 'off') throw new MonitorError(`'${state}': give on or off`);
+      if (matchTrace(glob).length === 0)
+        throw new MonitorError(`'${glob}' matches no event; minivisor boot --trace help lists them`);
+      target.trace(glob, state === 'on');
+      return '';
+    },
+  },
+  {
+    name: 'stop',
+    parameters: [],
+    help: 'stops every CPU',
+    *handler(target) {
+      return (yield* target.stop()) ? '' : 'the machine is stopped already\n';
+    },
+  },
+  {
+    name: 'cont',
+    alias: ['c'],
+    parameters: [],
+    help: 'lets the CPUs go on',
+    *handler(target) {
+      return (yield* target.cont()) ? '' : 'the machine runs already\n';
+    },
+  },
+  {
+    name: 'system_reset',
+    parameters: [],
+    help: 'resets the machine and loads the guest anew',
+    *handler(target) {
+      yield* target.reset();
+      return '';
+    },
+  },
+  {
+    name: 'quit',
+    alias: ['q'],
+    parameters: [],
+    help: 'ends the run, with exit status 0',
+    *handler(target) {
+      target.quit();
+      return '';
+    },
+  },
+];
+
+/** @throws MonitorError */
+export function findCommand(name: string): MonitorCommand {
+  const command = COMMANDS.find((row) => row.name === name || row.alias?.includes(name) === true);
+  if (command === undefined) throw new MonitorError(`unknown command '${name}'; help lists the commands`);
+  return command;
+}
+
+const usage = ({ name, parameters }: MonitorCommand) => [name, ...parameters].join(' ');
+
+/** Checks the number of words. @throws MonitorError */
+export function checkWords(command: MonitorCommand, words: readonly string[]): void {
+  const { parameters, name } = command;
+  const needed = parameters.filter((parameter) => !parameter.startsWith('[')).length;
+  if (words.length < needed)
+    throw new MonitorError(`${name}: ${parameters[words.length]} is missing: ${usage(command)}`);
+  if (words.length > parameters.length)
+    throw new MonitorError(`${name}: unexpected '${words[parameters.length]}': ${usage(command)}`);
+}
+
+function* help(_: MonitorTarget, [name]: readonly string[]): Task<string> {
+  const rows = name === undefined ? COMMANDS : [findCommand(name)];
+  return rows.map((row) => `${usage(row)} -- ${row.help}\n`).join('');
+}
+
+function* info(target: MonitorTarget, [name]: readonly string[]): Task<string> {
+  if (name === undefined) return SUBJECTS.map((row) => `info ${row.name} -- ${row.help}\n`).join('');
+  const subject = SUBJECTS.find((row) => row.name === name);
+  if (subject === undefined) throw new MonitorError(`info: unknown subject '${name}'; info alone lists them`);
+  return yield* subject.show(target);
+}
+
+function deviceHelp(): string {
+  return `${DRIVER} properties:\n${DEVICE_KEYS.map(({ name, help }) => `  ${name}=  ${help}\n`).join('')}`;
+}
+
+function plugged(
+  subchannels: Iterable<{ readonly operations: { readonly plugged?: PluggedDevice } }>,
+): PluggedDevice[] {
+  return [...subchannels].flatMap(({ operations }) => (operations.plugged === undefined ? [] : [operations.plugged]));
+}
+
+/** @throws MonitorError for a path that is not below /sys */
+function sysfsPath(path: string): string {
+  if (!path.startsWith(SYSFS)) throw new MonitorError(`'${path}': give a path below ${SYSFS}`);
+  return path;
+}
+
+/** What a node of sysfs holds: a link's target, a directory's names, an attribute's text. @throws Errno */
+function* readSysfs(sys: MonitorTarget['machine']['sys'], path: string): Task<string> {
+  const kinds = [
+    function* () {
+      return `-> ${yield* sys.readlink(path)}`;
+    },
+    function* () {
+      return (yield* sys.readdir(path)).join('\n');
+    },
+  ];
+  for (const kind of kinds) {
+    try {
+      return `${yield* kind()}\n`;
+    } catch (error) {
+      // Not of this kind; whatever else is wrong is wrong with the last way too.
+      if (!(error instanceof Errno)) throw error;
+    }
+  }
+  return `${yield* sys.readFile(path)}\n`;
+}

@@ -1,0 +1,87 @@
+/**
+ * Whether the machine runs (QEMU softmmu/runstate.c): the monitor stops it, lets it go on, and resets it. CPUs are
+ * stopped by the order that SIGP STOP gives, so that each is found between two instructions.
+ */
+import { KVM_S390 } from '../../kernel/include/uapi/kvm.ts';
+import { sleep, type Task, until } from '../../kernel/lib/task.ts';
+import { loadGuest } from './loader.ts';
+import type { VcpuHandle } from './vcpu_handle.ts';
+import type { Vmm } from './vmm.ts';
+
+/** Nanoseconds between two looks at a CPU that is about to rest. */
+const SETTLE_NS = 20_000;
+
+export class RunState {
+  readonly #vmm: Vmm;
+  /** The CPUs that run again when the machine goes on; absent while it runs. */
+  #held: Set<number> | undefined;
+
+  constructor(vmm: Vmm) {
+    this.#vmm = vmm;
+  }
+
+  get running(): boolean {
+    return this.#held === undefined;
+  }
+
+  /** Stops every CPU. False when the machine is stopped already. */
+  *stop(): Task<boolean> {
+    if (this.#held !== undefined) return false;
+    const held = new Set<number>();
+    this.#held = held;
+    const { vcpus, kvm } = this.#vmm;
+    // A CPU that has not stopped yet may start another one.
+    for (let operating = vcpus.filter((v) => v.operating); operating.length > 0; ) {
+      for (const vcpu of operating) {
+        held.add(vcpu.address);
+        yield* kvm.injectVcpu(vcpu.fd, KVM_S390.SIGP_STOP, 0);
+      }
+      for (const vcpu of operating) {
+        yield* until(`CPU ${vcpu.address} to stop`, () => !vcpu.operating);
+        yield* this.#settled(vcpu);
+      }
+      operating = vcpus.filter((v) => v.operating);
+    }
+    return true;
+  }
+
+  /** Until a CPU that has stopped waits for orders: its exit is answered then, and its registers may be set. It rings no doorbell. */
+  *#settled(vcpu: VcpuHandle): Task {
+    while (vcpu.exiting) yield* sleep(this.#vmm.actor, SETTLE_NS);
+  }
+
+  /** Lets the CPUs go on that ran before. False when the machine runs. */
+  *cont(): Task<boolean> {
+    if (this.#held === undefined) return false;
+    const held = this.#held;
+    this.#held = undefined;
+    for (const address of held) yield* this.#vmm.board.cpus.start(address);
+    return true;
+  }
+
+  /** Machine reset: CPUs, channel subsystem, SCLP, TCE tables; then the program is loaded anew. Goes on if it ran. */
+  *reset(): Task {
+    const ran = yield* this.stop();
+    const vmm = this.#vmm;
+    const { css, sclp, cpus } = vmm.board;
+    yield* vmm.bql.lock();
+    try {
+      yield* css.reset();
+      sclp.reset();
+      yield* vmm.hypercalls.reset();
+    } finally {
+      vmm.bql.unlock();
+    }
+    for (const vcpu of vmm.vcpus) {
+      const { address } = vcpu;
+      yield* cpus.reset(address, true);
+      yield* until(`CPU ${address} to be reset`, () => !cpus.busy(address));
+      yield* this.#settled(vcpu);
+    }
+    const { kernel, append } = vmm.config;
+    const psw = yield* loadGuest(vmm.memory, kernel, append, true);
+    vmm.vcpus[0].setInitialState(psw.mask, psw.address);
+    this.#held = new Set([0]);
+    if (ran) yield* this.cont();
+  }
+}
