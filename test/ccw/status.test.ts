@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { patternRecord } from '../../devices/physical/dasd/volume.ts';
 import { CCW_FLAG } from '../../kernel/include/arch/s390/ccw.ts';
+import { ORB_CTRL0 } from '../../kernel/include/arch/s390/orb.ts';
 import { SLOW_CYLINDER, script, simulatedDrive } from '../support/ccw_script.ts';
 import { defineExtent, ECKD, located, locateRecord, MASK, OPERATION } from '../support/eckd.ts';
 import { ENDED, EVENT, sid } from '../support/io_script.ts';
@@ -116,4 +117,23 @@ test('twelve records written by the guest are in the file; every other track is 
   expect(Buffer.compare(after.subarray(0, start), before.subarray(0, start))).toBe(0);
   expect(Buffer.compare(after.subarray(start + TRACK), before.subarray(start + TRACK))).toBe(0);
   expect(run.pins).toBe(0);
+});
+
+test('bug: an end told twice showed the host address of the CCW the second time', async () => {
+  // Initial status, a PCI and the end share one IRB: io_work may run again when the program is freed already.
+  for (let seed = 1; seed <= 40; seed++) {
+    const s = script();
+    const irbs = [s.irb(), s.irb(), s.irb(), s.irb()];
+    const cpa = s.program([ECKD.NOP, CC | SLI | PCI, 1, 0], [ECKD.NOP, SLI, 1, 0]);
+    const { F, P, I } = ORB_CTRL0.mask;
+    s.insn('ssch', sid(0), s.orb({ cpa, ctrl0: F | P | I }));
+    for (const irb of irbs) {
+      s.wait(EVENT.IO, 300);
+      s.insn('tsch', sid(0), irb);
+    }
+    const run = await s.simulate([...words, '--seed', `${seed}`]);
+    const seen = irbs.map((irb) => run.irb(irb).scsw).filter(({ ctrl }) => (ctrl & 0x1f) !== 0);
+    expect(seen.length, `seed ${seed}`).toBeGreaterThan(0);
+    for (const { cpa: at } of seen) expect([cpa + 8, cpa + 16], `seed ${seed}`).toContain(at);
+  }
 });

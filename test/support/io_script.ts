@@ -319,6 +319,12 @@ export class ScriptRun {
     const took = Number(result.ended - result.began) / 4.096;
     return { ...pick(result), cc: result.cc | 0, done: result.code !== 0, tookNs: took };
   }
+  /** Nanoseconds of guest time from the beginning of one operation to the end of another. */
+  between(first: number, last: number): number {
+    const log = Number(this.view(HEADER, 32).getBigUint64(16));
+    const at = (operation: number) => RESULT.at(this.view(log + operation * RESULT.size, RESULT.size));
+    return Number(at(last).ended - at(first).began) / 4.096;
+  }
   /** Pins that are left on any frame of the machine; 0 when nothing leaked. */
   get pins(): number {
     const { frames } = this.#space;
