@@ -24,6 +24,11 @@ export interface CpuBus {
    * being general registers 1 to 5 and 2 to 3 of the state block; 0 when nothing was changed, and `hypercall` follows.
    */
   readonly fastHypercall?: () => number;
+  /**
+   * Every other CPU is to drop its translations before this one executes another instruction; this one has done so and
+   * leaves `run` now. Absent where there is no other CPU.
+   */
+  readonly quiesce?: () => void;
   /** The guest executed an instruction the core does not have. */
   onMissing(mnemonic: string, text: Uint8Array, address: bigint): void;
 }
@@ -33,6 +38,8 @@ export interface CpuConfig {
   readonly stateBase: number;
   readonly tlbBase: number;
   readonly pcCacheBase: number;
+  /** One storage key per frame of host memory: see `kernel/lib/storage_keys.ts`. */
+  readonly storageKeys: number;
   /** CPU address (STAP). */
   readonly address: number;
   readonly model: CpuModel;

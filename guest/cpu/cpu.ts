@@ -8,6 +8,7 @@ import type { CpuBus, CpuConfig } from './config.ts';
 import { disassemble } from './disassemble.ts';
 import { encodeDispatcher } from './dispatcher.ts';
 import { ACCESS } from './emitter.ts';
+import { EXIT_REASONS, type ExitReason } from './exit_reason.ts';
 import { instructionLength } from './formats.ts';
 import {
   type InterruptionClass,
@@ -30,19 +31,6 @@ import { LOWCORE_STATUS, STATUS_AREA, storedStatus } from './store_status.ts';
 import { decode, hasLengthByte, mnemonicOf } from './table.ts';
 
 export type { CpuBus, CpuConfig, CpuModel } from './config.ts';
-
-/** Why `run` returned; the index is stored in the state block. */
-export const EXIT_REASONS = [
-  'budget',
-  'attention',
-  'retry',
-  'wait',
-  'disabled_wait',
-  'intercept',
-  'hypercall',
-  'program_loop',
-] as const;
-export type ExitReason = (typeof EXIT_REASONS)[number];
 
 const OFF = cpu_state.offset;
 /** Attention bit the CPU sets for itself: code it may be running was changed. */
@@ -77,7 +65,7 @@ export class Cpu extends Registers {
     this.memory = memory;
     this.config = config;
     this.bus = bus;
-    this.storage = new Storage(memory, config.stateBase, config.tlbBase, {
+    this.storage = new Storage(memory, config, {
       translate: (page, write) => bus.translate(page, write),
       holdsCode: (page) => this.#code.holdsCode(page),
       codeWritten: (page, start, end) => {
@@ -125,6 +113,19 @@ export class Cpu extends Registers {
   protected override flushTranslations(): void {
     this.storage.flush();
     this.#code.flushPcCache();
+  }
+  protected override accessKeyChanged(key: number): void {
+    if (this.storage.closedTo(key)) this.flushTranslations();
+  }
+  /**
+   * Ends an instruction that withdraws translations or permissions from every CPU (IPTE, SSKE): they are gone before
+   * the next instruction of this one.
+   */
+  withdrawn(i: Instruction): number {
+    this.flushTranslations();
+    this.bus.quiesce?.();
+    this.advance(i);
+    return this.bus.quiesce ? NEXT.POLL : NEXT.CHAIN;
   }
   /** Forgets logical-to-host translations (the host moved or unmapped a page, or the guest changed its tables). */
   flushTlb(): void {
@@ -213,7 +214,7 @@ export class Cpu extends Registers {
     if (address & 1n) throw new ProgramInterruption(PGM.SPECIFICATION);
     const offset = Number(address & 0xfffn);
     const base = address - BigInt(offset);
-    const host = this.storage.host(base, false);
+    const host = this.storage.host(address, false) - offset;
     const page = this.storage.absolute(Number(this.storage.realPage(base, false).page));
     let region = this.#code.find(page, base, mode, offset);
     if (!region) {
@@ -377,11 +378,11 @@ export class Cpu extends Registers {
     this.#pending = undefined;
     return this.#deliver(deliver);
   }
-  /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
   /** An interruption was accepted and waits for its lowcore's page: no other may be taken before it. */
   get interruptionAccepted(): boolean {
     return this.#pending !== undefined;
   }
+  /** Performs an interruption; when the lowcore page is being moved, remembers it for the next `run`. */
   #deliver(interruption: () => void): boolean {
     try {
       interruption();
@@ -408,7 +409,7 @@ export class Cpu extends Registers {
     lowcore.setBigUint64(LOWCORE_PSW[kind].old + 8, old.address);
     this.loadPsw(lowcore.getBigUint64(LOWCORE_PSW[kind].new), lowcore.getBigUint64(LOWCORE_PSW[kind].new + 8));
   }
-  #program({ code, teid, dataCode }: ProgramInterruption, ilc: number): boolean {
+  #program({ code, teid, dataCode }: ProgramInterruption, ilc: number, accessId?: number): boolean {
     this.#programLoop.interruption(this.instructions + this.#spent());
     this.state.programCode = code;
     if (code === PGM.DATA && this.cr(0) & CR0_AFP)
@@ -421,14 +422,15 @@ export class Cpu extends Registers {
         lowcore.setUint32(LOWCORE.PGM_ILC, (ilc << 16) | code);
         if (code === PGM.DATA) lowcore.setUint32(LOWCORE.DATA_CODE, dataCode);
         if (teid !== undefined) lowcore.setBigUint64(LOWCORE.TEID, teid);
+        if (accessId !== undefined) lowcore.setUint8(LOWCORE.EXCEPTION_ACCESS_ID, accessId);
         lowcore.setBigUint64(LOWCORE.BREAKING_EVENT, this.state.breakingEvent);
       }),
     );
   }
-  /** Program interruption of the intercepted instruction; the PSW is behind it already. */
-  programInterruption(code: number, teid?: bigint): void {
+  /** Program interruption of the intercepted instruction; the PSW is behind it already. @param accessId access register */
+  programInterruption(code: number, teid?: bigint, accessId?: number): void {
     if (nullifies(code)) this.setPswAddress(this.pswAddress() - BigInt(this.state.ilc));
-    this.#program(new ProgramInterruption(code, teid), this.state.ilc);
+    this.#program(new ProgramInterruption(code, teid), this.state.ilc, accessId);
   }
   /** External interruption. @param code interruption code; @param cpuAddress of the sender; @param parameter 32 bits */
   externalInterruption(code: number, cpuAddress = 0, parameter = 0): void {

@@ -102,6 +102,7 @@ export const FORMATS = {
   SIL: format(6, 'b1@16 d1@20:12 i2@32:16', 'd1(b1) i2'),
   'SS-a': format(6, 'l@8:8 b1@16 d1@20:12 b2@32 d2@36:12', 'd1(l,b1) d2(b2)'),
   'SS-b': format(6, 'l1@8 l2@12 b1@16 d1@20:12 b2@32 d2@36:12', 'd1(l1,b1) d2(l2,b2)'),
+  'SS-d': format(6, 'r1@8 r3@12 b1@16 d1@20:12 b2@32 d2@36:12', 'd1(r1,b1) d2(b2) r3'),
   'SS-e': format(6, 'r1@8 r3@12 b2@16 d2@20:12 b4@32 d4@36:12', 'r1 r3 d2(b2) d4(b4)'),
   SSE: format(6, 'b1@16 d1@20:12 b2@32 d2@36:12', 'd1(b1) d2(b2)'),
   SSF: format(6, 'r3@8 b1@16 d1@20:12 b2@32 d2@36:12', 'd1(b1) d2(b2) r3'),

@@ -3,28 +3,7 @@
  * locations: chapter 3 "Assigned Storage Locations".
  */
 
-/** Program-interruption codes raised by the core. SA22-7832 figure 6-1. */
-export const PGM = {
-  OPERATION: 0x01,
-  PRIVILEGED: 0x02,
-  EXECUTE: 0x03,
-  PROTECTION: 0x04,
-  ADDRESSING: 0x05,
-  SPECIFICATION: 0x06,
-  DATA: 0x07,
-  FIXED_OVERFLOW: 0x08,
-  FIXED_DIVIDE: 0x09,
-  SEGMENT: 0x10,
-  PAGE: 0x11,
-  TRANSLATION_SPECIFICATION: 0x12,
-  SPECIAL_OPERATION: 0x13,
-  OPERAND: 0x15,
-  ASCE_TYPE: 0x38,
-  REGION_FIRST: 0x39,
-  REGION_SECOND: 0x3a,
-  REGION_THIRD: 0x3b,
-  MONITOR: 0x40,
-} as const;
+export { PGM } from '../../kernel/include/arch/s390/pgm.ts';
 
 /** Thrown inside an instruction: it is nullified, suppressed or completed as its code says. */
 export class ProgramInterruption {
@@ -50,7 +29,9 @@ export class Retry {
 }
 
 /** Codes whose old PSW points at the instruction (nullification). SA22-7832 chapter 6 "Types of Instruction Ending". */
-const NULLIFYING = new Set([0x10, 0x11, 0x1c, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x38, 0x39, 0x3a, 0x3b]);
+const NULLIFYING = new Set([
+  0x10, 0x11, 0x1c, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x38, 0x39, 0x3a, 0x3b,
+]);
 /** True when the instruction is to be executed again after the interruption. */
 export const nullifies = (code: number) => NULLIFYING.has(code);
 
@@ -76,6 +57,7 @@ export const LOWCORE = {
   PGM_CODE: 0x8e,
   DATA_CODE: 0x90,
   MONITOR_CLASS: 0x94,
+  EXCEPTION_ACCESS_ID: 0xa0,
   TEID: 0xa8,
   MONITOR_CODE: 0xb0,
   IO_SUBSYSTEM_ID: 0xb8,

@@ -2,6 +2,7 @@
  * The registers of one CPU as seen from TypeScript: views of the state block, with what follows from changing them.
  * Valid while the CPU is outside translated code, or inside an exec row.
  */
+import { CR0_ACCESS, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { CC } from './condition_code.ts';
 import { invalidPsw, modeKey, PSW, PSW_INTERRUPTION_MASKS } from './psw.ts';
@@ -31,6 +32,8 @@ export abstract class Registers {
   protected abstract evaluateCc(op: number, a: bigint, b: bigint): number;
   /** Forgets logical-to-host translations and which code belongs to which PSW. */
   protected abstract flushTranslations(): void;
+  /** The access key is another one. */
+  protected abstract accessKeyChanged(key: number): void;
   /** The machine's TOD clock. */
   protected abstract hostTod(): bigint;
 
@@ -69,7 +72,7 @@ export abstract class Registers {
     const changed = this.cr(n) ^ BigInt.asUintN(64, value);
     this.dv.setBigUint64(this.base + OFF.cr + n * 8, BigInt.asUintN(64, value), true);
     if (changed === 0n) return;
-    if (n === 1 || n === 7 || n === 13 || (n === 0 && changed & 0x1000_0000n)) this.flushTranslations();
+    if (n === 1 || n === 7 || n === 13 || (n === 0 && changed & CR0_ACCESS)) this.flushTranslations();
     if (n === 0 || n === 6 || n === 14) this.maskOpened = true;
   }
   get cc(): number {
@@ -110,6 +113,7 @@ export abstract class Registers {
     this.dv.setUint32(this.base + OFF.modeKey, key, true);
     // The upper bits of the key tell the address space: its translations are no longer those in force.
     if (key >> 4 !== oldKey >> 4) this.flushTranslations();
+    if ((mask ^ old) & PSW.KEY) this.accessKeyChanged(pswKey(mask));
     if (mask & ~old & PSW_INTERRUPTION_MASKS) this.maskOpened = true;
   }
   setPswAddress(address: bigint): void {

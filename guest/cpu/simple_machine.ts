@@ -1,17 +1,19 @@
 /** The smallest machine around a CPU: identity-mapped storage. For unit tests and measurements. */
 import { createMemory, HostMemory } from '../../kernel/lib/host_memory.ts';
+import { StorageKeys } from '../../kernel/lib/storage_keys.ts';
 import { Cpu, type CpuBus, type CpuModel } from './cpu.ts';
 import { PC_CACHE_SIZE, STATE_SIZE, TLB_SIZE } from './state.ts';
 
 /** z/Architecture with everything the core implements announced. STFLE bits: SA22-7832 chapter 4 "Facility Indications". */
 export const DEFAULT_MODEL: CpuModel = {
-  facilities: [0, 1, 2, 7, 9, 18, 21, 22, 25, 27, 28, 32, 33, 34, 35, 41, 45, 49, 52, 53, 58, 61],
+  facilities: [0, 1, 2, 7, 8, 9, 10, 14, 18, 21, 22, 25, 27, 28, 32, 33, 34, 35, 41, 45, 49, 52, 53, 58, 61, 66, 78],
   cpuId: 0xff00_0000_8561_8000n,
 };
 
 export class SimpleMachine {
   readonly memory: HostMemory;
   readonly cpu: Cpu;
+  readonly keys: StorageKeys;
   /** Bytes of storage, at host address 0. */
   readonly size: number;
   /** Missing instructions the guest met. */
@@ -27,10 +29,13 @@ export class SimpleMachine {
     this.size = Math.ceil(ramBytes / 4096) * 4096;
     const stateBase = Math.ceil(this.size / 65536) * 65536;
     const tlbBase = stateBase + 65536;
-    this.memory = new HostMemory(createMemory(tlbBase + TLB_SIZE + PC_CACHE_SIZE + STATE_SIZE));
+    const pcCacheBase = tlbBase + TLB_SIZE;
+    const storageKeys = pcCacheBase + PC_CACHE_SIZE;
+    this.memory = new HostMemory(createMemory(storageKeys + this.size / 4096 + STATE_SIZE));
+    this.keys = new StorageKeys(this.memory, storageKeys);
     this.cpu = new Cpu(
       this.memory,
-      { stateBase, tlbBase, pcCacheBase: tlbBase + TLB_SIZE, address: 0, model: options.model ?? DEFAULT_MODEL },
+      { stateBase, tlbBase, pcCacheBase, storageKeys, address: 0, model: options.model ?? DEFAULT_MODEL },
       {
         translate: (page) => (this.moving.has(page) ? -2 : page + 4096 <= this.size ? page : -1),
         markCode: () => {},

@@ -82,7 +82,7 @@ export const cpu_state = struct(
     cpuTimerEnd: u64,
     /** TOD programmable register (SCKPF), right-aligned 16 bits. */
     todProgrammable: u32,
-    /** Why `run` returned: index into EXIT_REASONS of cpu.ts. */
+    /** Why `run` returned: index into EXIT_REASONS of exit_reason.ts. */
     exitReason: u32,
     /** Instructions executed since reset. */
     executed: u64n,

@@ -1,21 +1,42 @@
 /**
  * Storage as instructions see it: logical addresses through DAT, prefixing and protection to host memory, filling the
  * software TLB that translated code probes. TLB entry (32 bytes): read tag i64, write tag i64, host minus logical i32.
+ *
+ * Key-controlled protection is decided when an entry is filled, for the access key in force then, and so are the
+ * reference bit recorded (any filling) and the change bit (filling for a store). Hits cost nothing and record nothing,
+ * hence two rules. A new access key other than 0 drops the entries, unless they were filled for that key: 0 may use
+ * what any key may. Whoever changes a storage key or turns its reference or change bit off drops the entries of every
+ * CPU, if the reference bit was on; it is off only when no CPU has an entry for the frame.
  */
+import {
+  ASCE_REGISTER,
+  CR0,
+  FETCH_OVERRIDE_END,
+  lowAddressProtected,
+  pswAddressSpace,
+  pswKey,
+  TEID,
+  teidOf,
+} from '../../kernel/include/arch/s390/access.ts';
+import { ASCE, enhancedDat, realToAbsolute, translate } from '../../kernel/lib/dat.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
-import { ASCE, translate } from './dat.ts';
+import { OVERRIDE, StorageKeys } from '../../kernel/lib/storage_keys.ts';
+import type { CpuConfig } from './config.ts';
 import { PGM, ProgramInterruption, Retry } from './interruption.ts';
 import { addressMask, PSW } from './psw.ts';
 import { cpu_state, TLB_SIZE } from './state.ts';
 
 const PAGE = 4096;
 const OFF = cpu_state.offset;
-/** CR0 bit 35: low-address protection. SA22-7832 chapter 3 "Low-Address Protection". */
-const CR0_LOW_ADDRESS_PROTECTION = 0x1000_0000n;
-/** TEID bits: store, fetch, DAT protection. */
-const TEID_STORE = 0x400n;
-const TEID_FETCH = 0x800n;
-const TEID_PROTECTION = 4n;
+/** Another view on storage than the PSW's: MOVE TO PRIMARY and its like, TEST PROTECTION, tables. */
+export interface View {
+  /** Access key; the PSW's when left out. */
+  readonly key?: number;
+  /** Address space as in the PSW, with DAT on; the PSW's when left out. */
+  readonly space?: number;
+}
+/** An interruption's accesses, and those to tables, know no key. */
+const UNPROTECTED = 0;
 
 /** What storage needs from around it. */
 export interface StorageOwner {
@@ -24,6 +45,13 @@ export interface StorageOwner {
   holdsCode(absolutePage: number): boolean;
   /** Bytes `[start, end)` of an absolute page are about to be stored into. */
   codeWritten(absolutePage: number, start: number, end: number): void;
+}
+
+/** What translation gives: the real page, whether its space is private, and the identification of the access. */
+export interface RealPage {
+  readonly page: bigint;
+  readonly isPrivate: boolean;
+  readonly teid: bigint;
 }
 
 /** A page-crossing store in progress. */
@@ -40,12 +68,18 @@ export class Storage {
   readonly #tlbBase: number;
   readonly #owner: StorageOwner;
   readonly #dv: DataView;
+  readonly #facilities: readonly number[];
+  readonly keys: StorageKeys;
+  /** Access key that what was permitted since the last flush is good for; undefined when nothing was. */
+  #filledFor: number | undefined;
   #crossing: Crossing | undefined;
 
-  constructor(memory: HostMemory, stateBase: number, tlbBase: number, owner: StorageOwner) {
+  constructor(memory: HostMemory, config: CpuConfig, owner: StorageOwner) {
     this.memory = memory;
-    this.#stateBase = stateBase;
-    this.#tlbBase = tlbBase;
+    this.#stateBase = config.stateBase;
+    this.#tlbBase = config.tlbBase;
+    this.#facilities = config.model.facilities;
+    this.keys = new StorageKeys(memory, config.storageKeys);
     this.#owner = owner;
     this.#dv = memory.dv;
   }
@@ -54,6 +88,11 @@ export class Storage {
   flush(): void {
     // All ones is never a page address, so no probe can hit.
     this.memory.u8.fill(0xff, this.#tlbBase, this.#tlbBase + TLB_SIZE);
+    this.#filledFor = undefined;
+  }
+  /** True when translations made before may not be used with this access key. */
+  closedTo(key: number): boolean {
+    return key !== 0 && this.#filledFor !== undefined && this.#filledFor !== key;
   }
   /** Takes the write tags of one absolute page away: it holds code now. */
   forbidWrites(): void {
@@ -72,19 +111,22 @@ export class Storage {
     return address & addressMask(mode);
   }
 
-  /** Real to absolute address: the 8 KiB at 0 and at the prefix are exchanged. */
+  /** Real to absolute address. */
   absolute(real: number): number {
-    const prefix = this.#dv.getUint32(this.#stateBase + OFF.prefix, true);
-    if (real < 8192) return real + prefix;
-    if (real >= prefix && real < prefix + 8192) return real - prefix;
-    return real;
+    return realToAbsolute(real, this.#dv.getUint32(this.#stateBase + OFF.prefix, true));
+  }
+  /** HPA of the frame of an absolute page. @throws ProgramInterruption addressing; Retry */
+  frame(page: number, write: boolean): number {
+    const frame = this.#owner.translate(page, write);
+    if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
+    if (frame < 0) throw new Retry(page);
+    return frame;
   }
   /** Host address of a byte of absolute storage. @throws ProgramInterruption addressing; Retry. */
   hostOfAbsolute(address: number, write: boolean, length: number): number {
     const page = address - (address % PAGE);
-    const frame = this.#owner.translate(page, write);
-    if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
-    if (frame < 0) throw new Retry(page);
+    const frame = this.frame(page, write);
+    this.keys.access(frame, UNPROTECTED, write);
     if (write && this.#owner.holdsCode(page)) {
       this.#owner.codeWritten(page, address - page, address - page + length);
     }
@@ -94,39 +136,83 @@ export class Storage {
   hostOfReal(address: number, write: boolean, length = PAGE): number {
     return this.hostOfAbsolute(this.absolute(address), write, length);
   }
-
-  /**
-   * Real page of a logical page. @param space 0 primary, 2 secondary, 3 home; the PSW's when omitted.
-   * @throws ProgramInterruption
-   */
-  realPage(address: bigint, write: boolean, space?: number): { page: bigint; protected: boolean } {
-    const mask = this.#word('pswMask');
-    const cr0 = this.#word('cr');
-    const as = space ?? Number((mask & PSW.AS) >> 46n);
-    const dat = space !== undefined || (mask & PSW.DAT) !== 0n;
-    const asce = dat ? this.#word('cr', as === 2 ? 7 : as === 3 ? 13 : 1) : 0n;
-    const teid = (address & ~0xfffn) | (write ? TEID_STORE : TEID_FETCH) | BigInt(dat ? as : 0);
-    if (write && cr0 & CR0_LOW_ADDRESS_PROTECTION && !(dat && asce & ASCE.PRIVATE)) {
-      if (address < 512n || (address >= 4096n && address < 4608n)) throw new ProgramInterruption(PGM.PROTECTION, teid);
-    }
-    if (!dat) return { page: address & ~0xfffn, protected: false };
-    const found = translate(address, asce, teid, (real) => this.readReal64(real));
-    if (write && found.protected) throw new ProgramInterruption(PGM.PROTECTION, teid | TEID_PROTECTION);
-    return found;
+  /** Low-address protection of a real operand that is stored into. @throws ProgramInterruption protection */
+  refuseLowAddress(address: bigint): void {
+    if (lowAddressProtected(address) && this.#cr0() & CR0.LOW_ADDRESS_PROTECTION)
+      throw new ProgramInterruption(PGM.PROTECTION, teidOf(address, true, 0));
+  }
+  /** Host address of a real operand of an instruction, which protection applies to. */
+  hostOfRealOperand(address: number, write: boolean, length: number): number {
+    const operand = BigInt(address);
+    const teid = teidOf(operand, write, 0);
+    if (write) this.refuseLowAddress(operand);
+    const absolute = this.absolute(address);
+    const frame = this.frame(absolute - (absolute % PAGE), write);
+    if (!this.keys.access(frame, this.#key(), write, this.overrides(operand, length, false)))
+      throw new ProgramInterruption(PGM.PROTECTION, teid);
+    return this.hostOfAbsolute(absolute, write, length);
   }
 
-  /** Host address of the byte at a logical address; fills the TLB. @throws ProgramInterruption, Retry */
-  host(address: bigint, write: boolean, length = 1): number {
-    const { page: real } = this.realPage(address, write);
+  #cr0(): bigint {
+    return this.#word('cr');
+  }
+  #key(): number {
+    return pswKey(this.#word('pswMask'));
+  }
+  /** Ways past key-controlled protection for `length` bytes at a logical address. @param isPrivate the space's bit */
+  overrides(address: bigint, length: number, isPrivate: boolean): number {
+    const cr0 = this.#cr0();
+    const low = !isPrivate && (cr0 & CR0.FETCH_PROTECTION_OVERRIDE) !== 0n;
+    return (
+      (low && address + BigInt(length) <= FETCH_OVERRIDE_END ? OVERRIDE.FETCH : 0) |
+      ((cr0 & CR0.STORAGE_PROTECTION_OVERRIDE) !== 0n ? OVERRIDE.STORAGE : 0)
+    );
+  }
+
+  /**
+   * Real page of a logical page; low-address and DAT protection are checked.
+   * @param space as in the PSW, with DAT on; the PSW's when omitted. @throws ProgramInterruption
+   */
+  realPage(address: bigint, write: boolean, space?: number): RealPage {
+    const mask = this.#word('pswMask');
+    const cr0 = this.#cr0();
+    const as = space ?? pswAddressSpace(mask);
+    const dat = space !== undefined || (mask & PSW.DAT) !== 0n;
+    const asce = dat ? this.#word('cr', ASCE_REGISTER[as]) : 0n;
+    const isPrivate = (asce & ASCE.PRIVATE) !== 0n;
+    const teid = teidOf(address, write, dat ? as : 0);
+    if (write && cr0 & CR0.LOW_ADDRESS_PROTECTION && !isPrivate && lowAddressProtected(address))
+      throw new ProgramInterruption(PGM.PROTECTION, teid);
+    if (!dat) return { page: address & ~0xfffn, isPrivate, teid };
+    const found = translate(address, asce, enhancedDat(this.#facilities, cr0), (real) => this.readReal64(real));
+    if (typeof found === 'number')
+      throw new ProgramInterruption(found, found === PGM.TRANSLATION_SPECIFICATION ? undefined : teid);
+    if (write && found.protected) throw new ProgramInterruption(PGM.PROTECTION, teid | TEID.DAT_PROTECTION);
+    return { page: found.page, isPrivate, teid };
+  }
+
+  /** Absolute page of a real page. @throws ProgramInterruption addressing */
+  absolutePage(real: bigint): number {
     if (real > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
-    const page = this.absolute(Number(real));
-    const frame = this.#owner.translate(page, write);
-    if (frame === -1) throw new ProgramInterruption(PGM.ADDRESSING);
-    if (frame < 0) throw new Retry(page);
+    return this.absolute(Number(real));
+  }
+
+  /** Host address of the byte at a logical address; fills the TLB for the PSW's view. @throws ProgramInterruption, Retry */
+  host(address: bigint, write: boolean, length = 1, view?: View): number {
+    const { page: real, isPrivate, teid } = this.realPage(address, write, view?.space);
+    const page = this.absolutePage(real);
+    const frame = this.frame(page, write);
+    const key = view?.key ?? this.#key();
+    const overrides = key === 0 ? 0 : this.overrides(address, length, isPrivate);
+    if (!this.keys.access(frame, key, write, overrides)) throw new ProgramInterruption(PGM.PROTECTION, teid);
     const low = Number(address & 0xfffn);
     const code = this.#owner.holdsCode(page);
     if (write && code) this.#owner.codeWritten(page, low, low + length);
-    this.#fill(address, frame, write && !code);
+    if (view !== undefined) return frame + low;
+    if (key === 0) this.#filledFor = 0;
+    else this.#filledFor ??= key;
+    // Permission for the first half of a page only is not for the TLB.
+    if ((overrides & OVERRIDE.FETCH) === 0) this.#fill(address, frame, write && !code);
     return frame + low;
   }
   #fill(address: bigint, frame: number, writable: boolean): void {
@@ -136,7 +222,7 @@ export class Storage {
     const delta = (frame - low) | 0;
     const kept = this.#dv.getBigUint64(at + 8, true) === logical && this.#dv.getInt32(at + 16, true) === delta;
     // Pages 0 and 1 hold protected ranges: every store there is checked by address.
-    const guarded = logical < 8192n && (this.#word('cr') & CR0_LOW_ADDRESS_PROTECTION) !== 0n;
+    const guarded = logical < 8192n && (this.#cr0() & CR0.LOW_ADDRESS_PROTECTION) !== 0n;
     this.#dv.setBigUint64(at, logical, true);
     this.#dv.setInt32(at + 16, delta, true);
     if (!writable || guarded) {
@@ -174,30 +260,30 @@ export class Storage {
   }
 
   /** Host pieces of a logical range, in order; all checked before any is returned. */
-  pieces(address: bigint, length: number, write: boolean): { host: number; length: number }[] {
+  pieces(address: bigint, length: number, write: boolean, view?: View): { host: number; length: number }[] {
     const out: { host: number; length: number }[] = [];
     for (let done = 0; done < length; ) {
       const at = this.wrap(address + BigInt(done));
       const piece = Math.min(length - done, PAGE - Number(at & 0xfffn));
-      out.push({ host: this.host(at, write, piece), length: piece });
+      out.push({ host: this.host(at, write, piece, view), length: piece });
       done += piece;
     }
     return out;
   }
   /** Copies `length` bytes out of logical storage. */
-  read(address: bigint, length: number): Uint8Array {
+  read(address: bigint, length: number, view?: View): Uint8Array {
     const out = new Uint8Array(length);
     let at = 0;
-    for (const piece of this.pieces(address, length, false)) {
+    for (const piece of this.pieces(address, length, false, view)) {
       out.set(this.memory.u8.subarray(piece.host, piece.host + piece.length), at);
       at += piece.length;
     }
     return out;
   }
   /** Copies bytes into logical storage: all of them or, on an exception, none. */
-  write(address: bigint, bytes: Uint8Array): void {
+  write(address: bigint, bytes: Uint8Array, view?: View): void {
     let at = 0;
-    for (const piece of this.pieces(address, bytes.length, true)) {
+    for (const piece of this.pieces(address, bytes.length, true, view)) {
       this.memory.u8.set(bytes.subarray(at, at + piece.length), piece.host);
       at += piece.length;
     }

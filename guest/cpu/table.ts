@@ -15,9 +15,11 @@ import { FLOATING_POINT } from './rows/floating_point.ts';
 import { INTERLOCKED } from './rows/interlocked.ts';
 import { LOADS } from './rows/load.ts';
 import { LONG_OPERANDS } from './rows/long_operands.ts';
+import { MOVES_WITH_KEY } from './rows/move_key.ts';
 import { MULTIPLY_DIVIDE } from './rows/multiply.ts';
 import { SHIFTS } from './rows/shift.ts';
 import { STORAGE_TO_STORAGE } from './rows/storage.ts';
+import { STORAGE_KEYS } from './rows/storage_key.ts';
 import { STORES } from './rows/store.ts';
 import { TIMING } from './rows/timing.ts';
 
@@ -38,6 +40,8 @@ export const ROWS: readonly Row[] = [
   ...EXECUTES,
   ...FLOATING_POINT,
   ...CONTROL,
+  ...STORAGE_KEYS,
+  ...MOVES_WITH_KEY,
   ...TIMING,
   ...CHANNEL,
 ];

@@ -34,6 +34,7 @@ import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { Hypercalls, TIER } from './hypercall.ts';
 import { Interrupts } from './interrupts.ts';
+import { Quiesce } from './quiesce.ts';
 import { Registers } from './registers.ts';
 
 /** What a vCPU is made of. */
@@ -95,6 +96,7 @@ export class VcpuThread {
   readonly #local: LocalInterrupts;
   readonly #interrupts: Interrupts;
   readonly #pages: GuestPages;
+  readonly #quiesce: Quiesce;
   readonly #staleCode: Ring;
   readonly #vmm: Doorbell;
   readonly #kernel: Doorbell;
@@ -110,6 +112,7 @@ export class VcpuThread {
     this.#floating = new FloatingInterrupts(memory, map.floating);
     this.#local = new LocalInterrupts(memory, areas.run + RUN_LOCAL_INTERRUPTS);
     this.#pages = new GuestPages(memory, map);
+    this.#quiesce = new Quiesce(memory, map, index);
     this.#staleCode = new Ring(memory, areas.run + RUN_CODE_RING, RUN_CODE_RING_SLOTS);
     this.#vmm = new Doorbell(memory, actorAreas(map, 'vmm').doorbell);
     this.#tracer = new Tracer(memory, map.traceEnable, actorAreas(map, `vcpu${index}`).trace, () => actor.now());
@@ -119,7 +122,14 @@ export class VcpuThread {
     const clock = new TodClock(actor, options.todBase);
     this.cpu = new Cpu(
       memory,
-      { stateBase: areas.state, tlbBase: areas.tlb, pcCacheBase: areas.pcCache, address: index, model: options.model },
+      {
+        stateBase: areas.state,
+        tlbBase: areas.tlb,
+        pcCacheBase: areas.pcCache,
+        storageKeys: map.storageKeys,
+        address: index,
+        model: options.model,
+      },
       {
         translate: (page, write) => this.#translate(page, write),
         markCode: (hpa) => this.#pages.markCode(hpa),
@@ -130,6 +140,7 @@ export class VcpuThread {
           done: areas.run + KVM_RUN.offset.hcall_real,
         }),
         onMissing: (mnemonic, text, address) => this.#onMissing(mnemonic, text, address),
+        quiesce: this.#quiesce.needed ? () => this.#quiesce.want() : undefined,
       },
     );
     this.#interrupts = new Interrupts(
@@ -181,6 +192,7 @@ export class VcpuThread {
     const reason = this.cpu.run(actor.simulated ? 1 + actor.choose(SIMULATED_SLICE) : SLICE);
     this.#leaveGuestMode();
     actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
+    yield* this.#quiesce.perform();
     switch (reason) {
       case 'budget':
       case 'attention':
@@ -201,10 +213,14 @@ export class VcpuThread {
     }
   }
 
-  /** Tells the kernel when it waits for this CPU to serve a request or to leave the guest. */
+  /** Tells the kernel, or another CPU, when it waits for this one to serve a request or to leave the guest. */
   #leaveGuestMode(): void {
-    this.#o.memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
-    if (this.#requested()) this.#kernel.ring();
+    const { memory } = this.#o;
+    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
+    const requests = memory.load(this.#page + KVM_RUN.offset.requests);
+    if (requests === 0) return;
+    this.#kernel.ring();
+    this.#quiesce.answer(requests);
   }
 
   #requested(): boolean {
@@ -224,8 +240,9 @@ export class VcpuThread {
       for (let page = this.#staleCode.pop(); page !== undefined; page = this.#staleCode.pop())
         this.cpu.invalidatePage((page >>> 0) * PAGE_SIZE);
     this.#leaveGuestMode();
-    // The kernel may be waiting for these requests to be served.
+    // The kernel, or another CPU, may be waiting for these requests to be served.
     this.#kernel.ring();
+    this.#quiesce.answer(requests);
     yield* this.#orders();
     return true;
   }
@@ -384,7 +401,14 @@ export class VcpuThread {
     run.psw_mask = psw.mask;
     run.psw_address = psw.address;
     run.prefix = this.cpu.state.prefix;
-    memory.u8.copyWithin(this.#page + KVM_RUN.offset.gprs, this.cpu.state.address, this.cpu.state.address + 128);
+    const { address } = this.cpu.state;
+    memory.u8.copyWithin(this.#page + KVM_RUN.offset.gprs, address, address + 128);
+    // Access registers follow control registers in both places.
+    memory.u8.copyWithin(
+      this.#page + KVM_RUN.offset.crs,
+      address + cpu_state.offset.cr,
+      address + cpu_state.offset.fpc,
+    );
     this.#tracer.point(EVENT.kvm_exit, this.#o.index, reason, (run.text[0] << 8) | run.text[1]);
     memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
     this.#vmm.ring();
@@ -403,6 +427,9 @@ export class VcpuThread {
     if (run.answer_kind === RUN_ANSWER.CC) this.cpu.setCc(run.answer_value);
     else if (run.answer_kind === RUN_ANSWER.PROGRAM)
       this.#inGuestMode(() => this.cpu.programInterruption(run.answer_value));
+    const found = this.#local.takeProgram();
+    if (found !== undefined)
+      this.#inGuestMode(() => this.cpu.programInterruption(found.code, found.teid, found.accessId));
   }
 
   /** Takes over the registers that the VMM has changed in the run page. */

@@ -19,11 +19,26 @@ export const TRACE_EVENTS = {
   vfio_ccw_Q7: ['schid', 'intparm', 'isc'],
   vfio_ccw_fsm: ['schid', 'state', 'event', 'next'],
   vfio_ccw_async: ['schid', 'command', 'ret'],
+  // the blocking design of 2016 (RFC "basic vfio-ccw infrastructure"): its own steps
+  ccw_rfc_Q1: ['schid', 'orb'],
+  ccw_rfc_Q2: ['schid', 'cpa', 'ccws', 'idaws'],
+  ccw_rfc_Q3: ['schid', 'buffer'],
+  ccw_rfc_K1: ['schid', 'buffer', 'ccws'],
+  ccw_rfc_K2: ['schid', 'ccws', 'pages'],
+  ccw_rfc_K3: ['schid', 'cpa'],
+  ccw_rfc_K4: ['schid', 'stctl', 'dstat', 'cstat'],
+  ccw_rfc_K5: ['schid', 'stctl', 'dstat', 'cstat'],
+  ccw_rfc_K6: ['schid'],
+  ccw_rfc_Q4: ['schid', 'stctl', 'intparm'],
+  // status that nobody waits for, and functions that only the virtual subchannel performs
+  ccw_rfc_lost: ['schid', 'stctl', 'dstat', 'cstat'],
+  ccw_rfc_pretend: ['schid', 'fctl'],
   // channel subsystem (QEMU hw/s390x/trace-events names where they exist)
   css_io_interrupt: ['cssid_ssid', 'schid', 'intparm', 'isc'],
   css_crw: ['rsc', 'erc', 'rsid'],
   s390_ioinst: ['opcode', 'schid', 'cc', 'operand'],
   ccw_execute: ['schid', 'command', 'flags', 'count'],
+  ccw_fault: ['schid', 'kind', 'command', 'strike'],
   iop_start: ['schid', 'cpa'],
   iop_status: ['schid', 'stctl', 'dstat', 'cstat'],
   // hypercalls and TCE

@@ -4,6 +4,7 @@
  */
 import { type ActorModule, actorContext, type BootData, type Running } from './actor_module.ts';
 import { actorLog, writeAll } from './host_output.ts';
+import { OutputError } from './output_error.ts';
 import { actorAreas } from './shared_map.ts';
 import { ThreadedActor } from './threaded.ts';
 
@@ -19,7 +20,7 @@ export class ActorThread {
     const areas = actorAreas(boot.map, name);
     const context = actorContext(undefined as never, boot, {
       log: (line) => logger.info(line),
-      output: (bytes) => writeAll(1, bytes),
+      output: consoleOutput,
     });
     this.#actor = new ThreadedActor(name, context.memory, areas.doorbell, boot.map.control.stop, boot.origin);
     this.#running = await start({ ...context, actor: this.#actor });
@@ -29,6 +30,15 @@ export class ActorThread {
   run(): unknown {
     this.#actor?.run();
     return this.#running?.finish?.();
+  }
+}
+
+/** Writes to standard output. @throws OutputError */
+function consoleOutput(bytes: Uint8Array): void {
+  try {
+    writeAll(1, bytes);
+  } catch (error) {
+    throw new OutputError((error as NodeJS.ErrnoException).code ?? String(error));
   }
 }
 

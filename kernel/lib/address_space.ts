@@ -11,6 +11,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { Frames, PG } from './frames.ts';
 import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from './host_memory.ts';
 import type { SharedMap } from './shared_map.ts';
+import { StorageKeys } from './storage_keys.ts';
 import { type Task, until } from './task.ts';
 
 /** Where the VMM's mappings begin; guest-physical, VMM-virtual and host-physical numbers never look alike. */
@@ -26,6 +27,8 @@ export const BUSY = -2;
 export class AddressSpace {
   readonly memory: HostMemory;
   readonly frames: Frames;
+  /** Storage keys of the frames: `copy` records reference and change, as every access to a host's storage does. */
+  readonly keys: StorageKeys;
   readonly #table: number;
   readonly #entries: number;
   /** Told of writes to frames that hold translated code; set by whoever runs vCPUs. Argument: virtual page address. */
@@ -34,6 +37,7 @@ export class AddressSpace {
   constructor(memory: HostMemory, map: SharedMap) {
     this.memory = memory;
     this.frames = new Frames(memory, map);
+    this.keys = new StorageKeys(memory, map.storageKeys);
     this.#table = map.pageTable;
     this.#entries = map.pageTableEntries;
   }
@@ -98,6 +102,7 @@ export class AddressSpace {
       const part = bytes.subarray(done, done + length);
       if (write) this.memory.u8.set(part, hpa + inPage);
       else part.set(this.memory.bytes(hpa + inPage, length));
+      this.keys.touched(hpa, write);
       this.putPage(at, hpa, write);
       done += length;
     }

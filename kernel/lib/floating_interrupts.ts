@@ -76,6 +76,32 @@ export class FloatingInterrupts {
     });
   }
 
+  /** Every pending I/O interruption, oldest first, with its subclass. */
+  listIo(): (IoInterruption & { readonly isc: number })[] {
+    return this.#locked(() =>
+      Array.from({ length: this.#memory.load(this.#base + 12) }, (_, i) => ({
+        isc: this.#word(i, 0),
+        subsystemId: this.#word(i, 1) >>> 0,
+        intparm: this.#word(i, 2) >>> 0,
+        word: this.#word(i, 3) >>> 0,
+      })),
+    );
+  }
+  /** The parameter of a pending service signal, which stays pending. */
+  service(): number | undefined {
+    return this.#locked(() =>
+      (this.summary() & PENDING.SERVICE) === 0 ? undefined : this.#memory.load(this.#base + 8) >>> 0,
+    );
+  }
+  /** Nothing is pending any more. */
+  clear(): void {
+    this.#locked(() => {
+      this.#memory.store(this.#base + 4, 0);
+      this.#memory.store(this.#base + 8, 0);
+      this.#memory.store(this.#base + 12, 0);
+    });
+  }
+
   /** Adds a service signal (SCLP); signals before delivery are ored together. */
   addService(parameter: number): void {
     this.#locked(() => {

@@ -1,7 +1,8 @@
 /**
  * Interrupts and orders for one vCPU (KVM's struct kvm_s390_local_interrupt), in its run page. Others add with atomic
  * operations and then set a request bit; the vCPU takes. Words: pending, emergency-signal senders (a bit per CPU
- * address), external-call sender, prefix to be set, address for store status.
+ * address), external-call sender, prefix to be set, address for store status; program interruption: code, exception
+ * access id, translation-exception id.
  */
 import type { HostMemory } from './host_memory.ts';
 
@@ -16,15 +17,38 @@ export const LOCAL = {
   INITIAL_RESET: 0x40,
   CPU_RESET: 0x80,
   START: 0x100,
+  /** A program interruption of the instruction that the vCPU has left the guest with. */
+  PROGRAM: 0x200,
 } as const;
 
 /** The orders among them: a CPU that has one to perform is busy for others (SA22-7832 chapter 4, condition code 2). */
-export const LOCAL_ORDERS = ~(LOCAL.EMERGENCY | LOCAL.EXTERNAL_CALL);
+export const LOCAL_ORDERS = ~(LOCAL.EMERGENCY | LOCAL.EXTERNAL_CALL | LOCAL.PROGRAM);
 
 /** Status address that stands for the save area in the CPU's own lowcore; no order can give it, for it is unaligned. */
 export const OWN_LOWCORE = 1;
 
-const WORD = { pending: 0, emergency: 4, externalCall: 8, prefix: 12, statusAddress: 16 } as const;
+const WORD = {
+  pending: 0,
+  emergency: 4,
+  externalCall: 8,
+  prefix: 12,
+  statusAddress: 16,
+  programCode: 20,
+  teid: 24,
+  accessId: 32,
+} as const;
+
+/** A program interruption that the kernel found for an intercepted instruction (struct kvm_s390_pgm_info). */
+export interface ProgramInformation {
+  readonly code: number;
+  /** Translation-exception identification, where the code has one. */
+  readonly teid?: bigint;
+  /** Number of the access register, where the code has one. */
+  readonly accessId?: number;
+}
+/** Flags beside the code: what it has. */
+const HAS_TEID = 0x1_0000;
+const HAS_ACCESS_ID = 0x2_0000;
 
 export class LocalInterrupts {
   readonly #memory: HostMemory;
@@ -60,6 +84,22 @@ export class LocalInterrupts {
   addStoreStatus(address: number, also = 0): void {
     this.#memory.store(this.#base + WORD.statusAddress, address);
     this.add(LOCAL.STORE_STATUS | also);
+  }
+  addProgram({ code, teid, accessId }: ProgramInformation): void {
+    const has = (teid === undefined ? 0 : HAS_TEID) | (accessId === undefined ? 0 : HAS_ACCESS_ID);
+    this.#memory.store(this.#base + WORD.programCode, code | has);
+    this.#memory.store64(this.#base + WORD.teid, teid ?? 0n);
+    this.#memory.store(this.#base + WORD.accessId, accessId ?? 0);
+    this.add(LOCAL.PROGRAM);
+  }
+  takeProgram(): ProgramInformation | undefined {
+    if (!this.take(LOCAL.PROGRAM)) return undefined;
+    const word = this.#memory.load(this.#base + WORD.programCode);
+    return {
+      code: word & 0xffff,
+      teid: (word & HAS_TEID) === 0 ? undefined : this.#memory.load64(this.#base + WORD.teid),
+      accessId: (word & HAS_ACCESS_ID) === 0 ? undefined : this.#memory.load(this.#base + WORD.accessId),
+    };
   }
   /** Forgets everything pending but the `kept` bits: what a CPU reset does. */
   clear(kept: number): void {

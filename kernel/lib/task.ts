@@ -80,6 +80,10 @@ export class Mutex {
     while (this.#held) yield { what: `mutex ${this.name}`, ready: () => !this.#held };
     this.#held = true;
   }
+  /** Whether somebody has it now. */
+  get held(): boolean {
+    return this.#held;
+  }
   /** Takes the lock if it is free. */
   tryLock(): boolean {
     if (this.#held) return false;

@@ -5,6 +5,7 @@
 import { hostClock } from './clock.ts';
 import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
+import { OutputError } from './output_error.ts';
 import { CPUS, SpinBudget } from './spin_budget.ts';
 import type { Actor, Task, Wait, WaitClass } from './task.ts';
 import { WAIT_STRATEGY } from './wait_strategy.ts';
@@ -129,7 +130,7 @@ export class ThreadedActor implements Actor {
       entry.wait = result.value;
       return true;
     } catch (cause) {
-      throw new TaskFailure(this.name, entry.name, cause);
+      throw cause instanceof OutputError ? cause : new TaskFailure(this.name, entry.name, cause);
     }
   }
 

@@ -9,6 +9,7 @@ import {
   readTrace,
   TRACE_ENABLE_SIZE,
   TRACE_RECORDS,
+  TraceReader,
   Tracer,
 } from './trace.ts';
 
@@ -18,7 +19,7 @@ function tracing(...globs: string[]) {
   let now = 0;
   const rings = map.actors.map(({ name, trace }) => ({ actor: name, hpa: trace }));
   const tracer = (actor: number) => new Tracer(memory, map.traceEnable, rings[actor].hpa, () => ++now);
-  return { memory, map, tracer, read: () => readTrace(memory, rings) };
+  return { memory, map, rings, tracer, read: () => readTrace(memory, rings) };
 }
 
 test('globs choose events as QEMU’s -trace does', () => {
@@ -59,6 +60,29 @@ test('the ring keeps the newest records and forgets the oldest, without touching
   expect(records[0].args[0]).toBe(10);
   expect(records.at(-1)?.args[0]).toBe(TRACE_RECORDS + 9);
   expect(memory.u8.slice(map.actors[1].trace, map.actors[1].trace + 64)).toEqual(before);
+});
+
+test('a reader says how many records were overwritten before it came', () => {
+  const { tracer, memory, rings } = tracing('tce_kill');
+  const [vmm, kernel] = [tracer(0), tracer(1)];
+  for (let i = 0; i < TRACE_RECORDS + 10; i++) vmm.point(EVENT.tce_kill, i);
+  for (let i = 0; i < 5; i++) kernel.point(EVENT.tce_kill, i);
+  const reader = new TraceReader(memory, rings);
+  expect(reader.records().length).toBe(TRACE_RECORDS + 5);
+  expect(reader.lost).toBe(10);
+});
+
+test('a reader that keeps up loses nothing, however many records there are', () => {
+  const { tracer, memory, rings } = tracing('tce_kill');
+  const actors = [tracer(0), tracer(1)];
+  const reader = new TraceReader(memory, rings);
+  for (let i = 0; i < 3 * TRACE_RECORDS; i++) {
+    actors[i % 3 === 0 ? 1 : 0].point(EVENT.tce_kill, i);
+    reader.keepUp();
+  }
+  expect(reader.records().map(({ args }) => args[0])).toEqual(Array.from({ length: 3 * TRACE_RECORDS }, (_, i) => i));
+  expect(reader.records()).toHaveLength(3 * TRACE_RECORDS);
+  expect(reader.lost).toBe(0);
 });
 
 test('a record is printed with the names of its arguments, in hexadecimal with sign', () => {

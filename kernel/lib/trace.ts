@@ -89,21 +89,74 @@ function alternatives(set: string): string {
 export function enableTrace(memory: HostMemory, enable: number, pattern: string): void {
   for (const name of matchTrace(pattern)) memory.u8[enable + EVENT[name]] = 1;
 }
+/** Switches every event that matches the glob off. */
+export function disableTrace(memory: HostMemory, enable: number, pattern: string): void {
+  for (const name of matchTrace(pattern)) memory.u8[enable + EVENT[name]] = 0;
+}
+/** Whether an event is on. */
+export function traceEnabled(memory: HostMemory, enable: number, name: TraceEvent): boolean {
+  return memory.u8[enable + EVENT[name]] !== 0;
+}
 
-/** Reads the rings of all actors, oldest record first; equal times keep the actors' order. */
-export function readTrace(memory: HostMemory, rings: readonly { actor: string; hpa: number }[]): TraceRecord[] {
-  const { dv } = memory;
-  const records: TraceRecord[] = [];
-  for (const { actor, hpa } of rings) {
-    const count = dv.getUint32(hpa, true);
-    for (let n = Math.max(0, count - TRACE_RECORDS); n < count; n++) {
-      const at = hpa + HEADER + (n % TRACE_RECORDS) * RECORD;
-      const event = NAMES[dv.getUint32(at + 8, true)];
-      const args = TRACE_EVENTS[event].map((_, i) => dv.getFloat64(at + 16 + 8 * i, true));
-      records.push({ time: dv.getFloat64(at, true), actor, event, args });
+/** Rings to read: whose, and where. */
+export type TraceRings = readonly { readonly actor: string; readonly hpa: number }[];
+
+/** Empties the rings of all actors, at the end of a run or now and then; knows what was overwritten before it came. */
+export class TraceReader {
+  readonly #memory: HostMemory;
+  readonly #rings: TraceRings;
+  /** Records ever written to each ring, as far as they were looked at. */
+  readonly #seen: Uint32Array;
+  readonly #records: TraceRecord[] = [];
+  /** Records that were overwritten before they were read. */
+  lost = 0;
+
+  constructor(memory: HostMemory, rings: TraceRings) {
+    this.#memory = memory;
+    this.#rings = rings;
+    this.#seen = new Uint32Array(rings.length);
+  }
+
+  /** Reads when some ring is half full: to be called often, by whoever can read while the actors stand still. */
+  keepUp(): void {
+    const { dv } = this.#memory;
+    for (let i = 0; i < this.#rings.length; i++) {
+      const unread = dv.getUint32(this.#rings[i].hpa, true) - this.#seen[i];
+      if (unread >= TRACE_RECORDS / 2) this.#drain();
     }
   }
-  return records.sort((a, b) => a.time - b.time);
+
+  /** Everything since the beginning, oldest record first; equal times keep the actors' order. */
+  records(): TraceRecord[] {
+    this.#drain();
+    const order = new Map(this.#rings.map(({ actor }, i) => [actor, i]));
+    const place = (record: TraceRecord) => order.get(record.actor) as number;
+    return this.#records.sort((a, b) => a.time - b.time || place(a) - place(b));
+  }
+
+  #drain(): void {
+    const { dv } = this.#memory;
+    for (const [i, { actor, hpa }] of this.#rings.entries()) {
+      const count = dv.getUint32(hpa, true);
+      const first = Math.max(this.#seen[i], count - TRACE_RECORDS);
+      this.lost += first - this.#seen[i];
+      for (let n = first; n < count; n++) this.#records.push(this.#record(actor, hpa, n));
+      this.#seen[i] = count;
+    }
+  }
+
+  #record(actor: string, hpa: number, n: number): TraceRecord {
+    const { dv } = this.#memory;
+    const at = hpa + HEADER + (n % TRACE_RECORDS) * RECORD;
+    const event = NAMES[dv.getUint32(at + 8, true)];
+    const args = TRACE_EVENTS[event].map((_, i) => dv.getFloat64(at + 16 + 8 * i, true));
+    return { time: dv.getFloat64(at, true), actor, event, args };
+  }
+}
+
+/** What the rings hold now, oldest record first. */
+export function readTrace(memory: HostMemory, rings: TraceRings): TraceRecord[] {
+  return new TraceReader(memory, rings).records();
 }
 
 /** `name arg=0x.. arg=0x..`, as QEMU's log backend prints an event. */

@@ -22,7 +22,7 @@ function fresh(): Mm {
   return new Mm(memory, map, 1000, 3);
 }
 
-test('a page moves to another frame with its bytes and flags; the old one shows poison', () => {
+test('a page moves to another frame with its bytes, flags and storage key; the old one shows poison', () => {
   const mm = fresh();
   const { start } = mm.mmapAnonymous('ram', PAGE_SIZE, true);
   const from = mm.space.lookup(start, true);
@@ -30,6 +30,7 @@ test('a page moves to another frame with its bytes and flags; the old one shows 
     page[i] = i & 0x7f;
   });
   mm.space.frames.setFlags(from, PG.CODE | PG.DIRTY);
+  mm.space.keys.set(from, 0x3e);
   expect(finish(migratePage(mm, memory, start))).toBe(true);
   const to = mm.space.lookup(start, true);
   expect(to).not.toBe(from);
@@ -37,6 +38,10 @@ test('a page moves to another frame with its bytes and flags; the old one shows 
   expect(memory.bytes(from, PAGE_SIZE).every((b) => b === POISON)).toBe(true);
   expect([mm.space.frames.flags(to), mm.space.frames.mapping(to)]).toEqual([PG.CODE | PG.DIRTY, 1]);
   expect([mm.space.frames.flags(from), mm.pages.allocated]).toEqual([0, 1]);
+  // The storage key moved along, and whoever gets the old frame next begins with key 0.
+  expect(mm.space.keys.get(to)).toBe(0x3e);
+  mm.mmapAnonymous('next', (FRAMES - 1) * PAGE_SIZE, true);
+  expect([mm.space.keys.get(from), mm.space.keys.get(to)]).toEqual([0, 0x3e]);
 });
 
 test('pinned, referenced, unmovable and absent pages stay, and are not busy afterwards', () => {

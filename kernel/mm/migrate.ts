@@ -31,6 +31,8 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
     return false;
   }
   memory.u8.copyWithin(to, from, from + PAGE_SIZE);
+  // The key goes along with the bytes: nobody uses the old frame any more, and nobody has found the new one.
+  mm.space.keys.set(to, mm.space.keys.get(from));
   frames.setFlags(to, frames.flags(from));
   frames.setMapping(to, frames.mapping(from));
   memory.store(at, to | (entry & (PAGE_SIZE - 1)));

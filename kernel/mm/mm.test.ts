@@ -169,3 +169,37 @@ test('pages touched by a range are counted', () => {
     ].map(([va, length]) => pagesSpanned(MMAP_BASE + va, length)),
   ).toEqual([0, 1, 1, 2, 2, 2]);
 });
+
+test('unmapping: no new look-up finds the page, cached translations go, references end, and then the frames are free', () => {
+  const mm = fresh();
+  const { start } = mm.mmapAnonymous('ram', 3 * PAGE_SIZE, true);
+  const frames = [0, 1, 2].map((page) => mm.space.lookup(start + page * PAGE_SIZE, true));
+  const seen: string[] = [];
+  mm.notifiers.add(function* (va) {
+    seen.push(`notified ${va === start}, found ${mm.space.lookup(start, false)}, allocated ${mm.pages.allocated}`);
+    yield { what: 'vCPUs', ready: () => true };
+  });
+  // Another thread is copying from the second page; a device has the third one.
+  mm.space.frames.get(frames[1]);
+  finish(mm.pinPage(start + 2 * PAGE_SIZE, true));
+  const task = mm.unmap(start);
+  for (let i = 0; i < 5; i++) expect(task.next().done).toBe(false);
+  expect([seen, mm.pages.allocated]).toEqual([[`notified true, found ${FAULT}, allocated 3`], 2]);
+  mm.space.frames.put(frames[1]);
+  finish(task);
+  expect([mm.pages.allocated, mm.space.frames.mapping(frames[2])]).toEqual([1, 0]);
+  mm.unpinPage(start + 2 * PAGE_SIZE, frames[2], false);
+  expect(mm.pages.allocated).toBe(0);
+  expect(codeOf(() => finish(mm.unmap(start)))).toBe('EINVAL');
+});
+
+test('a page that is unpinned while it is being unmapped is freed once', () => {
+  const mm = fresh();
+  const { start } = mm.mmapAnonymous('ram', PAGE_SIZE, true);
+  const hpa = finish(mm.pinPage(start, true));
+  mm.notifiers.add(function* () {
+    mm.unpinPage(start, hpa, true);
+  });
+  finish(mm.unmap(start));
+  expect(mm.pages.allocated).toBe(0);
+});

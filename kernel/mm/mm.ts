@@ -7,7 +7,7 @@ import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
-import { type Task, until } from '../lib/task.ts';
+import { preempt, type Task, until } from '../lib/task.ts';
 import { PageAllocator } from './page.ts';
 
 /** One mapping: a range of virtual pages. */
@@ -18,6 +18,9 @@ export interface Vma {
   /** Frames belong to the mapping (anonymous memory) and are freed with it; else they are a table's. */
   readonly anonymous: boolean;
 }
+
+/** Up to so many bytes a loop is faster than a view and its copy. */
+const FEW_BYTES = 64;
 
 /** Runs before a page moves: drops every cached translation of `va` and returns once nobody uses one. */
 export type MmuNotifier = (va: number) => Task;
@@ -72,20 +75,51 @@ export class Mm {
     return vma;
   }
 
-  /** Removes the mapping that starts at `start`. Pinned frames of anonymous memory stay allocated until unpinned. @throws Errno EINVAL */
-  munmap(start: number): void {
+  #takeVma(start: number): Vma {
     const index = this.vmas.findIndex((vma) => vma.start === start);
     if (index < 0) throw new Errno('EINVAL', `munmap 0x${start.toString(16)}`);
-    const [vma] = this.vmas.splice(index, 1);
+    return this.vmas.splice(index, 1)[0];
+  }
+
+  /**
+   * munmap(2): removes the mapping that starts at `start`. Whoever has cached one of its translations drops it, and
+   * references that are being used end, before a frame is free for something else (unmap_region, tlb_finish_mmu).
+   * Pinned frames of anonymous memory stay allocated until unpinned. @throws Errno EINVAL
+   */
+  *unmap(start: number): Task {
+    const vma = this.#takeVma(start);
+    const frames: number[] = [];
+    for (let va = vma.start; va < vma.start + vma.size; va += PAGE_SIZE) {
+      const entry = this.#memory.exchange(this.space.entryAddress(va), 0) >>> 0;
+      if ((entry & PTE.PRESENT) !== 0 && vma.anonymous) frames.push(entry - (entry % PAGE_SIZE));
+    }
+    this.settled();
+    // A notifier drops all that is cached, not one page's: once for the whole mapping.
+    for (const notify of this.notifiers) yield* notify(vma.start);
+    for (const hpa of frames) {
+      // Held for the length of a copy, by threads that ring nobody when they are done.
+      while (this.space.frames.refs(hpa) !== 0) yield* preempt();
+      this.#release(hpa);
+    }
+  }
+
+  /** A frame loses its mapping, and is free unless it is pinned. */
+  #release(hpa: number): void {
+    const { frames } = this.space;
+    frames.setMapping(hpa, 0);
+    if (frames.pins(hpa) === 0) this.pages.freePages(hpa);
+    // Without a mapping nothing moves it; with the flag the last unpin would take it for a table's and keep it.
+    else frames.clearFlags(hpa, PG.UNMOVABLE);
+  }
+
+  /** {@link unmap} of memory that no vCPU has used and nobody is using: without a pause. @throws Errno EINVAL */
+  munmap(start: number): void {
+    const vma = this.#takeVma(start);
     for (let va = vma.start; va < vma.start + vma.size; va += PAGE_SIZE) {
       const at = this.space.entryAddress(va);
       const entry = this.#memory.exchange(at, 0) >>> 0;
       if ((entry & PTE.PRESENT) === 0 || !vma.anonymous) continue;
-      const hpa = entry - (entry % PAGE_SIZE);
-      this.space.frames.setMapping(hpa, 0);
-      if (this.space.frames.pins(hpa) === 0) this.pages.freePages(hpa);
-      // Without a mapping nothing moves it; with the flag the last unpin would take it for a table's and keep it.
-      else this.space.frames.clearFlags(hpa, PG.UNMOVABLE);
+      this.#release(entry - (entry % PAGE_SIZE));
     }
     this.settled();
   }
@@ -108,9 +142,14 @@ export class Mm {
     this.space.frames.setMapping(hpa, (va - MMAP_BASE) / PAGE_SIZE + 1);
   }
 
-  /** Charges `pages` against the locked-memory limit. @throws Errno ENOMEM when it would be exceeded */
-  account(pages: number): void {
-    if (this.lockedVm + pages > this.lockLimit) throw new Errno('ENOMEM', `RLIMIT_MEMLOCK (${this.lockLimit} pages)`);
+  /**
+   * Charges `pages` against the locked-memory limit (account_locked_vm).
+   * @param bypass counts them all the same, but asks for no limit: the caller has CAP_IPC_LOCK.
+   * @throws Errno ENOMEM when the limit would be exceeded
+   */
+  account(pages: number, bypass = false): void {
+    if (!bypass && this.lockedVm + pages > this.lockLimit)
+      throw new Errno('ENOMEM', `RLIMIT_MEMLOCK (${this.lockLimit} pages)`);
     this.lockedVm += pages;
   }
   /** Takes a charge back. */
@@ -121,15 +160,43 @@ export class Mm {
   /** pin_user_pages for one page: returns the HPA of its frame, which stays until {@link unpinPage}. @throws Errno EFAULT */
   *pinPage(va: number, write: boolean): Task<number> {
     for (;;) {
-      const hpa = this.space.getPage(va, write);
+      const hpa = this.tryPinPage(va, write);
       if (hpa === FAULT) throw new Errno('EFAULT', `pin 0x${va.toString(16)}`);
-      if (hpa !== BUSY) {
-        this.space.frames.pin(hpa);
-        this.space.frames.put(hpa);
-        return hpa;
-      }
-      yield* until('page being moved', () => this.space.lookup(va, write) !== BUSY);
+      if (hpa !== BUSY) return hpa;
+      yield* this.settle(va);
     }
+  }
+
+  /** Sleeps while the page at `va` is being moved. */
+  *settle(va: number): Task {
+    yield* until('page being moved', () => this.space.lookup(va, false) !== BUSY);
+  }
+
+  /**
+   * {@link pinPage} without sleeping: HPA, FAULT, or BUSY while the page is being moved. Entries are changed by tasks of
+   * the kernel only, and the mover counts pins after it has marked the entry: between look-up and pin nobody comes.
+   */
+  tryPinPage(va: number, write: boolean): number {
+    const hpa = this.space.lookup(va, write);
+    if (hpa >= 0) this.space.frames.pin(hpa);
+    return hpa;
+  }
+
+  /** copy_from_user without sleeping: 0, FAULT, or BUSY; then a part may have been copied. */
+  tryCopyIn(va: number, bytes: Uint8Array): number {
+    const { u8 } = this.#memory;
+    for (let done = 0; done < bytes.length; ) {
+      const at = va + done;
+      const inPage = at % PAGE_SIZE;
+      const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
+      const page = this.space.lookup(at, false);
+      if (page < 0) return page;
+      const hpa = page + inPage;
+      if (length > FEW_BYTES) bytes.set(u8.subarray(hpa, hpa + length), done);
+      else for (let i = 0; i < length; i++) bytes[done + i] = u8[hpa + i];
+      done += length;
+    }
+    return 0;
   }
 
   /** Undoes one {@link pinPage}; `dirty` when the device may have written. */

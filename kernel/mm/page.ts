@@ -3,6 +3,7 @@ import { Frames, PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Random } from '../lib/random.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
+import { StorageKeys } from '../lib/storage_keys.ts';
 
 /** Fills frames that were moved away or freed, so that a stale address shows wrong data at once. */
 const POISON = 0xa5;
@@ -14,6 +15,7 @@ const CONTIGUOUS_ZONE = 32 * 1024 * 1024;
 export class PageAllocator {
   readonly frames: Frames;
   readonly #memory: HostMemory;
+  readonly #keys: StorageKeys;
   readonly #free: Int32Array;
   #freeCount = 0;
   readonly #used: Uint8Array;
@@ -27,6 +29,7 @@ export class PageAllocator {
   constructor(memory: HostMemory, map: SharedMap, seed = 1) {
     this.#memory = memory;
     this.frames = new Frames(memory, map);
+    this.#keys = new StorageKeys(memory, map.storageKeys);
     const first = map.firstFrame >>> PAGE_SHIFT;
     const count = ((map.size - map.firstFrame) / PAGE_SIZE) | 0;
     this.#used = new Uint8Array(first + count);
@@ -52,7 +55,7 @@ export class PageAllocator {
     return this.#allocated;
   }
 
-  /** One zeroed frame; undefined when memory is exhausted. */
+  /** One zeroed frame with storage key 0; undefined when memory is exhausted. */
   allocPage(): number | undefined {
     while (this.#freeCount > 0) {
       const frame = this.#free[--this.#freeCount];
@@ -82,6 +85,7 @@ export class PageAllocator {
     const hpa = frame * PAGE_SIZE;
     if (this.#dirty[frame] !== 0) this.#memory.u8.fill(0, hpa, hpa + PAGE_SIZE);
     this.#dirty[frame] = 1;
+    this.#keys.set(hpa, 0);
     return hpa;
   }
 

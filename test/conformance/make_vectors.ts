@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { type Case, makeCases } from './cases.ts';
 import { BRANCH_FAMILIES } from './families/branches.ts';
 import { FP_FAMILIES } from './families/fp.ts';
+import { KEY_FAMILIES } from './families/keys.ts';
 import { MULTIPLY_FAMILIES } from './families/multiply.ts';
 import { REGISTER_FAMILIES } from './families/registers.ts';
 import { STORAGE_FAMILIES } from './families/storage.ts';
@@ -76,6 +77,7 @@ function main(): void {
     ...BRANCH_FAMILIES,
     ...STRING_FAMILIES,
     ...FP_FAMILIES,
+    ...KEY_FAMILIES,
   ];
   const cases = makeCases(families, SEED);
   const texts = [...new Set(cases.map((c) => c.asm))];

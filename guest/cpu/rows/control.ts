@@ -1,11 +1,13 @@
 /** Control instructions the core performs itself: PSW, control and access registers, identification, translation. */
 
+import { CR0, pswKey } from '../../../kernel/include/arch/s390/access.ts';
 import { i32, i64 } from '../../../kernel/lib/wasm/types.ts';
 import type { Cpu } from '../cpu.ts';
 import type { FormatName } from '../formats.ts';
 import { LOWCORE, PGM, ProgramInterruption, Retry } from '../interruption.ts';
 import { PSW } from '../psw.ts';
 import { type Instruction, NEXT, type Row } from '../row.ts';
+import { requireExtractionAuthority, requireKey } from './authority.ts';
 import { GENERAL, general } from './operands.ts';
 
 const CONTROL_CHAPTER = 'SA22-7832 chapter 10 "Control Instructions"';
@@ -112,20 +114,23 @@ const psw: Row[] = [
     'SPKA',
     'B20A',
     'S',
-    (cpu) => {
-      const key = (cpu.operand2 >> 4n) & 15n;
-      if (cpu.problem && (cpu.cr(3) & (0x8000_0000n >> key)) === 0n) throw new ProgramInterruption(PGM.PRIVILEGED);
-      cpu.setPswMask((cpu.psw().mask & ~PSW.KEY) | (key << 52n));
+    (cpu, i) => {
+      const key = Number((cpu.operand2 >> 4n) & 15n);
+      requireKey(cpu, key);
+      if (key === pswKey(cpu.psw().mask)) return undefined;
+      cpu.setPswMask((cpu.psw().mask & ~PSW.KEY) | (BigInt(key) << 52n));
+      cpu.advance(i);
+      // The next instruction is fetched with the new key.
+      return NEXT.CHAIN;
     },
-    { privileged: false, registerFree: true },
+    { privileged: false, registerFree: true, flow: 'leave' },
   ),
   control(
     'IPK',
     'B20B',
     'S-none',
     (cpu) => {
-      // CR0 bit 36: extraction authority.
-      if (cpu.problem && (cpu.cr(0) & 0x800_0000n) === 0n) throw new ProgramInterruption(PGM.PRIVILEGED);
+      requireExtractionAuthority(cpu);
       cpu.setGprLow(2, (cpu.gprLow(2) & 0xffff_ff00) | Number((cpu.psw().mask & PSW.KEY) >> 48n));
     },
     { privileged: false },
@@ -267,35 +272,6 @@ const identification: Row[] = [
 
 // --- prefix, storage, translation --------------------------------------------------------------------------------
 
-/** Looks a logical address up; the condition code of LRA and TPROT says how far it got. */
-function lookUp(cpu: Cpu, address: bigint, write: boolean): { real?: bigint; cc: number } {
-  try {
-    const { page } = cpu.storage.realPage(address, write);
-    cpu.storage.hostOfReal(Number(page), write);
-    return { real: page | (address & 0xfffn), cc: 0 };
-  } catch (thrown) {
-    if (!(thrown instanceof ProgramInterruption)) throw thrown;
-    if (thrown.code === PGM.SEGMENT) return { cc: 1 };
-    if (thrown.code === PGM.PAGE) return { cc: 2 };
-    if (thrown.code >= PGM.ASCE_TYPE && thrown.code <= PGM.REGION_THIRD) return { cc: 3 };
-    throw thrown;
-  }
-}
-function testProtection(cpu: Cpu): void {
-  const address = cpu.operand1;
-  const fetch = lookUp(cpu, address, false);
-  if (fetch.real === undefined) {
-    cpu.setCc(3);
-    return;
-  }
-  try {
-    cpu.storage.realPage(address, true);
-    cpu.setCc(0);
-  } catch (thrown) {
-    if (!(thrown instanceof ProgramInterruption) || thrown.code !== PGM.PROTECTION) throw thrown;
-    cpu.setCc(1);
-  }
-}
 /** LOAD REAL ADDRESS uses the PSW's space even when DAT is off. SA22-7832 "LOAD REAL ADDRESS". */
 function loadReal(cpu: Cpu, i: Instruction, wide: boolean): void {
   const space = Number((cpu.psw().mask & PSW.AS) >> 46n);
@@ -357,23 +333,22 @@ const translation: Row[] = [
   control('TB', 'B22C', 'RRE', (cpu, i) => {
     const block = cpu.storage.wrap(cpu.gpr(i.r2)) & ~0xfffn;
     if (block > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
-    if (cpu.cr(0) & 0x1000_0000n && block < 4096n) throw new ProgramInterruption(PGM.PROTECTION);
+    if (cpu.cr(0) & CR0.LOW_ADDRESS_PROTECTION && block < 4096n) throw new ProgramInterruption(PGM.PROTECTION);
     const host = cpu.storage.hostOfReal(Number(block), true);
     cpu.memory.u8.fill(0, host, host + 4096);
     cpu.setGpr(0, 0n);
     cpu.setCc(0);
   }),
-  control('TPROT', 'E501', 'SSE', testProtection, { registerFree: true }),
   control('LRA', 'B1', 'RX-a', (cpu, i) => loadReal(cpu, i, false)),
   control('LRAY', 'E313', 'RXY-a', (cpu, i) => loadReal(cpu, i, false), { facility: 18 }),
   control('LRAG', 'E303', 'RXY-a', (cpu, i) => loadReal(cpu, i, true)),
   control('STURA', 'B246', 'RRE', (cpu, i) => storeReal(cpu, i, 4)),
   control('STURG', 'B925', 'RRE', (cpu, i) => storeReal(cpu, i, 8)),
   control('LURA', 'B24B', 'RRE', (cpu, i) => {
-    cpu.setGprLow(i.r1, cpu.memory.dv.getUint32(cpu.storage.hostOfReal(realOperand(cpu, i, 4n), false)));
+    cpu.setGprLow(i.r1, cpu.memory.dv.getUint32(cpu.storage.hostOfRealOperand(realOperand(cpu, i, 4n), false, 4)));
   }),
   control('LURAG', 'B905', 'RRE', (cpu, i) => {
-    cpu.setGpr(i.r1, cpu.memory.dv.getBigUint64(cpu.storage.hostOfReal(realOperand(cpu, i, 8n), false)));
+    cpu.setGpr(i.r1, cpu.memory.dv.getBigUint64(cpu.storage.hostOfRealOperand(realOperand(cpu, i, 8n), false, 8)));
   }),
   control(
     'IPTE',
@@ -386,9 +361,7 @@ const translation: Row[] = [
       if (entry > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);
       const host = cpu.storage.hostOfReal(Number(entry), true);
       cpu.memory.dv.setBigUint64(host, cpu.memory.dv.getBigUint64(host) | 0x400n);
-      cpu.flushTlb();
-      cpu.setPswAddress(i.next);
-      return NEXT.CHAIN;
+      return cpu.withdrawn(i);
     },
     { flow: 'leave' },
   ),
@@ -399,7 +372,7 @@ function realOperand(cpu: Cpu, i: Instruction, size: bigint): number {
   return Number(address);
 }
 function storeReal(cpu: Cpu, i: Instruction, size: 4 | 8): void {
-  const host = cpu.storage.hostOfReal(realOperand(cpu, i, BigInt(size)), true);
+  const host = cpu.storage.hostOfRealOperand(realOperand(cpu, i, BigInt(size)), true, size);
   if (size === 8) cpu.memory.dv.setBigUint64(host, cpu.gpr(i.r1));
   else cpu.memory.dv.setUint32(host, cpu.gprLow(i.r1));
 }

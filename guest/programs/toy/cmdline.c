@@ -78,3 +78,24 @@ bool cmdline_number(const char *key, uint64_t *value)
 	}
 	return false;
 }
+
+bool cmdline_has(const char *word)
+{
+	const char *text = cmdline_text();
+
+	while (*text) {
+		const char *w = word;
+
+		while (*w && *w == *text) {
+			w++;
+			text++;
+		}
+		if (*w == 0 && (*text == 0 || *text == ' '))
+			return true;
+		while (*text && *text != ' ')
+			text++;
+		while (*text == ' ')
+			text++;
+	}
+	return false;
+}

@@ -11,4 +11,7 @@ const char *cmdline_text(void);
 /* False when the key is missing; a value that is no number is a failed check and counts as missing. */
 bool cmdline_number(const char *key, uint64_t *value);
 
+/* The command line has exactly this word, `key=value`. */
+bool cmdline_has(const char *word);
+
 #endif

@@ -20,6 +20,7 @@
 #define H_SUCCESS	0
 #define H_FUNCTION	(-2)
 #define H_PARAMETER	(-4)
+#define H_AUTHORITY	(-10)
 
 enum tier {
 	TIER_REAL_MODE,

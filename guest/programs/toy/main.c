@@ -9,6 +9,7 @@
 #include "cpu_checks.h"
 #include "dasd_bench.h"
 #include "dasd_checks.h"
+#include "dasd_writeload.h"
 #include "fmt.h"
 #include "interruption.h"
 #include "subchannels.h"
@@ -20,7 +21,7 @@
 /* The numbers of the command line, read before anything else so that a bad one is always reported. */
 static struct {
 	bool has_liobn, has_slow;
-	uint64_t liobn, window, dmaport, slow, bench, ssch;
+	uint64_t liobn, window, dmaport, slow, bench, ssch, writeload, seed;
 } options;
 
 static void read_options(void)
@@ -31,6 +32,8 @@ static void read_options(void)
 	cmdline_number("dmaport", &options.dmaport);
 	cmdline_number("bench", &options.bench);
 	cmdline_number("ssch", &options.ssch);
+	cmdline_number("writeload", &options.writeload);
+	cmdline_number("seed", &options.seed);
 }
 
 static void run_dasd(void)
@@ -41,6 +44,10 @@ static void run_dasd(void)
 	dasd = find_dasd();
 	if (!dasd)
 		return;
+	if (options.writeload) {
+		dasd_writeload(dasd, options.writeload, options.seed);
+		return;
+	}
 	check_dasd(dasd);
 	if (options.has_slow)
 		check_halt_and_clear(dasd, options.slow);
@@ -69,6 +76,9 @@ void __attribute__((noreturn)) main(void)
 	print("toy: cpu id %016lx, command line %s\n", cpu_id(), cmdline_text());
 	read_options();
 	run_dasd();
+	/* A write load is all that such a run is about. */
+	if (options.writeload)
+		disabled_wait(check_summary() ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
 	check_cpu();
 	check_second_cpu();
 	run_tce();

@@ -8,6 +8,7 @@
 #define CCW_CMD_SENSE_ID	0xe4	/* Common I/O Device Commands, SA22-7204 */
 #define CU_TYPE_VIRTIO		0x3832	/* QEMU's virtio-ccw devices; not a disk to us */
 #define CU_TYPE_3990		0x3990
+#define CU_TYPE_ECHO		0xfffe	/* minivisor's control unit for testing channel programs */
 #define DEV_TYPE_3390		0x3390
 
 struct sense_id {
@@ -85,7 +86,7 @@ struct subchannel *find_dasd(void)
 		};
 		if (!enable(subchannel, &schib) || !read_sense_id(subchannel))
 			continue;
-		if (dasd || sense_id.cu_type == CU_TYPE_VIRTIO)
+		if (dasd || sense_id.cu_type == CU_TYPE_VIRTIO || sense_id.cu_type == CU_TYPE_ECHO)
 			continue;
 		if (check(sense_id.reserved == 0xff && sense_id.cu_type == CU_TYPE_3990 &&
 			  sense_id.dev_type == DEV_TYPE_3390, "SENSE ID names a 3390 behind a 3990",

@@ -1,5 +1,5 @@
 /** KVM structures and constants (include/uapi/linux/kvm.h; arch s390 and powerpc parts); host byte order. */
-import { bytes, s32, struct, u32, u64, u64n } from '../../lib/struct.ts';
+import { bytes, s32, struct, u8, u16, u32, u64, u64n } from '../../lib/struct.ts';
 
 /** KVM_GET_API_VERSION's answer. */
 export const KVM_API_VERSION = 12;
@@ -11,7 +11,12 @@ export const KVM_CAP = {
   SPAPR_TCE_64: 125,
   SPAPR_TCE_VFIO: 142,
   MAX_VCPUS: 66,
+  DEVICE_CTRL: 89,
   PPC_MMU_RADIX: 134,
+  /** Answer: most bytes of one KVM_S390_MEM_OP. */
+  S390_MEM_OP: 108,
+  /** Answer: bits for what was added to it; see {@link MEMOP_EXTENSION_BASE}. */
+  S390_MEM_OP_EXTENSION: 211,
 } as const;
 
 export const kvm_userspace_memory_region = struct(
@@ -42,6 +47,20 @@ export const kvm_s390_interrupt = struct(
   { type: u32, parm: u32, parm64: u64 },
   { size: 16 },
 );
+/** Operations of KVM_S390_MEM_OP. */
+export const KVM_S390_MEMOP = { LOGICAL_READ: 0, LOGICAL_WRITE: 1, ABSOLUTE_READ: 4, ABSOLUTE_WRITE: 5 } as const;
+/** Its flags. */
+export const MEMOP_F = { CHECK_ONLY: 1, INJECT_EXCEPTION: 2, SKEY_PROTECTION: 4 } as const;
+/** Most bytes of one operation. */
+export const MEM_OP_MAX_SIZE = 65536;
+/** KVM_CAP_S390_MEM_OP_EXTENSION: storage keys and absolute storage (KVM_S390_MEMOP_EXTENSION_CAP_BASE). */
+export const MEMOP_EXTENSION_BASE = 1;
+export const kvm_s390_mem_op = struct(
+  'kvm_s390_mem_op',
+  'le',
+  { gaddr: u64, flags: u64n, size: u32, op: u32, buf: u64n, ar: u8, key: u8, pad: bytes(30) },
+  { size: 64, offsets: { buf: 24, ar: 32, key: 33 } },
+);
 export const kvm_enable_cap = struct(
   'kvm_enable_cap',
   'le',
@@ -63,6 +82,7 @@ export const kvm_create_spapr_tce_64 = struct(
 export const kvm_create_device = struct('kvm_create_device', 'le', { type: u32, fd: u32, flags: u32 }, { size: 12 });
 /** Device types. */
 export const KVM_DEV_TYPE_VFIO = 4;
+export const KVM_DEV_TYPE_FLIC = 6;
 export const kvm_device_attr = struct(
   'kvm_device_attr',
   'le',
@@ -75,3 +95,50 @@ export const KVM_DEV_VFIO_GROUP_ADD = 1;
 export const KVM_DEV_VFIO_GROUP_DEL = 2;
 export const KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE = 3;
 export const kvm_vfio_spapr_tce = struct('kvm_vfio_spapr_tce', 'le', { groupfd: s32, tablefd: s32 }, { size: 8 });
+/** Attribute groups of the floating interrupt controller (arch/s390/include/uapi/asm/kvm.h; devices/s390_flic.rst). */
+export const KVM_DEV_FLIC = {
+  GET_ALL_IRQS: 1,
+  ENQUEUE: 2,
+  CLEAR_IRQS: 3,
+  APF_ENABLE: 4,
+  APF_DISABLE_WAIT: 5,
+  ADAPTER_REGISTER: 6,
+  ADAPTER_MODIFY: 7,
+  CLEAR_IO_IRQ: 8,
+  AISM: 9,
+  AIRQ_INJECT: 10,
+  AISM_ALL: 11,
+} as const;
+/** Most bytes of interrupts in one call (KVM_S390_FLIC_MAX_BUFFER). */
+export const KVM_S390_FLIC_MAX_BUFFER = 0x2000000;
+/**
+ * One interrupt (`struct kvm_s390_irq`): a type, and 64 bytes whose meaning it decides. For I/O these are the two halves
+ * of the subsystem-identification word, parameter and identification word; for a service signal `ext_params`; for a
+ * machine check CR14 and the interruption code.
+ */
+export const kvm_s390_irq = struct('kvm_s390_irq', 'le', { type: u64n, u: bytes(64) }, { size: 72 });
+export const kvm_s390_io_info = struct(
+  'kvm_s390_io_info',
+  'le',
+  { subchannel_id: u16, subchannel_nr: u16, io_int_parm: u32, io_int_word: u32 },
+  { size: 12 },
+);
+export const kvm_s390_ext_info = struct(
+  'kvm_s390_ext_info',
+  'le',
+  { ext_params: u32, pad: u32, ext_params2: u64 },
+  { size: 16 },
+);
+export const kvm_s390_mchk_info = struct(
+  'kvm_s390_mchk_info',
+  'le',
+  {
+    cr14: u64,
+    mcic: u64,
+    failing_storage_address: u64,
+    ext_damage_code: u32,
+    pad: u32,
+    fixed_logout: bytes(16),
+  },
+  { size: 48 },
+);

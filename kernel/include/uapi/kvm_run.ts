@@ -22,6 +22,8 @@ export const KVM_REQ = {
   SIGP: 8,
   /** The invalidation ring was full: all translated code is to be dropped. */
   CODE_OVERFLOW: 16,
+  /** With TLB_FLUSH: another vCPU waits for the answer, and is to be told of it. */
+  QUIESCE: 32,
 } as const;
 
 /** Why the vCPU left the guest (`exit_reason`); numbers of include/uapi/linux/kvm.h where KVM has the reason. */
@@ -114,9 +116,12 @@ export const KVM_RUN = struct(
     gprs: bytes(128),
     prefix: u32,
     reserved3: bytes(4),
+    /** Control registers and access registers, as the vCPU keeps them: for KVM, which reads them only. */
+    crs: bytes(128),
+    acrs: bytes(64),
   },
   {
-    size: 472,
+    size: 664,
     offsets: { hcall_state: 64, hcall_nr: 72, hcall_args: 80, text: 256, operand: 264, psw_mask: 320, gprs: 336 },
   },
 );

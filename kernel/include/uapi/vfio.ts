@@ -1,5 +1,5 @@
 /** VFIO structures and constants (include/uapi/linux/vfio.h, vfio_ccw.h); host byte order, little-endian here. */
-import { bytes, s32, struct, u16, u32, u64n } from '../../lib/struct.ts';
+import { bytes, nested, s32, struct, u16, u32, u64n } from '../../lib/struct.ts';
 
 /** VFIO_GET_API_VERSION's answer. */
 export const VFIO_API_VERSION = 0;
@@ -116,6 +116,32 @@ export const ccw_cmd_region = struct('ccw_cmd_region', 'le', { command: u32, ret
 export const ccw_schib_region = struct('ccw_schib_region', 'le', { schib_area: bytes(52) }, { size: 52 });
 export const ccw_crw_region = struct('ccw_crw_region', 'le', { crw: bytes(4), pad: u32 }, { size: 8 });
 
+/**
+ * Argument of the blocking request of the vfio-ccw RFC of 2016 (struct vfio_ccw_cmd). ORB, SCSW and IRB are the guest's
+ * big-endian bytes. `ccwchain_buf` is the user address of the {@link VFIO_CCW_CHAIN buffer} with the program,
+ * `ccwchain_nr` how many CCWs it has. The RFC's field names; their order is ours, for its header is lost.
+ */
+export const vfio_ccw_cmd = struct(
+  'vfio_ccw_cmd',
+  'le',
+  {
+    argsz: u32,
+    ccwchain_nr: u32,
+    orb_area: bytes(12),
+    scsw_area: bytes(12),
+    irb_area: bytes(96),
+    ccwchain_buf: u64n,
+  },
+  { size: 136, offsets: { orb_area: 8, scsw_area: 20, irb_area: 32, ccwchain_buf: 128 } },
+);
+/**
+ * The user-space channel program of the RFC (drivers/vfio/ccw/ccwchain.c, "User-space ccw program format"): a buffer of
+ * 4 KiB. Its lower half has up to 256 CCWs of format 1, its upper half as many addresses of 8 bytes (host order). A
+ * CCW's data address is an offset: of a transfer in channel that of its target in the lower half, of any other that of
+ * its address in the upper half, which is the user address of its data or of its IDAL. IDAWs hold user addresses.
+ */
+export const VFIO_CCW_CHAIN = { LEN_MAX: 256, CDA_OFFSET: 2048, SIZE: 4096 } as const;
+
 /** vfio_iommu_type1_info.flags. */
 export const VFIO_IOMMU_INFO = { PGSIZES: 1, CAPS: 2 } as const;
 export const vfio_iommu_type1_info = struct(
@@ -186,4 +212,30 @@ export const vfio_iommu_type1_info_dma_avail = struct(
   'le',
   { id: u16, version: u16, next: u32, avail: u32 },
   { size: 12 },
+);
+
+/** Capability of vfio_iommu_type1_info: dirty pages can be tracked; sizes in bytes. */
+export const VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION = 2;
+export const vfio_iommu_type1_info_cap_migration = struct(
+  'vfio_iommu_type1_info_cap_migration',
+  'le',
+  { id: u16, version: u16, next: u32, flags: u32, pad: u32, pgsize_bitmap: u64n, max_dirty_bitmap_size: u64n },
+  { size: 32, offsets: { pgsize_bitmap: 16 } },
+);
+/** A bitmap in user memory, one bit for each page of `pgsize` bytes; `size` and the address `data` in bytes. */
+export const vfio_bitmap = struct('vfio_bitmap', 'le', { pgsize: u64n, size: u64n, data: u64n }, { size: 24 });
+/** vfio_iommu_type1_dirty_bitmap.flags: exactly one. */
+export const VFIO_IOMMU_DIRTY_PAGES_FLAG = { START: 1, STOP: 2, GET_BITMAP: 4 } as const;
+export const vfio_iommu_type1_dirty_bitmap = struct(
+  'vfio_iommu_type1_dirty_bitmap',
+  'le',
+  { argsz: u32, flags: u32 },
+  { size: 8 },
+);
+/** What follows {@link vfio_iommu_type1_dirty_bitmap} with GET_BITMAP. */
+export const vfio_iommu_type1_dirty_bitmap_get = struct(
+  'vfio_iommu_type1_dirty_bitmap_get',
+  'le',
+  { iova: u64n, size: u64n, bitmap: nested(vfio_bitmap) },
+  { size: 40, offsets: { bitmap: 16 } },
 );
