@@ -16,9 +16,11 @@ export interface ActorRow {
 
 const url = (path: string) => new URL(path, import.meta.url).href;
 
-/** Names of the hardware threads: channel I/O processors first, then DMA engines. */
+/** Names of the hardware threads: the channel I/O processors that serve a device, then DMA engines. */
 export function hardwareNames(config: MachineConfig): string[] {
-  return ['iop0', ...(config.dmaPort ? ['dma0'] : [])];
+  const iops = new Set(config.drives.map((drive) => drive.iop ?? 0));
+  const names = [...iops].sort((a, b) => a - b).map((iop) => `iop${iop}`);
+  return [...(names.length === 0 ? ['iop0'] : names), ...(config.dmaPort ? ['dma0'] : [])];
 }
 
 /** What the memory map depends on. */
@@ -39,7 +41,7 @@ export function actorTable(config: MachineConfig): ActorRow[] {
     ...hardwareNames(config).map((name) => ({
       name,
       module: url('../devices/physical/start.ts'),
-      config: { name, drives },
+      config: { name, drives, seed },
       hardware: true,
     })),
     { name: 'vmm', module: url('./vmm/start.ts'), config, hardware: false },

@@ -1,11 +1,23 @@
 /** The configuration of one machine: plain data from the command line, handed to every actor. */
+import type { FaultConfig } from '../kernel/include/fault_kinds.ts';
+
+/** A monitor command and when it is given. */
+export interface TimedCommand {
+  /** Nanoseconds since the machine was switched on: of the host's clock, or virtual. */
+  readonly ns: number;
+  /** The time as the user wrote it. */
+  readonly time: string;
+  readonly command: string;
+}
 
 /** Which tier may finish H_PUT_TCE and its relatives. */
 export type TceTier = 'real' | 'virtual' | 'user';
 
-/** One DASD of the host, passed through to the guest. */
+/** One channel device of the host, passed through to the guest. */
 export interface DriveConfig {
-  /** CKD image file, absolute path. */
+  /** A 3390 on an image, which is the default, or the echo control unit of `devices/physical/echo`. */
+  readonly type?: '3390' | 'echo';
+  /** CKD image file, absolute path; empty for a type that has none. */
   readonly file: string;
   /** Host subchannel number, and the guest's. */
   readonly schid: number;
@@ -17,7 +29,16 @@ export interface DriveConfig {
   readonly serviceTimeNs: number;
   /** Every access to this cylinder takes that many ns: a fault hook. */
   readonly slow?: { readonly cylinder: number; readonly ns: number };
+  /** Channel paths that lead to the device, at most eight CHPIDs; the first is path 0x80. [0x80] when omitted. */
+  readonly chpids?: readonly number[];
+  /** Number of the I/O processor that serves it, 0 to 7; 0 when omitted. */
+  readonly iop?: number;
+  /** What goes wrong with it, and when. */
+  readonly faults?: readonly FaultConfig[];
 }
+
+/** Which generation of vfio-ccw passes DASDs through: the merged I/O region, or the blocking ioctl of the 2016 RFC. */
+export type CcwApi = 'region' | 'cmd-request';
 
 /** The guest's program, read and checked before anything is started. */
 export interface KernelImage {
@@ -37,6 +58,8 @@ export interface MachineConfig {
   /** True: the DMA port's PE is passed through, with its LIOBN. */
   readonly dmaPort: boolean;
   readonly tce: TceTier;
+  /** The merged I/O region when omitted. */
+  readonly ccwApi?: CcwApi;
   /** RLIMIT_MEMLOCK of the VMM in pages. */
   readonly lockLimit: number;
   readonly memoryPressure: boolean;
@@ -46,6 +69,10 @@ export interface MachineConfig {
   readonly todBase: bigint;
   /** Keep the guest's console to yourself. */
   readonly quiet?: boolean;
+  /** Monitor commands that are given at certain times. */
+  readonly at?: readonly TimedCommand[];
+  /** True: the main thread may send monitor commands through the mailbox. */
+  readonly monitor?: boolean;
   /** Trace globs to switch on. */
   readonly trace: readonly string[];
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readElf } from './elf.ts';
+import { checkFree, readElf } from './elf.ts';
 import { UserError } from './user_error.ts';
 
 const MEMORY = 1 << 20;
@@ -154,5 +154,23 @@ test('arbitrary bytes, and arbitrary damage to a good file, are accepted or refu
       expect(entry < BigInt(MEMORY)).toBe(true);
     }),
     { numRuns: 1000 },
+  );
+});
+
+test.each([
+  ['ends before it', 0x10000, '01'.repeat(0x480), undefined],
+  ['begins behind it', 0x10490, '01'.repeat(8), undefined],
+  ['has zeros there', 0x10000, `${'01'.repeat(0x480)}${'00'.repeat(16)}01`, undefined],
+  ['has its last byte there', 0x10000, '01'.repeat(0x481), 'segment 0 at 0x10000'],
+  ['has a byte there, the last one', 0x1048f, '01', 'segment 0 at 0x1048f'],
+])('a program that %s: room for a command line of 16 bytes', (_, address, content, problem) => {
+  const bytes = Buffer.from(content, 'hex');
+  const image = { segments: [{ address, bytes, memorySize: bytes.length }], entry: 0n };
+  const check = () => checkFree('a.elf', image, 0x10480, 16, 'the command line');
+  if (problem === undefined) return check();
+  expect(check).toThrow(
+    new UserError(
+      `--kernel a.elf: ${problem} has code or data at 0x10480, where the command line goes; leave that place free in the linker script`,
+    ),
   );
 });

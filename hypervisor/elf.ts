@@ -115,3 +115,18 @@ export function readElf(file: string, content: Uint8Array, memory: number): Kern
     );
   return { segments, entry: BigInt(header.entry) };
 }
+
+/**
+ * Refuses a program whose bytes something else would overwrite after it is loaded. Zeros may be overwritten: a program
+ * that reserves the place for its command line has them there.
+ * @throws UserError naming the file and the segment
+ */
+export function checkFree(file: string, image: KernelImage, at: number, length: number, what: string): void {
+  for (const [index, { address, bytes: content }] of image.segments.entries()) {
+    const part = content.subarray(Math.max(0, at - address), Math.max(0, at + length - address));
+    if (part.some((byte) => byte !== 0))
+      throw new UserError(
+        `--kernel ${file}: segment ${index} at 0x${address.toString(16)} has code or data at 0x${at.toString(16)}, where ${what} goes; leave that place free in the linker script`,
+      );
+  }
+}

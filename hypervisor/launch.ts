@@ -6,14 +6,17 @@ import { Piscina } from 'piscina';
 import type { BootData } from '../kernel/lib/actor_module.ts';
 import type { ActorThread } from '../kernel/lib/actor_thread.ts';
 import { clockOrigin, processUptime } from '../kernel/lib/clock.ts';
+import { Doorbell } from '../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
 import { after } from '../kernel/lib/host_timer.ts';
-import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
-import { stopMachine } from '../kernel/lib/stop.ts';
-import { enableTrace, readTrace, type TraceRecord } from '../kernel/lib/trace.ts';
+import { MailboxClient } from '../kernel/lib/monitor_mailbox.ts';
+import { actorAreas, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
+import { stopMachine, stopping } from '../kernel/lib/stop.ts';
+import { enableTrace, TraceReader, type TraceRecord } from '../kernel/lib/trace.ts';
 import { registerTransferHandlers } from '../kernel/lib/transfer.ts';
 import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
+import { UserError } from './user_error.ts';
 
 /** A thread died: which, and why. */
 export class ThreadDied extends Error {
@@ -26,10 +29,19 @@ export class ThreadDied extends Error {
 export interface ThreadedRun {
   readonly result: MachineResult;
   readonly trace: readonly TraceRecord[];
+  /** Events that were overwritten by later ones. */
+  readonly traceLost: number;
   /** When the machine was switched on, ms after the process started. */
   readonly switchedOn: number;
   /** What each actor's `finish` returned, by name. */
   readonly actors: Readonly<Record<string, unknown>>;
+}
+
+/** What is told of an actor that ended badly. An error keeps its name on its way between threads, but not its class. */
+function failureOf(name: string, cause: unknown): ThreadDied | UserError {
+  if (cause instanceof ThreadDied) return cause;
+  if (cause instanceof Error && cause.name === 'OutputError') return new UserError(cause.message);
+  return new ThreadDied(name, cause);
 }
 
 /** Time the threads get to leave their loops before they are ended by force, ms. */
@@ -50,7 +62,7 @@ export class ThreadedMachine {
   #pool: Piscina | undefined;
   #cancelJoin = () => {};
   /** What failed first; what fails afterwards does so because the others are stopped. */
-  #failure: ThreadDied | undefined;
+  #failure: ThreadDied | UserError | undefined;
 
   readonly #extra: readonly ActorRow[];
 
@@ -68,7 +80,7 @@ export class ThreadedMachine {
     this.host = new HostMemory(this.#memory);
   }
 
-  /** Boots and waits for the end. @throws ThreadDied */
+  /** Boots and waits for the end. @throws ThreadDied; UserError when standard output cannot be written */
   async run(): Promise<ThreadedRun> {
     registerTransferHandlers();
     for (const glob of this.#config.trace) enableTrace(this.host, this.#map.traceEnable, glob);
@@ -94,15 +106,27 @@ export class ThreadedMachine {
       if (this.#failure !== undefined) throw this.#failure;
       const values = ended.map((e) => (e as PromiseFulfilledResult<unknown>).value);
       const actors = Object.fromEntries(rows.map((row, i) => [row.name, values[i]]));
-      const trace = readTrace(
+      const reader = new TraceReader(
         this.host,
         this.#map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
       );
-      return { result: actors.vmm as MachineResult, trace, switchedOn, actors };
+      const trace = reader.records();
+      return { result: actors.vmm as MachineResult, trace, traceLost: reader.lost, switchedOn, actors };
     } finally {
       this.#cancelJoin();
       await this.#destroy();
     }
+  }
+
+  /** The main thread's end of the monitor's mailbox. */
+  monitor(): MailboxClient {
+    const doorbell = new Doorbell(this.host, actorAreas(this.#map, 'vmm').doorbell);
+    return new MailboxClient(
+      this.host,
+      this.#map.monitor,
+      () => doorbell.ring(),
+      () => stopping(this.host, this.#map),
+    );
   }
 
   /** Ends the run: every thread leaves its loop, or is ended by force after a second. */
@@ -122,7 +146,7 @@ export class ThreadedMachine {
     try {
       return await ended;
     } catch (cause) {
-      this.#failure ??= cause instanceof ThreadDied ? cause : new ThreadDied(name, cause);
+      this.#failure ??= failureOf(name, cause);
       this.stop();
       throw this.#failure;
     }

@@ -5,7 +5,7 @@ import { delay } from '../kernel/lib/host_timer.ts';
 import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
-import { enableTrace, printTrace, readTrace, type TraceRecord } from '../kernel/lib/trace.ts';
+import { enableTrace, printTrace, TraceReader, type TraceRecord } from '../kernel/lib/trace.ts';
 import { actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 
@@ -15,6 +15,10 @@ export interface SimulatedRun {
   readonly console: string;
   readonly log: readonly string[];
   readonly trace: readonly TraceRecord[];
+  /** Events that one step overwrote before they could be read: hardly ever any. */
+  readonly traceLost: number;
+  /** The run was cut at `limitNs`. */
+  readonly cut: boolean;
   /** Virtual nanoseconds and task steps. */
   readonly now: number;
   readonly steps: number;
@@ -39,6 +43,8 @@ const MAX_STEPS = 20_000_000;
 const SLICE_STEPS = 5000;
 
 export interface SimulateOptions extends Partial<Pick<ActorContext, 'log' | 'output'>> {
+  /** Virtual time at which the run is cut, ns: the same step in every run. Without it {@link TooLong} ends a hung one. */
+  readonly limitNs?: number;
   /** Asked now and then: true ends the run. */
   readonly interrupted?: () => boolean;
 }
@@ -72,16 +78,23 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     );
     running.set(row.name, await start(context));
   }
-  const stopped = () => stopping(host, map) || options.interrupted?.() === true;
-  // The event loop gets a turn now and then: for signals and time-outs.
-  while (!simulation.advance(stopped, SLICE_STEPS)) {
-    if (simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
-    await delay(0);
-  }
-  const trace = readTrace(
+  const reader = new TraceReader(
     host,
     map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
   );
+  const { limitNs = Number.POSITIVE_INFINITY } = options;
+  // Asked before every step.
+  const stopped = () => {
+    reader.keepUp();
+    return stopping(host, map) || simulation.now >= limitNs || options.interrupted?.() === true;
+  };
+  // The event loop gets a turn now and then: for signals.
+  while (!simulation.advance(stopped, SLICE_STEPS)) {
+    if (options.limitNs === undefined && simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
+    await delay(0);
+  }
+  const cut = simulation.now >= limitNs && !stopping(host, map);
+  const trace = reader.records();
   const actors = Object.fromEntries([...running].map(([name, actor]) => [name, actor?.finish?.()]));
   return {
     result: actors.vmm as MachineResult,
@@ -89,6 +102,8 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     console: Buffer.concat(console).toString('latin1'),
     log,
     trace,
+    traceLost: reader.lost,
+    cut,
     now: simulation.now,
     steps: simulation.steps,
     memory: host,

@@ -14,6 +14,7 @@ import {
   SYSCALL_SLOT,
   SYSCALL_SLOTS,
 } from '../kernel/include/uapi/syscall.ts';
+import { AddressSpace } from '../kernel/lib/address_space.ts';
 import { Doorbell } from '../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../kernel/lib/host_memory.ts';
 import { Ring } from '../kernel/lib/ring.ts';
@@ -28,6 +29,7 @@ const HEAP_SIZE = 1 << 20;
 
 export class Syscalls {
   readonly memory: HostMemory;
+  readonly #space: AddressSpace;
   readonly #base: number;
   readonly #ring: Ring;
   readonly #kernel: Doorbell;
@@ -38,6 +40,7 @@ export class Syscalls {
 
   constructor(memory: HostMemory, map: SharedMap) {
     this.memory = memory;
+    this.#space = new AddressSpace(memory, map);
     this.#base = map.syscalls;
     this.#ring = new Ring(memory, map.syscalls + SYSCALL_RING, SYSCALL_RING_CAPACITY);
     this.#kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
@@ -146,6 +149,10 @@ export class Syscalls {
   /** mmap of a descriptor, or of anonymous movable memory (`fd` -1). */
   *mmap(fd: number, length: number, position = 0): Task<number> {
     return yield* this.call('mmap', NR.mmap, [0, length, 3, fd === -1 ? MAP_ANONYMOUS | MAP_PRIVATE : 1, fd, position]);
+  }
+  /** Stores into memory of the process that may move: what {@link mmap} gave. @throws Errno EFAULT outside of any */
+  store(va: number, bytes: Uint8Array): Task {
+    return this.#space.copy(va, bytes, true);
   }
   *munmap(va: number, length: number): Task {
     yield* this.call('munmap', NR.munmap, [va, length]);

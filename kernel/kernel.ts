@@ -7,6 +7,7 @@ import { actorAreas, type SharedMap } from './lib/shared_map.ts';
 import type { Actor } from './lib/task.ts';
 import { Tracer } from './lib/trace.ts';
 import { Mm } from './mm/mm.ts';
+import { Taint } from './panic.ts';
 import { syscallEntry } from './syscall/entry.ts';
 import { FileTable } from './syscall/file.ts';
 
@@ -20,6 +21,9 @@ export interface KernelOptions {
   readonly log: (line: string) => void;
 }
 
+/** What a process may be allowed beyond its user's rights (include/uapi/linux/capability.h), as far as it is asked here. */
+export type Capability = 'CAP_SYS_RAWIO' | 'CAP_IPC_LOCK';
+
 export class Kernel {
   readonly actor: Actor;
   readonly memory: HostMemory;
@@ -27,6 +31,9 @@ export class Kernel {
   readonly mm: Mm;
   readonly vfs = new Vfs();
   readonly files = new FileTable();
+  readonly taint: Taint;
+  /** Capabilities of the one user process: what root gave the VMM. */
+  readonly capabilities = new Set<Capability>(['CAP_SYS_RAWIO']);
   readonly tracer: Tracer;
   readonly vmmDoorbell: Doorbell;
   readonly log: (line: string) => void;
@@ -41,7 +48,13 @@ export class Kernel {
     this.tracer = new Tracer(memory, map.traceEnable, actorAreas(map, 'kernel').trace, () => actor.now());
     this.vmmDoorbell = new Doorbell(memory, actorAreas(map, 'vmm').doorbell);
     this.log = options.log;
+    this.taint = new Taint(this.vfs);
     actor.spawn('syscall-entry', syscallEntry(this));
+  }
+
+  /** capable(): the process has this right. */
+  capable(capability: Capability): boolean {
+    return this.capabilities.has(capability);
   }
 
   /** Doorbell of any actor by name. */

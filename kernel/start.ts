@@ -1,11 +1,13 @@
 /** Starts the host kernel: hardware first, then the drivers, then the device nodes that user space opens. */
 import { ChannelSubsystem } from '../devices/physical/css/channel_subsystem.ts';
 import { HostBridge } from '../devices/physical/phb/host_bridge.ts';
+import { registerProc } from './fs/proc.ts';
 import { STATE_ATTENTION } from './include/uapi/kvm_run.ts';
 import { Kernel } from './kernel.ts';
 import { Kvm } from './kvm/kvm_main.ts';
 import { VcpuRequests } from './kvm/vcpu_requests.ts';
 import type { ActorContext, Running } from './lib/actor_module.ts';
+import type { Doorbell } from './lib/doorbell.ts';
 import { memoryPressure } from './mm/migrate.ts';
 import { Powernv } from './ppc/powernv.ts';
 import { startCss } from './s390/cio/start_css.ts';
@@ -33,9 +35,14 @@ export interface KernelStatistics {
 /** @see ActorModule */
 export function start({ actor, memory, map, config, log }: ActorContext<KernelConfig>): Running {
   const kernel = new Kernel(actor, memory, map, { lockLimit: config.lockLimit, seed: config.seed, log });
-  const hardware = map.actors.map(({ name }) => name);
-  const doorbells = (kind: string) =>
-    hardware.filter((name) => name.startsWith(kind)).map((name) => kernel.doorbell(name));
+  registerProc(kernel.vfs, kernel.mm);
+  // By the number at the end of the name; a machine need not have all of them.
+  const doorbells = (kind: string) => {
+    const bells: Doorbell[] = [];
+    for (const { name } of map.actors)
+      if (name.startsWith(kind)) bells[Number(name.slice(kind.length))] = kernel.doorbell(name);
+    return bells;
+  };
   const vfio = new VfioCore(kernel);
   registerType1(vfio);
   const css = new ChannelSubsystem(memory, map.css, { iopDoorbells: doorbells('iop'), trace: kernel.tracer });

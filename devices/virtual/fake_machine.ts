@@ -18,6 +18,10 @@ const EVENT_NAMES = Object.keys(TRACE_EVENTS) as TraceEvent[];
 
 /** VMM address of guest-physical 0. */
 export const FAKE_RAM_VA = 0x3ff_8000_0000;
+/** What mmap answers. */
+export const FAKE_MMAP_VA = 0x3ff_a000_0000;
+/** Bytes behind it. */
+const MMAP_SIZE = 0x20000;
 
 /** Answers one ioctl. `view` is the structure or the raw bytes; what is changed in it and in `tail` goes back. */
 // biome-ignore lint/suspicious/noExplicitAny: one table mixes structures
@@ -28,11 +32,15 @@ export class FakeKernel {
   readonly files = new Map<string, string>();
   readonly links = new Map<string, string>();
   readonly ioctls = new Map<string, FakeIoctl>();
+  /** Commands that sleep in the kernel while this holds. */
+  readonly sleeping = new Map<string, () => boolean>();
   /** What was called, in order: `open /dev/vfio/1`, `VFIO_SET_IOMMU`, ... */
   readonly calls: string[] = [];
   read: (fd: number, count: number, position: number) => Uint8Array = () => new Uint8Array(0);
   write: (fd: number, bytes: Uint8Array, position: number) => number = (_fd, bytes) => bytes.length;
   readonly eventfds = new Map<number, bigint>();
+  /** Memory the process has got by mmap. */
+  readonly mapped = new Uint8Array(MMAP_SIZE);
   /** Open descriptors and their paths. */
   readonly open = new Map<number, string>();
   readonly memory = new HostMemory(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }));
@@ -98,6 +106,8 @@ class FakeSyscalls {
   }
   *ioctlStruct<F extends Fields>(fd: number, ioctl: Ioctl<F>, view: View<F>, tail?: Uint8Array): Task<number> {
     yield* preempt();
+    const sleeping = this.#kernel.sleeping.get(ioctl.name) ?? (() => false);
+    yield* until(ioctl.name, () => !sleeping());
     return this.#kernel.answer(fd, ioctl, view, 0, tail);
   }
   *ioctlBytes(fd: number, ioctl: Ioctl, bytes: Uint8Array): Task<number> {
@@ -130,16 +140,29 @@ class FakeSyscalls {
   }
   *mmap(): Task<number> {
     yield* preempt();
-    return 0x7000_0000;
+    return FAKE_MMAP_VA;
   }
   *munmap(): Task {
     yield* preempt();
+  }
+  /** Stores into memory got by mmap. */
+  *store(va: number, bytes: Uint8Array): Task {
+    yield* preempt();
+    this.#kernel.mapped.set(bytes, va - FAKE_MMAP_VA);
   }
   *readlink(path: string): Task<string> {
     yield* preempt();
     const target = this.#kernel.links.get(path);
     if (target !== undefined) return target;
     throw new Errno(this.#kernel.files.has(path) ? 'EINVAL' : 'ENOENT', path);
+  }
+  *readdir(path: string): Task<string[]> {
+    yield* preempt();
+    throw new Errno(this.#kernel.files.has(path) ? 'ENOTDIR' : 'ENOENT', path);
+  }
+  *writeFile(path: string, text: string): Task {
+    yield* preempt();
+    this.#kernel.calls.push(`write ${path} ${text}`);
   }
   *readFile(path: string): Task<string> {
     yield* preempt();
@@ -178,10 +201,14 @@ export class FakeMachine implements Machine {
   readonly memory = new FakeMemory();
   readonly vmFd = 3;
   kvmVfioFd = -1;
-  /** What was injected, in order. */
+  /** What was injected and not withdrawn, in order. */
   readonly io: { subsystemId: number; intparm: number; isc: number }[] = [];
   readonly services: number[] = [];
   channelReports = 0;
+  /** Subchannels whose interruption was withdrawn, in order. */
+  readonly cleared: number[] = [];
+  /** What `exitUnderWay` answers. */
+  exiting = false;
   readonly logs: string[] = [];
   readonly trace: (readonly [TraceEvent, ...number[]])[] = [];
   readonly tracer = {
@@ -195,9 +222,27 @@ export class FakeMachine implements Machine {
   log(line: string): void {
     this.logs.push(line);
   }
+  unlocked<T>(task: Task<T>): Task<T> {
+    return task;
+  }
   *injectIo(subsystemId: number, intparm: number, isc: number): Task {
     yield* preempt();
     this.io.push({ subsystemId, intparm, isc });
+  }
+  *clearIo(subsystemId: number): Task {
+    yield* preempt();
+    this.cleared.push(subsystemId);
+    const at = this.io.findIndex((io) => io.subsystemId === subsystemId);
+    if (at >= 0) this.io.splice(at, 1);
+  }
+  *clearInterrupts(): Task {
+    yield* preempt();
+    this.io.length = 0;
+    this.services.length = 0;
+    this.channelReports = 0;
+  }
+  exitUnderWay(): boolean {
+    return this.exiting;
   }
   *injectService(parameter: number): Task {
     yield* preempt();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { overRounds, percentile, quantiles, showNs, slope } from './figures.ts';
+import { overRounds, percentile, quantiles, showNs, showRatio, slope } from './figures.ts';
 
 test('percentiles are nearest rank', () => {
   const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
@@ -42,4 +42,12 @@ test.each([
   [2_500_000, '2.50 ms'],
 ])('%d ns is shown as %s', (ns, text) => {
   expect(showNs(ns)).toBe(text);
+});
+
+test.each([
+  [1, '1.00x'],
+  [2.567, '2.57x'],
+  [0.93, '0.93x (noisy floor)'],
+])('%d times the floor is shown as %s', (ratio, text) => {
+  expect(showRatio(ratio)).toBe(text);
 });

@@ -51,3 +51,8 @@ export function showNs(ns: number): string {
   if (ns < 1000) return `${ns.toFixed(ns < 100 ? 1 : 0)} ns`;
   return ns < 1e6 ? `${(ns / 1000).toFixed(2)} us` : `${(ns / 1e6).toFixed(2)} ms`;
 }
+
+/** A multiple of the floor. Nothing is faster than the hand-offs it is made of: below 1 the floor was disturbed. */
+export function showRatio(ratio: number): string {
+  return `${ratio.toFixed(2)}x${ratio < 1 ? ' (noisy floor)' : ''}`;
+}

@@ -1,7 +1,7 @@
 /** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { stopwatch } from '../../kernel/lib/clock.ts';
-import { type Figure, showNs } from '../bench/figures.ts';
+import { type Figure, showNs, showRatio } from '../bench/figures.ts';
 import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
@@ -41,7 +41,7 @@ function figuresTable(figures: readonly Figure[]): string {
     f.p99 === undefined ? '' : show(f, f.p99),
     f.unit === 'ns' ? '' : f.unit,
     `${f.operations}`,
-    f.ratio === undefined ? '' : `${f.ratio.toFixed(2)}x`,
+    f.ratio === undefined ? '' : showRatio(f.ratio),
     f.target === undefined ? '' : `${f.target}: ${f.reached === true ? 'reached' : 'missed'}`,
   ]);
   return table(['scenario', 'what', 'p50', 'p99', 'unit', 'operations', 'of floor', 'target'], rows, '<<>><>><');

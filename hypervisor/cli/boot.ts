@@ -1,17 +1,22 @@
 /** `minivisor boot`: options to configuration, the run, and what is shown at its end. */
 import { existsSync } from 'node:fs';
+import { CkdImage } from '../../devices/physical/dasd/ckd_image.ts';
 import { processUptime, stopwatch } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
-import type { MachineConfig, MachineResult } from '../config.ts';
+import { TRACE_RECORDS } from '../../kernel/lib/trace.ts';
+import type { DriveConfig, MachineConfig, MachineResult } from '../config.ts';
 import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { MonitorFrontEnd } from '../monitor/front_end.ts';
+import { monitorPlace } from '../monitor/place.ts';
 import { simulate, TooLong, traceText } from '../simulate.ts';
 import { UserError } from '../user_error.ts';
-import { BOOT_OPTIONS, bootConfig, DEFAULT_DRIVE } from './boot_options.ts';
+import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
-import { lockImage } from './image_lock.ts';
+import { DEFAULT_DRIVE } from './drive_options.ts';
+import { checkUnlocked, lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
 import { checkOutput, writeOutput } from './output_file.ts';
 import { bootReport } from './report.ts';
@@ -40,7 +45,7 @@ export const boot: Command = {
     checkOutput('stats', values.stats as string | undefined);
     if (config.drives.some((drive) => drive.file === DEFAULT_DRIVE) && !existsSync(DEFAULT_DRIVE))
       createToyVolume(DEFAULT_DRIVE);
-    for (const drive of config.drives) checkDrive(drive.file, drive.readonly);
+    for (const drive of config.drives) if (drive.file !== '') checkImage(drive);
     const unlock = lockImages(config);
     try {
       return values.sim === true ? await runSimulated(config, values) : await runThreaded(config, values);
@@ -50,11 +55,24 @@ export const boot: Command = {
   },
 };
 
+/** Opens a drive's image as the machine will, and looks whether it has the cylinder that is to be slow. @throws UserError */
+function checkImage({ file, readonly, slow }: DriveConfig): void {
+  checkDrive(file, readonly);
+  if (slow === undefined) return;
+  const image = new CkdImage(file, true);
+  const { cylinders } = image;
+  image.close();
+  if (slow.cylinder >= cylinders)
+    throw new UserError(`--drive slow-cylinder=${slow.cylinder}: ${file} has cylinders 0 to ${cylinders - 1}`);
+}
+
 /** Takes every image that may be written; all or none. */
 function lockImages(config: MachineConfig): (() => void)[] {
   const locks: (() => void)[] = [];
   try {
-    for (const drive of config.drives) if (!drive.readonly) locks.push(lockImage(drive.file));
+    const images = config.drives.filter((drive) => drive.file !== '');
+    for (const drive of images) if (!drive.readonly) locks.push(lockImage(drive.file));
+    for (const drive of images) if (drive.readonly) checkUnlocked(drive.file);
     return locks;
   } catch (error) {
     for (const release of locks) release();
@@ -73,12 +91,17 @@ class Interruption {
   readonly #stop: () => void;
   #sinceFirst = () => 0;
 
-  /** Listens for Ctrl-C and SIGTERM, and waits for the time-out. A second Ctrl-C ends the process at once. */
-  constructor(seconds: number, stop: () => void) {
+  /**
+   * Listens for Ctrl-C and SIGTERM, and waits for the time-out if there is one. A second Ctrl-C ends the process at once.
+   */
+  constructor(seconds: number | undefined, stop: () => void) {
     this.#stop = stop;
     process.on('SIGINT', this.#signal);
     process.on('SIGTERM', this.#signal);
-    this.#cancel = after(seconds * 1000, () => this.#interrupt(`no end within ${seconds} s (--timeout)`));
+    this.#cancel =
+      seconds === undefined
+        ? () => {}
+        : after(seconds * 1000, () => this.#interrupt(`no end within ${seconds} s (--timeout)`));
   }
   #interrupt(why: string): void {
     if (this.why !== undefined) {
@@ -109,17 +132,21 @@ function newMachine(config: MachineConfig, level: string): ThreadedMachine {
 async function runThreaded(config: MachineConfig, values: Values): Promise<number> {
   const machine = newMachine(config, values.verbose === true ? 'info' : 'warn');
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
+  const monitor = new MonitorFrontEnd(machine.monitor());
   try {
+    if (values.monitor !== undefined) await monitor.start(monitorPlace(values.monitor as string));
     const run = await machine.run();
-    if (values.trace !== undefined) process.stderr.write(traceText(run.trace));
+    if (values.trace !== undefined) printTrace(run);
     if (values.stats !== undefined) writeStats(values.stats as string, run);
-    process.stdout.write(bootReport(run.result, run.trace, hypercallsByTier(run)));
+    const report = bootReport(run.result, run.trace, hypercallsByTier(run));
+    if (report !== '') process.stdout.write(report);
     return ended(run.result, run.actors, interruption.why);
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
     if (interruption.why !== undefined) return ended({ status: 1, reason: '' }, {}, interruption.why);
     throw error;
   } finally {
+    monitor.end();
     interruption.end();
   }
 }
@@ -147,21 +174,34 @@ function writeStats(file: string, run: ThreadedRun): void {
   writeOutput('stats', file, stats);
 }
 
+/** The recorded events, and how many there were besides. */
+function printTrace({ trace, traceLost }: Pick<ThreadedRun, 'trace' | 'traceLost'>): void {
+  process.stderr.write(traceText(trace));
+  if (traceLost > 0)
+    process.stderr.write(
+      `minivisor: ${traceLost} events lost: each actor keeps its last ${TRACE_RECORDS}; trace fewer (--trace GLOB), or --sim\n`,
+    );
+}
+
 async function runSimulated(config: MachineConfig, values: Values): Promise<number> {
-  const interruption = new Interruption(values.timeout as number, () => {});
+  // Virtual seconds end a simulated run, so that a run which was cut can be replayed too.
+  const seconds = values.timeout as number;
+  const interruption = new Interruption(undefined, () => {});
   try {
     const run = await simulate(config, {
+      limitNs: seconds * 1e9,
       output: (bytes) => process.stdout.write(bytes),
       log: (line) => {
         if (values.verbose === true) process.stderr.write(`${line}\n`);
       },
       interrupted: () => interruption.why !== undefined,
     });
-    if (values.trace !== undefined) process.stderr.write(traceText(run.trace));
+    if (values.trace !== undefined) printTrace(run);
     process.stdout.write(
       `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
     );
-    return ended(run.result, run.actors, interruption.why);
+    const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
+    return ended(run.result, run.actors, interruption.why ?? cut);
   } catch (error) {
     if (error instanceof TaskFailure || error instanceof Deadlock || error instanceof TooLong)
       throw new ThreadDied('of the simulation', error);
@@ -187,12 +227,15 @@ function ended(
 ): number {
   if (interrupted === undefined && result.status === 0) return 0;
   const reason = interrupted === undefined ? result.reason : `the guest was stopped: ${interrupted}`;
-  process.stderr.write(`minivisor: ${reason}\n`);
-  for (const [name, actor] of Object.entries(actors)) {
-    if (!name.startsWith('vcpu')) continue;
-    const { instructions, psw, lastInstructions, missing } = actor as CpuReport;
-    if (instructions === 0) continue;
+  const cpus = Object.entries(actors)
+    .filter(([name]) => name.startsWith('vcpu'))
+    .map(([name, actor]) => ({ name, ...(actor as CpuReport) }))
+    .filter(({ instructions }) => instructions > 0);
+  // The cause comes before what came of it.
+  for (const { name, missing } of cpus)
     if (missing.length > 0) process.stderr.write(`${name}: no such instruction here: ${missing.join(', ')}\n`);
+  process.stderr.write(`minivisor: ${reason}\n`);
+  for (const { name, psw, lastInstructions } of cpus) {
     process.stderr.write(`${name}: PSW ${psw}${lastInstructions.length === 0 ? '' : '; last instructions:'}\n`);
     for (const line of lastInstructions) process.stderr.write(`  ${line}\n`);
   }

@@ -24,13 +24,13 @@ test('a row says number, name, descriptors, direction, structure with size, and 
     ['0x3b6e', 'VFIO_DEVICE_SET_IRQS', 'device', 'in', 'vfio_irq_set (20)', 'EBADF EFAULT EINVAL ENOTTY'],
   ]);
   expect(rows(ioctlTable('kvm_create_device'))).toEqual([
-    ['0xc00caee0', 'KVM_CREATE_DEVICE', 'vm', 'in out', 'kvm_create_device (12)', 'EBUSY ENODEV EMFILE'],
+    ['0xc00caee0', 'KVM_CREATE_DEVICE', 'vm', 'in out', 'kvm_create_device (12)', 'EBUSY ENODEV EINVAL EMFILE'],
   ]);
   expect(rows(ioctlTable('SET_IOMMU'))[0].slice(2)).toEqual([
     'container',
     'value',
     'IOMMU type',
-    'EIO EBUSY ENODEV EINVAL',
+    'EPERM EIO EBUSY ENODEV EINVAL',
   ]);
   expect(rows(ioctlTable('IOMMU_DISABLE'))[0].slice(2)).toEqual(['spapr v1', '-']);
 });

@@ -14,9 +14,18 @@ const ROWS: OptionRow[] = [
     help: 'guest RAM',
   },
   { name: 'sim', kind: 'flag', help: 'simulate' },
-  { name: 'seed', kind: 'number', value: 'N', default: '1', help: 'seed' },
+  { name: 'seed', kind: 'number', value: 'N', max: 0xffff_ffff, default: '1', help: 'seed' },
   { name: 'tce', kind: 'choice', choices: ['real', 'user'], value: 'TIER', help: 'tier' },
-  { name: 'drive', kind: 'keys', keys: { file: 'PATH', devno: 'XXXX' }, value: 'KEYS', many: true, help: 'a drive' },
+  {
+    name: 'drive',
+    kind: 'keys',
+    keys: { file: 'PATH', devno: 'XXXX', readonly: 'on|off; no writes', fault: 'KIND' },
+    repeatable: ['fault'],
+    notes: 'kinds: busy\n',
+    value: 'KEYS',
+    many: true,
+    help: 'a drive',
+  },
 ];
 
 test('QEMU spellings and GNU spellings mean the same', () => {
@@ -34,16 +43,47 @@ test.each([
   [['-m'], '--memory needs a value (SIZE); see minivisor boot --help'],
   [['-m', 'lots'], '--memory lots: not a size; give bytes, or a number with K, M or G'],
   [['-m', '1K'], '--memory 1K: out of range; give 1M to 1024M'],
+  [['-m', '1'], '--memory 1: out of range; give 1M to 1024M, with its K, M or G: a bare number counts bytes'],
   [['--sim=1'], "--sim takes no value, got '1'; leave out '=1'"],
   [['--tce', 'fast'], '--tce fast: unknown value; give one of real, user'],
-  [['-drive', 'path=x'], "--drive: unknown key 'path'; known keys: file, devno"],
-  [['--seed', '-1'], '--seed -1: not a number; give a whole number'],
+  [['-drive', 'path=x'], "--drive: unknown key 'path'; known keys: file, devno, readonly, fault"],
+  [
+    ['-drive', 'file=a,d=x'],
+    "--drive: unknown key 'd'; known keys: file, devno, readonly, fault; a comma inside a value is doubled (,,)",
+  ],
+  [
+    ['-drive', 'file=a,'],
+    '--drive: empty key; known keys: file, devno, readonly, fault; a comma inside a value is doubled (,,)',
+  ],
+  [['-drive', 'file='], '--drive: file needs a value; give file=..., --drive help explains it'],
+  [['-drive', 'file'], '--drive: file needs a value; give file=..., --drive help explains it'],
+  [['-drive', 'fault=a,fault'], '--drive: fault needs a value; give fault=..., --drive help explains it'],
+  [['-drive', 'file=a,file=b'], '--drive: file is given twice; give it once'],
+  [['-drive', 'toString=1'], "--drive: unknown key 'toString'; known keys: file, devno, readonly, fault"],
+  [['--seed', '-1'], '--seed -1: out of range; give 0 to 4294967295'],
+  [['--seed', 'x'], '--seed x: not a number; give a whole number'],
 ])('%j is refused in one sentence', (words, message) => {
   expect(() => parseOptions('boot', ROWS, words)).toThrow(new UserError(message));
 });
 
-test('help as a value lists the keys', () => {
-  expect(() => parseOptions('boot', ROWS, ['-drive', 'help'])).toThrow(HelpRequested);
+test('help as a value lists the keys, one a line, and the notes', () => {
+  expect(() => parseOptions('boot', ROWS, ['-drive', 'help'])).toThrow(
+    new HelpRequested(
+      [
+        '--drive keys:',
+        '  file=      PATH',
+        '  devno=     XXXX',
+        '  readonly=  on|off; no writes',
+        '  fault=     KIND',
+        'kinds: busy\n',
+      ].join('\n'),
+    ),
+  );
+});
+
+test('a repeatable key keeps all its values, and one that is on or off may stand alone', () => {
+  const { values } = parseOptions('boot', ROWS, ['-drive', 'fault=a,readonly,fault=b']);
+  expect(values.drive).toEqual([{ fault: ['a', 'b'], readonly: 'on' }]);
 });
 
 test.each([

@@ -19,6 +19,10 @@ export interface OptionRow {
   readonly choices?: readonly string[];
   /** For `keys`: the keys of a comma list and what they mean. */
   readonly keys?: Readonly<Record<string, string>>;
+  /** For `keys`: those that may be given several times. */
+  readonly repeatable?: readonly string[];
+  /** For `keys`: what `help` as the value shows below them. */
+  readonly notes?: string;
   /** For numbers and sizes. */
   readonly min?: number;
   readonly max?: number;
@@ -27,6 +31,12 @@ export interface OptionRow {
   readonly many?: boolean;
   readonly help: string;
 }
+
+/** The meaning of a key that is switched on by its name alone begins like that. */
+export const ON_OFF = 'on|off';
+
+/** Values of a comma list by key; of a repeatable key all of them, in order. */
+export type Keys = Readonly<Record<string, string | readonly string[]>>;
 
 /** Parsed values: a flag is true, a number or size a number, keys an object; `many` makes an array. */
 export type Values = Readonly<Record<string, unknown>>;
@@ -94,15 +104,18 @@ function convert(row: OptionRow, text: string | undefined): unknown {
       return value;
     case 'number':
     case 'size': {
+      // A minus sign makes a number, of which it can be said that it is too small.
       const number =
-        row.kind === 'size' ? parseSize(value) : /^(0x[0-9a-f]+|\d+)$/i.test(value) ? Number(value) : undefined;
+        row.kind === 'size' ? parseSize(value) : /^(0x[0-9a-f]+|-?\d+)$/i.test(value) ? Number(value) : undefined;
       const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
       if (number === undefined)
         throw new UserError(
           `--${row.name} ${value}: not a ${row.kind}; give ${row.kind === 'size' ? 'bytes, or a number with K, M or G' : 'a whole number'}`,
         );
       if (number < min || number > max)
-        throw new UserError(`--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}`);
+        throw new UserError(
+          `--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}${unitHint(row, value)}`,
+        );
       return number;
     }
     case 'choice':
@@ -117,24 +130,44 @@ function convert(row: OptionRow, text: string | undefined): unknown {
 }
 
 /** QEMU's comma lists: `a=1,b=2`; a doubled comma is a comma; `help` lists the keys. */
-function convertKeys(row: OptionRow, text: string): Record<string, string> {
+function convertKeys(row: OptionRow, text: string): Keys {
   const keys = row.keys as Readonly<Record<string, string>>;
-  const known = Object.entries(keys)
-    .map(([key, meaning]) => `  ${key}=${meaning}`)
-    .join('\n');
-  if (text === 'help') throw new HelpRequested(`--${row.name} keys:\n${known}\n`);
-  const result: Record<string, string> = {};
-  for (const part of text.replaceAll(',,', '\0').split(',')) {
-    const [key, value] = splitOnce(part.replaceAll('\0', ','));
-    if (!(key in keys))
-      throw new UserError(`--${row.name}: unknown key '${key}'; known keys: ${Object.keys(keys).join(', ')}`);
-    result[key] = value ?? 'on';
+  if (text === 'help' || text === '?') throw new HelpRequested(keysHelp(row));
+  const result: Record<string, string | string[]> = {};
+  const parts = text.replaceAll(',,', '\0').split(',');
+  for (const [index, part] of parts.entries()) {
+    const [key, given] = splitOnce(part.replaceAll('\0', ','));
+    const fail = (found: string) => new UserError(`--${row.name}: ${found}`);
+    if (!Object.hasOwn(keys, key)) {
+      const comma = index > 0 ? '; a comma inside a value is doubled (,,)' : '';
+      throw fail(
+        `${key === '' ? 'empty key' : `unknown key '${key}'`}; known keys: ${Object.keys(keys).join(', ')}${comma}`,
+      );
+    }
+    const value = given ?? (keys[key].startsWith(ON_OFF) ? 'on' : '');
+    if (value === '') throw fail(`${key} needs a value; give ${key}=..., --${row.name} help explains it`);
+    const several = row.repeatable?.includes(key) === true;
+    if (!several && result[key] !== undefined) throw fail(`${key} is given twice; give it once`);
+    result[key] = several ? [...((result[key] as string[] | undefined) ?? []), value] : value;
   }
   return result;
 }
 
+/** The keys, one line each. */
+function keysHelp(row: OptionRow): string {
+  const keys = Object.entries(row.keys as Readonly<Record<string, string>>);
+  const width = Math.max(...keys.map(([key]) => key.length));
+  const lines = keys.map(([key, meaning]) => `  ${`${key}=`.padEnd(width + 1)}  ${meaning}\n`);
+  return `--${row.name} keys:\n${lines.join('')}${row.notes ?? ''}`;
+}
+
 /** `-drive help`: the user asked, this is the answer. */
 export class HelpRequested extends Error {}
+
+/** `-m 1` is a megabyte to QEMU, and a byte here. */
+function unitHint(row: OptionRow, value: string): string {
+  return row.kind === 'size' && /^\d+$/.test(value) ? ', with its K, M or G: a bare number counts bytes' : '';
+}
 
 function print(row: OptionRow, value: number): string {
   if (row.kind !== 'size') return `${value}`;
@@ -169,7 +202,8 @@ export function optionsHelp(rows: readonly OptionRow[]): string {
     .map((row, i) => {
       const details = [row.help];
       if (row.choices !== undefined) details.push(`one of ${row.choices.join(', ')}`);
-      if (row.keys !== undefined) details.push(`keys: ${Object.keys(row.keys).join(', ')}`);
+      if (row.keys !== undefined)
+        details.push(`keys, which --${row.name} help explains: ${Object.keys(row.keys).join(', ')}`);
       if (row.default !== undefined && row.kind !== 'flag') details.push(`default ${row.default}`);
       const gap = left[i].length < width ? ' '.repeat(width - left[i].length) : `\n${' '.repeat(width)}`;
       return `${left[i]}${gap}${details.join('; ')}`;

@@ -64,6 +64,22 @@ test('of several I/Os the one of median duration is shown', () => {
   expect(steps([...io(0, 9000), ...io(200_000, 1000), ...io(400_000, 2000)])[1]).toEqual(['Q4', '2.0', '+2.0']);
 });
 
+const RFC_STEPS = ['Q1', 'Q2', 'Q3', 'K1', 'K2', 'K3', 'K4', 'K5', 'K6', 'Q4'];
+const rfcIo = (start: number, each: number, schid = 0): TraceRecord[] =>
+  RFC_STEPS.map((step, i) => ({ ...record(step, start + i * each, schid), event: `ccw_rfc_${step}` as TraceEvent }));
+
+test('the steps of the 2016 proposal are shown when it ran, with what it cost and could not do', () => {
+  const lost: TraceRecord = { time: 1, actor: 'kernel', event: 'ccw_rfc_lost', args: [0, 0x11, 0x80, 0] };
+  const pretended: TraceRecord = { time: 2, actor: 'vmm', event: 'ccw_rfc_pretend', args: [0, 2] };
+  const trace = [...rfcIo(0, 1000), ...rfcIo(500, 2000, 1), ...rfcIo(30_000, 3000), lost, pretended];
+  expect(steps(trace)).toEqual(RFC_STEPS.map((s, i) => [s, (i * 2).toFixed(1), i === 0 ? '+0.0' : '+2.0']));
+  const report = bootReport(result({}), byTime(trace), KERNEL);
+  expect(report).toContain('One SSCH of the 2016 proposal, step by step; the CPU stands still from Q1 to Q4');
+  expect(report).toMatch(/CPU stood still in SSCH +54\.00 us in 3 I\/Os, at most 27\.00 us/);
+  expect(report).toMatch(/HSCH and CSCH only pretended +1\n +status lost: nobody waited for it +1\n/);
+  expect(bootReport(result({}), io(0, 100), KERNEL)).not.toContain('CMD_REQUEST');
+});
+
 test('the three paths are compared with the exit; a series without batches is left out', () => {
   const series = (...batches: number[]): MarkSeries => ({ calls: batches.length * 10, batches });
   const report = bootReport(
@@ -78,6 +94,10 @@ test('the three paths are compared with the exit; a series without batches is le
     ['kernel, virtual mode', '1.00 us', '1.00 us', '10', '10.0x'],
     ['kernel, real mode', '100 ns', '110 ns', '30', '100.0x'],
   ]);
+  expect(report).toContain('H_PUT_TCE, the three paths (');
+  const two = result({ 1: series(1000), 2: series(10_000) });
+  expect(bootReport(two, [], KERNEL)).toContain('H_PUT_TCE, two paths (');
+  expect(bootReport(result({ 2: series(10_000) }), [], KERNEL)).toContain('H_PUT_TCE, one path (');
   expect(bootReport(result({ 2: series() }), [], KERNEL)).toBe('');
   expect(bootReport(result({ 1: series(5), 2: series() }), [], KERNEL)).toContain('5.0 ns');
 });

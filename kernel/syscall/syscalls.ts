@@ -67,7 +67,7 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   [NR.munmap]: {
     name: 'munmap',
     *handler(kernel, [address]) {
-      kernel.mm.munmap(address);
+      yield* kernel.mm.unmap(address);
       return 0;
     },
   },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCli, workFolder } from '../support/cli.ts';
+import { guestElf } from '../support/guest_elf.ts';
 
 const TOY = fileURLToPath(new URL('../../guest/images/toy.elf', import.meta.url));
 const { folder, remove } = workFolder();
@@ -26,6 +27,7 @@ beforeAll(() => {
   patched('object.elf', (b) => b.writeUInt16BE(1, 16));
   patched('cut.elf', (b) => b.subarray(0, 100));
   patched('entry.elf', (b) => b.writeBigUInt64BE(0xdead0000n, 24));
+  writeFileSync(join(folder, 'over.elf'), guestElf('07'.repeat(0x500)));
   writeFileSync(join(folder, 'broken.ckd'), Buffer.alloc(60000, 'x'));
   const truncated = Buffer.alloc(512 + 1000);
   truncated.write('CKD_P370', 0, 'latin1');
@@ -63,6 +65,15 @@ const ROWS: [string[], RegExp][] = [
   [['boot', '--drive', 'devno=190'], /--drive: file=\.\.\. is missing/],
   [['boot', '--drive', 'file=missing.ckd'], /--drive file=missing\.ckd: no such file; make an image/],
   [['boot', '--drive', 'file=broken.ckd,colour=red'], /--drive: unknown key 'colour'; known keys: file/],
+  [['boot', '--drive', 'file=a,b.ckd'], /--drive: unknown key 'b\.ckd'.*; a comma inside a value is doubled \(,,\)/],
+  [
+    ['boot', '--drive', 'file=broken.ckd', '--drive', 'file=./broken.ckd'],
+    /two drives on one image; give each its own/,
+  ],
+  [['boot', '--drive', 'type=echo,fault=fire'], /--drive fault=fire: no fault is called 'fire'; give one of/],
+  [['boot', '--seed', '-1'], /--seed -1: out of range; give 0 to 4294967295/],
+  [['boot', '-m', '1'], /--memory 1: out of range; give 1M to 2048M, with its K, M or G: a bare number counts bytes/],
+  [['boot', '--kernel', 'over.elf'], /--kernel over\.elf: segment 0 .*at 0x10480, where the command line goes; leave/],
   [['boot', '--drive', 'file=broken.ckd,devno=xyz'], /--drive devno=xyz: not understood/],
   [['boot', '--drive', 'file=broken.ckd'], /broken\.ckd: .*not a CKD image/],
   [['boot', '--drive', 'file=truncated.ckd'], /truncated\.ckd: /],
@@ -76,10 +87,21 @@ const ROWS: [string[], RegExp][] = [
   [['bench', 'nothing'], /bench nothing: unknown scenario; give some of/],
   [['dasd', 'create', 'broken.ckd'], /broken\.ckd: exists/],
   [['dasd', 'create'], /dasd create: FILE is missing/],
+  [['dasd', 'create', 'nowhere/new.ckd'], /nowhere\/new\.ckd: there is no folder .*nowhere; make it first, or choose/],
+  [
+    ['dasd', 'create', 'new.ckd', '--model', '3390-3', '--cylinders', '5'],
+    /--model 3390-3 has 3339 cylinders; leave out/,
+  ],
   [['dasd', 'create', 'new.ckd', '--volser', 'much too long'], /volume serial|volser/],
   [['dasd', 'ls', 'broken.ckd'], /broken\.ckd: not a CKD image/],
   [['dasd', 'dump', 'broken.ckd', 'a', 'b'], /dasd dump: CYLINDER 'a' is no number/],
-  [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump/],
+  [['dasd', 'dump', 'broken.ckd', '0'], /dasd dump: HEAD is missing; usage: minivisor dasd dump FILE CYLINDER HEAD/],
+  [['dasd', 'dump', 'broken.ckd', '0', '0', '0'], /dasd dump: unexpected word '0'; usage/],
+  [
+    ['dasd', 'recover', 'missing.ckd'],
+    /missing\.ckd: no such image; create it first, for example with "minivisor dasd/,
+  ],
+  [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump, cat, recover/],
   [['fly'], /fly: unknown command; give one of boot, bench, dasd/],
 ];
 
@@ -97,9 +119,10 @@ test.each(ROWS)('minivisor %j', async (words, message) => {
 test.each([
   [['--help'], /usage: minivisor COMMAND/],
   [['boot', '--help'], /--memory-pressure/],
+  [['boot', '--help'], /--drive help explains/],
   [['bench', '-h'], /growth/],
   [['dasd', '--help'], /create FILE/],
-  [['boot', '-drive', 'help'], /slow-cylinder=/],
+  [['boot', '-drive', 'help'], /slow-cylinder= .*\n.*slow-ms= [\s\S]*lost-interrupt/],
   [['boot', '--trace', 'help'], /vfio_ccw_Q1 schid=/],
   [['--version'], /^minivisor \d/],
 ])('minivisor %j explains and ends well', async (words, text) => {

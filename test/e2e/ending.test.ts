@@ -40,7 +40,7 @@ for (const scheduler of [[], ['--sim']])
       'a missing instruction is an operation exception, and named',
       'b9ac0000 0000',
       1,
-      /loop of program interruptions[\s\S]*no such instruction here: \S+ \(b9ac0000\)/,
+      /^vcpu0: no such instruction here: \S+ \(b9ac0000\)[\s\S]*\nminivisor: .*loop of program interruptions/,
     ],
   ])(`${scheduler[0] ?? '--threads'}: %s`, async (_, code, expected, message) => {
     const { status, stderr } = await runCli(folder, [...guest('guest.elf', code), ...scheduler]);
@@ -53,6 +53,15 @@ test('--timeout ends a guest that loops', async () => {
   const { status, stderr } = await runCli(folder, [...guest('loop.elf', 'a7f40000'), '--timeout', '1']);
   expect(stderr).toMatch(/minivisor: the guest was stopped: no end within 1 s \(--timeout\)/);
   expect(status).toBe(1);
+});
+
+test('with --sim the seconds are virtual: two runs that are cut have the same trace to the last event', async () => {
+  const words = [...guest('loop.elf', 'a7f40000'), '--sim', '--timeout', '1', '--trace', '*'];
+  const [first, again] = [await runCli(folder, words), await runCli(folder, words)];
+  expect(first.stderr).toMatch(/minivisor: the guest was stopped: no end within 1 s of virtual time \(--timeout\)/);
+  expect(first.stdout).toMatch(/, 1000\.\d+ ms of virtual time/);
+  expect(first.status).toBe(1);
+  expect(again).toEqual(first);
 });
 
 test('Ctrl-C ends a guest that loops, and the image is free again', async () => {
@@ -92,6 +101,20 @@ test.each([[[]], [['--sim']]])('too little locked memory is told with the limit 
     /the machine could not be set up: VFIO_IOMMU_SPAPR_REGISTER_MEMORY: ENOMEM.*may lock 1 MiB for a guest of 128 MiB: give more --memlock/,
   );
   expect(status).toBe(1);
+});
+
+test('events that a ring lost are counted', async () => {
+  const { stderr } = await runCli(folder, ['boot', '--drive', drive, '--append', 'ssch=200', '--trace', '*']);
+  expect(stderr).toMatch(/minivisor: \d+ events lost: each actor keeps its last 4096; trace fewer/);
+  const simulated = ['boot', '--sim', '--drive', drive, '--append', 'ssch=200', '--trace', 'vfio_ccw_*'];
+  expect((await runCli(folder, simulated)).stderr.match(/vfio_ccw_Q3/g)?.length).toBeGreaterThan(400);
+});
+
+test('--tce user shows the one path that ran, and the guest skips the others', async () => {
+  const { stdout } = await runCli(folder, ['boot', '--drive', drive, '--tce', 'user']);
+  expect(stdout.match(/^SKIP bench tier.*/gm)).toHaveLength(2);
+  expect(stdout).toMatch(/H_PUT_TCE, one path \(/);
+  expect(stdout).not.toMatch(/kernel, (real|virtual) mode/);
 });
 
 test.each([

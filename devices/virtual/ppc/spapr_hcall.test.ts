@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { HCALL } from '../../../kernel/include/arch/ppc/hcall.ts';
+import { HCALL, HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { FakeMachine } from '../fake_machine.ts';
@@ -214,16 +214,28 @@ describe('minivisor’s own', () => {
   });
   const RADIX = 134;
   test.each([
-    [0, 1, 0],
-    [1, 1, 1],
-    [2, 0, 0],
-    [3, 1, 1],
-  ])('tier %i', (tier, enabled, radix) => {
+    ['real', 0, 1, 0],
+    ['real', 1, 1, 1],
+    ['virtual', 1, 1, 1],
+    ['virtual', 2, 0, 0],
+    ['virtual', 3, 1, 1],
+    ['vmm', 2, 0, 0],
+  ] as const)('started with %s: tier %i', (started, tier, enabled, radix) => {
+    hypercalls = new SpaprHypercalls(machine, { tier: started, mark: () => {} });
     expect(call(HCALL.H_MINIVISOR_TIER, tier).ret).toBe(0n);
     expect(caps).toEqual([
       ...[H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT].map((token) => [104, token, enabled]),
       [RADIX, radix, 0],
     ]);
+  });
+  test.each([
+    ['virtual', 0],
+    ['vmm', 0],
+    ['vmm', 1],
+  ] as const)('started with %s: tier %i comes before it, H_AUTHORITY', (started, tier) => {
+    hypercalls = new SpaprHypercalls(machine, { tier: started, mark: () => {} });
+    expect(call(HCALL.H_MINIVISOR_TIER, tier).ret).toBe(BigInt(HCALL_RETURN.H_AUTHORITY));
+    expect(caps).toEqual([]);
   });
   test('an unknown tier is H_PARAMETER', () => {
     expect(call(HCALL.H_MINIVISOR_TIER, 4).ret).toBe(H_PARAMETER);

@@ -61,7 +61,10 @@ export class SpaprHypercalls {
     yield* setTceTier(this.#machine, this.#options.tier);
   }
 
-  /** H_MINIVISOR_TIER(tier): 0 real mode, 1 virtual mode, 2 VMM, 3 what the command line chose. */
+  /**
+   * H_MINIVISOR_TIER(tier): 0 real mode, 1 virtual mode, 2 VMM, 3 what the command line chose. A tier that comes before
+   * that one is H_AUTHORITY.
+   */
   *#tier([number]: readonly bigint[]): Task<HcallResult> {
     const tier =
       number === BigInt(TIER_NUMBERS.length)
@@ -70,6 +73,7 @@ export class SpaprHypercalls {
           ? TIER_NUMBERS[Number(number)]
           : undefined;
     if (tier === undefined) return answer(HCALL_RETURN.H_PARAMETER);
+    if (TIER_NUMBERS.indexOf(tier) < TIER_NUMBERS.indexOf(this.#options.tier)) return answer(HCALL_RETURN.H_AUTHORITY);
     yield* setTceTier(this.#machine, tier);
     return answer(HCALL_RETURN.H_SUCCESS);
   }
