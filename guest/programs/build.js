@@ -43,17 +43,24 @@ function run(tool, args, cwd) {
   }
 }
 
-/** Compiles each source by itself, links in the order of the names, strips what is only for debuggers. */
-function build(name, objects) {
+/** Compiles each source of a folder by itself; returns the objects in the order of the names. */
+function compile(name, objects) {
   const folder = join(here, name);
   const sources = readdirSync(folder)
     .filter((file) => /\.[cS]$/.test(file))
     .sort();
-  const compiled = sources.map((source) => {
+  return sources.map((source) => {
     const object = join(objects, `${name}-${basename(source)}.o`);
-    run('gcc', [...COMPILE, '-c', source, '-o', object], folder);
+    run('gcc', [...COMPILE, '-I', '../lib', '-c', source, '-o', object], folder);
     return object;
   });
+}
+
+/** Links a program, with the library unless it has a start of its own, and strips what is only for debuggers. */
+function build(name, objects, library) {
+  const folder = join(here, name);
+  const own = existsSync(join(folder, 'start.S'));
+  const compiled = [...(own ? [] : library), ...compile(name, objects)];
   const image = join(out, `${name}.elf`);
   run('gcc', [...LINK, '-T', 'link.ld', ...compiled, '-o', image], folder);
   run('objcopy', ['--strip-debug', '--remove-section=.comment', image], folder);
@@ -66,4 +73,5 @@ const programs = readdirSync(here)
 const objects = mkdtempSync(join(tmpdir(), 'guests-'));
 process.on('exit', () => rmSync(objects, { recursive: true, force: true }));
 mkdirSync(out, { recursive: true });
-for (const name of programs) build(name, objects);
+const library = compile('lib', objects);
+for (const name of programs) build(name, objects, library);

@@ -1,6 +1,6 @@
 #include "events.h"
 
-#include "../toy/lowcore.h"
+#include "lowcore.h"
 #include "script.h"
 
 #define PSW_MASK_MACHINE_CHECK	0x0004000000000000UL	/* bit 13 */

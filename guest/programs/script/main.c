@@ -2,7 +2,7 @@
  * The script guest: performs what a test has put into storage, so that tests of the whole machine are made of real
  * instructions. Ends in a disabled wait at address 0; at X'DEAD' after an interruption that nobody expected.
  */
-#include "../toy/lowcore.h"
+#include "lowcore.h"
 #include "script.h"
 
 static void __attribute__((noreturn)) disabled_wait(uint64_t address)

@@ -1,8 +1,8 @@
 /* The operations of a script; see script.h for what each means. */
 #include <stddef.h>
 
-#include "../toy/cio.h"
-#include "../toy/lowcore.h"
+#include "cio.h"
+#include "lowcore.h"
 #include "events.h"
 #include "script.h"
 

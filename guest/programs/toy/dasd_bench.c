@@ -47,10 +47,10 @@ static void run_series(struct subchannel *dasd, unsigned series, struct io (*run
 	check(ok, name, "expected channel end and device end of every one");
 }
 
-void bench_dasd(struct subchannel *dasd, uint64_t count)
+void bench_dasd(struct subchannel *dasd, uint64_t noops, uint64_t reads)
 {
-	if (count == 0)
-		return;
-	run_series(dasd, SERIES_NOOP, run_noop, count);
-	run_series(dasd, SERIES_READ, run_read, count);
+	if (noops)
+		run_series(dasd, SERIES_NOOP, run_noop, noops);
+	if (reads)
+		run_series(dasd, SERIES_READ, run_read, reads);
 }

@@ -5,9 +5,9 @@
 #include "io.h"
 
 /*
- * Runs `count` channel programs of one no-operation, then as many reads of one 4096-byte block, and reports the time of
- * each from SSCH to the end of TSCH as a batch of one.
+ * Runs `noops` channel programs of one no-operation, then `reads` of one 4096-byte block, and reports the time of each
+ * from SSCH to the end of TSCH as a batch of one.
  */
-void bench_dasd(struct subchannel *dasd, uint64_t count);
+void bench_dasd(struct subchannel *dasd, uint64_t noops, uint64_t reads);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cpu_checks.h"
 #include "dasd_bench.h"
 #include "dasd_checks.h"
+#include "dasd_parallel.h"
 #include "dasd_writeload.h"
 #include "fmt.h"
 #include "interruption.h"
@@ -21,7 +22,7 @@
 /* The numbers of the command line, read before anything else so that a bad one is always reported. */
 static struct {
 	bool has_liobn, has_slow;
-	uint64_t liobn, window, dmaport, slow, bench, ssch, writeload, seed;
+	uint64_t liobn, window, dmaport, slow, bench, ssch, noop, read, parallel, writeload, seed;
 } options;
 
 static void read_options(void)
@@ -32,6 +33,10 @@ static void read_options(void)
 	cmdline_number("dmaport", &options.dmaport);
 	cmdline_number("bench", &options.bench);
 	cmdline_number("ssch", &options.ssch);
+	options.noop = options.read = options.ssch;
+	cmdline_number("noop", &options.noop);
+	cmdline_number("read", &options.read);
+	cmdline_number("parallel", &options.parallel);
 	cmdline_number("writeload", &options.writeload);
 	cmdline_number("seed", &options.seed);
 }
@@ -48,12 +53,16 @@ static void run_dasd(void)
 		dasd_writeload(dasd, options.writeload, options.seed);
 		return;
 	}
+	if (options.parallel) {
+		dasd_parallel(options.parallel);
+		return;
+	}
 	check_dasd(dasd);
 	if (options.has_slow)
 		check_halt_and_clear(dasd, options.slow);
 	else
 		skip("halt and clear", "no slow cylinder on the command line");
-	bench_dasd(dasd, options.ssch);
+	bench_dasd(dasd, options.noop, options.read);
 	io_check_interruptions();
 }
 
@@ -76,11 +85,11 @@ void __attribute__((noreturn)) main(void)
 	print("toy: cpu id %016lx, command line %s\n", cpu_id(), cmdline_text());
 	read_options();
 	run_dasd();
-	/* A write load is all that such a run is about. */
-	if (options.writeload)
-		disabled_wait(check_summary() ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
+	/* A load is all that such a run is about. */
+	if (options.writeload || options.parallel)
+		disabled_wait(check_summary("toy") ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
 	check_cpu();
 	check_second_cpu();
 	run_tce();
-	disabled_wait(check_summary() ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
+	disabled_wait(check_summary("toy") ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
 }

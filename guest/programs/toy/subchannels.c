@@ -4,7 +4,7 @@
 #include "fmt.h"
 #include "mem.h"
 
-#define MAX_DEVICES	8
+#define MAX_DEVICES	MAX_DASDS
 #define CCW_CMD_SENSE_ID	0xe4	/* Common I/O Device Commands, SA22-7204 */
 #define CU_TYPE_VIRTIO		0x3832	/* QEMU's virtio-ccw devices; not a disk to us */
 #define CU_TYPE_3990		0x3990
@@ -23,6 +23,8 @@ struct sense_id {
 _Static_assert(sizeof(struct sense_id) == 256, "Sense ID");
 
 static struct subchannel devices[MAX_DEVICES];
+static struct subchannel *dasds[MAX_DASDS];
+static unsigned dasd_count;
 static struct sense_id sense_id;
 
 /* MSCH with the enabled bit, ISC 3 and a parameter; checks that STSCH then shows them. */
@@ -61,9 +63,13 @@ static bool read_sense_id(struct subchannel *subchannel)
 	return true;
 }
 
+static bool is_3390(void)
+{
+	return sense_id.reserved == 0xff && sense_id.cu_type == CU_TYPE_3990 && sense_id.dev_type == DEV_TYPE_3390;
+}
+
 struct subchannel *find_dasd(void)
 {
-	struct subchannel *dasd = NULL;
 	unsigned count = 0;
 	struct schib schib;
 
@@ -86,17 +92,25 @@ struct subchannel *find_dasd(void)
 		};
 		if (!enable(subchannel, &schib) || !read_sense_id(subchannel))
 			continue;
-		if (dasd || sense_id.cu_type == CU_TYPE_VIRTIO || sense_id.cu_type == CU_TYPE_ECHO)
+		if (sense_id.cu_type == CU_TYPE_VIRTIO || sense_id.cu_type == CU_TYPE_ECHO)
 			continue;
-		if (check(sense_id.reserved == 0xff && sense_id.cu_type == CU_TYPE_3990 &&
-			  sense_id.dev_type == DEV_TYPE_3390, "SENSE ID names a 3390 behind a 3990",
-			  "expected ff 3990 3390, got %02x %04x %04x", sense_id.reserved, sense_id.cu_type,
-			  sense_id.dev_type))
-			dasd = subchannel;
+		/* Only the first one has to be a 3390. */
+		if (dasd_count > 0 ? is_3390() :
+				     check(is_3390(), "SENSE ID names a 3390 behind a 3990",
+					   "expected ff 3990 3390, got %02x %04x %04x", sense_id.reserved,
+					   sense_id.cu_type, sense_id.dev_type))
+			dasds[dasd_count++] = subchannel;
 	}
 	if (count == 0)
 		skip("dasd", "no subchannel");
-	else if (!dasd)
+	else if (dasd_count == 0)
 		skip("dasd", "no 3390 behind the subchannels");
-	return dasd;
+	return dasds[0];
+}
+
+unsigned all_dasds(struct subchannel *list[MAX_DASDS])
+{
+	for (unsigned i = 0; i < dasd_count; i++)
+		list[i] = dasds[i];
+	return dasd_count;
 }

@@ -10,6 +10,6 @@ bool check(bool ok, const char *name, const char *text, ...) __attribute__((form
 void skip(const char *name, const char *reason);
 
 /* The last line; returns true when every check passed. */
-bool check_summary(void);
+bool check_summary(const char *program);
 
 #endif

@@ -19,6 +19,7 @@ _start:
 
 	.text
 /* Where SIGP restart begins on the second CPU: its own stack, then C. */
+	.weak	second_cpu		/* a program need not have one */
 	.globl	second_cpu_entry
 second_cpu_entry:
 	larl	%r15, second_stack_top - STACK_FRAME

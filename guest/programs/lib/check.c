@@ -28,11 +28,11 @@ void skip(const char *name, const char *reason)
 	print("SKIP %s: %s\n", name, reason);
 }
 
-bool check_summary(void)
+bool check_summary(const char *program)
 {
 	if (failures)
-		print("toy: %u of %u checks FAILED\n", failures, checks);
+		print("%s: %u of %u checks FAILED\n", program, failures, checks);
 	else
-		print("toy: all %u checks passed\n", checks);
+		print("%s: all %u checks passed\n", program, checks);
 	return failures == 0;
 }
