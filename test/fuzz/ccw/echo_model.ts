@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 export class EchoModel {
-  readonly #buffer = new Uint8Array(BUFFER);
+  #buffer = new Uint8Array(BUFFER);
   #written = 0;
   #sense = new Uint8Array(32);
   /** What the next command adds to its ending: status, and two bytes of sense. */
@@ -35,6 +35,7 @@ export class EchoModel {
     this.#sense = new Uint8Array(32);
     switch (command) {
       case 0x01:
+        this.#buffer = this.#buffer.slice();
         this.#written = this.#takeAll(port, (piece, at) => this.#buffer.set(piece, at));
         break;
       case 0x02:
@@ -68,7 +69,8 @@ export class EchoModel {
 
   clone(): EchoModel {
     const copy = new EchoModel();
-    copy.#buffer.set(this.#buffer);
+    // Shared until one of the two writes.
+    copy.#buffer = this.#buffer;
     copy.#written = this.#written;
     copy.#sense = this.#sense.slice();
     copy.#prepared = this.#prepared;

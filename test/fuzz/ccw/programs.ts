@@ -2,11 +2,11 @@
 import * as fc from 'fast-check';
 import { ORB_CTRL0 } from '../../../kernel/include/arch/s390/orb.ts';
 import type { OrbFields } from '../../support/io_script.ts';
-import type { Orb } from './translation_model.ts';
+import { KNOWN, type Orb } from './translation_model.ts';
 
 /** Guest storage, and where the first program's region begins; a region has CCWs, lists and data. */
 export const STORAGE = 16 << 20;
-export const FIRST_REGION = 0x400000;
+export const FIRST_REGION = KNOWN;
 export const REGION = 0x10000;
 const SEGMENT_SPAN = 0x400;
 const LISTS = 0x1000;

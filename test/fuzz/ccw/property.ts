@@ -21,15 +21,14 @@ interface Case {
   readonly chatty: boolean;
 }
 
-/** Runs the reference; an endless program is left out, as if it had not been drawn. */
+/** Runs the reference; a program that is left out is as if it had not been drawn. */
 function predict(storage: Uint8Array, programs: readonly { drawn: Program; orb: Orb }[]): Case[] {
   let device = new EchoModel();
   const cases: Case[] = [];
   for (const { drawn, orb } of programs) {
-    const loops = drawn.segments.some((ccws) => ccws.some(({ kind }) => kind === 'tic'));
-    const before = loops ? device.clone() : device;
+    const before = device.clone();
     const expected = interpret(storage, device, orb);
-    if (expected.kind === 'endless') device = before;
+    if (expected.kind === 'left out') device = before;
     else cases.push({ orb, expected, chatty: isChatty(drawn) });
   }
   return cases;
@@ -39,10 +38,13 @@ function isChatty({ orb, segments }: Program): boolean {
   return orb.i || segments.some((ccws) => ccws.some(({ flags }) => (flags & CCW_FLAG.PCI) !== 0));
 }
 
+/** Bytes of all regions, and of what data may reach behind the last. */
+const SPAN = (BATCH + 2) * REGION;
+
 /** Every byte of the regions differs from its neighbours, so that a wrong address shows. */
 function fill(storage: Uint8Array): void {
   let state = 1;
-  for (let at = FIRST_REGION; at < FIRST_REGION + (BATCH + 2) * REGION; at++) {
+  for (let at = FIRST_REGION; at < FIRST_REGION + SPAN; at++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     storage[at] = state >>> 24;
   }
@@ -56,10 +58,9 @@ export async function check(programs: readonly Program[], seed: number): Promise
   const laid = programs.map((drawn, n) => ({ drawn, orb: layOut(initial, n, drawn) }));
   const storage = initial.slice();
   const cases = predict(storage, laid);
-  const span = (programs.length + 2) * REGION;
   const s = new IoScript();
   s.enable(0);
-  s.put(FIRST_REGION, initial.slice(FIRST_REGION, FIRST_REGION + span));
+  s.put(FIRST_REGION, initial.slice(FIRST_REGION, FIRST_REGION + SPAN));
   const scratch = s.irb();
   const runs = cases.map(({ orb, chatty }) => {
     const irb = s.irb();
@@ -99,8 +100,8 @@ export async function check(programs: readonly Program[], seed: number): Promise
     if (sense !== undefined && Buffer.compare(run.irb(irb).ecw, sense) !== 0)
       throw new Error(`${what}: sense ${Buffer.from(run.irb(irb).ecw).toString('hex')}`);
   }
-  const left = run.bytes(FIRST_REGION, span);
-  const right = storage.subarray(FIRST_REGION, FIRST_REGION + span);
+  const left = run.bytes(FIRST_REGION, SPAN);
+  const right = storage.subarray(FIRST_REGION, FIRST_REGION + SPAN);
   if (Buffer.compare(left, right) !== 0) {
     const at = left.findIndex((byte, i) => byte !== right[i]);
     throw new Error(
@@ -115,19 +116,39 @@ function compare(what: string, came: object, expected: object): void {
   if (a !== b) throw new Error(`${what}: ${a}, expected ${b}`);
 }
 
-/** Runs `runs` programs from a seed. @param progress told how many are done */
+/** The batch's failure, and the programs that fail by themselves: these can be read and replayed. */
+async function explain(programs: readonly Program[], schedule: number, error: unknown): Promise<never> {
+  const alone: string[] = [];
+  for (const drawn of programs) {
+    try {
+      await check([drawn], schedule);
+    } catch (reason) {
+      alone.push(`${(reason as Error).message}: ${JSON.stringify(drawn)}`);
+    }
+  }
+  const which = alone.length === 0 ? 'no program fails alone' : `fail alone:\n${alone.slice(0, 3).join('\n')}`;
+  throw new Error(`${(error as Error).message}; ${which}`, { cause: error });
+}
+
+/** Runs `runs` programs from a seed. @param progress told how many are done @throws Error with the seed that replays it */
 export async function fuzzCcw(runs: number, seed: number, progress?: (done: number) => void): Promise<void> {
   let done = 0;
+  const length = Math.min(BATCH, runs);
   await fc.assert(
     fc.asyncProperty(
-      fc.array(program, { minLength: Math.min(BATCH, runs), maxLength: Math.min(BATCH, runs) }),
+      fc.array(program, { minLength: length, maxLength: length }),
       fc.nat(0xffff),
       async (programs, schedule) => {
-        await check(programs, schedule);
+        try {
+          await check(programs, schedule);
+        } catch (error) {
+          await explain(programs, schedule, error);
+        }
         done += programs.length;
         progress?.(done);
       },
     ),
-    { numRuns: Math.ceil(runs / BATCH), seed, endOnFailure: false },
+    // Shrinking a batch would boot the machine thousands of times; the programs that fail alone tell more, sooner.
+    { numRuns: Math.ceil(runs / BATCH), seed, endOnFailure: true },
   );
 }

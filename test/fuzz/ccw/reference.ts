@@ -3,13 +3,24 @@
  * must hold afterwards. Independent of the product: plain loops over the Principles of Operation's rules.
  */
 import { DSTAT, type EchoModel, type Port } from './echo_model.ts';
-import { ccwAt, guestAddress, type HostCcw, type Orb, Refused, type Segment, translate } from './translation_model.ts';
+import {
+  ccwAt,
+  Elsewhere,
+  guestAddress,
+  type HostCcw,
+  KNOWN,
+  type Orb,
+  Refused,
+  type Segment,
+  translate,
+} from './translation_model.ts';
 
 /** What the guest must see. `cpa` is undefined where the host's address shows. */
 export type Expected =
   | { readonly kind: 'cc'; readonly cc: number }
   | { readonly kind: 'refused' }
-  | { readonly kind: 'endless' }
+  /** It has no end, or reaches storage that the model does not know: it is not to be run. */
+  | { readonly kind: 'left out' }
   | {
       readonly kind: 'ended';
       readonly stctl: number;
@@ -35,13 +46,14 @@ class Check extends Error {
 }
 class Endless extends Error {}
 
-/** Runs a program; changes `storage` and `device` as it does, but leaves storage alone when it is endless. The device's path is 0x80. */
+/** Runs a program; changes `storage` and `device` as it does, but leaves storage alone when it is left out. The device's path is 0x80. */
 export function interpret(storage: Uint8Array, device: EchoModel, orb: Orb): Expected {
   let segments: Segment[];
   try {
     segments = translate(storage, orb);
   } catch (refused) {
     if (refused instanceof Refused) return { kind: 'refused' };
+    if (refused instanceof Elsewhere) return { kind: 'left out' };
     throw refused;
   }
   // The path is looked at only when the program was translated. A path mask of 0 is the kernel's own.
@@ -49,10 +61,10 @@ export function interpret(storage: Uint8Array, device: EchoModel, orb: Orb): Exp
   const run = new Run(storage, device, orb, segments);
   try {
     return run.run();
-  } catch (endless) {
-    if (!(endless instanceof Endless)) throw endless;
+  } catch (unknown) {
+    if (!(unknown instanceof Endless || unknown instanceof Elsewhere)) throw unknown;
     run.undo();
-    return { kind: 'endless' };
+    return { kind: 'left out' };
   }
 }
 
@@ -191,6 +203,7 @@ class Run {
         // Keys of the guest's storage are all 0: only key 0 may store.
         if (input && key !== 0) throw new Check(CSTAT.PROTECTION);
         at = backward ? this.#address - length + 1 : this.#address;
+        if (at < KNOWN) throw new Elsewhere();
         this.#address += backward ? -length : length;
         this.#inBlock -= length;
       }

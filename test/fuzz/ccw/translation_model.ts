@@ -37,6 +37,10 @@ export interface Segment {
 
 /** The kernel refuses the program. */
 export class Refused extends Error {}
+/** The program reaches storage whose contents the model does not know: the guest's own. */
+export class Elsewhere extends Error {}
+/** Storage from here on is known. */
+export const KNOWN = 0x400000;
 
 const FLAG = { DC: 0x80, CC: 0x40, SKIP: 0x10, IDA: 0x04 } as const;
 const STRIDE = 0x10000;
@@ -48,13 +52,14 @@ interface Raw {
   cda: number;
 }
 
-/** @param storage all of the guest's; @throws Refused */
+/** @param storage all of the guest's; @throws Refused, Elsewhere */
 export function translate(storage: Uint8Array, orb: Orb): Segment[] {
   const dv = new DataView(storage.buffer, storage.byteOffset, storage.length);
   const raw: { gpa: number; ccws: Raw[] }[] = [];
   const inside = (address: number, gpa: number, length: number) => address >= gpa && address <= gpa + (length - 1) * 8;
 
   const fetch = (gpa: number): Raw => {
+    if (gpa < KNOWN) throw new Elsewhere();
     const cmd = dv.getUint8(gpa);
     if (orb.format1)
       return { cmd, flags: dv.getUint8(gpa + 1), count: dv.getUint16(gpa + 2), cda: dv.getUint32(gpa + 4) };
@@ -83,6 +88,7 @@ export function translate(storage: Uint8Array, orb: Orb): Segment[] {
   const wordSize = orb.h ? 8 : 4;
   const word = (address: number): number => {
     if (address + wordSize > storage.length) throw new Refused('IDAW outside storage');
+    if (address < KNOWN) throw new Elsewhere();
     return orb.h ? Number(dv.getBigUint64(address)) : dv.getUint32(address);
   };
   const wordsOf = ({ cmd, flags, count, cda }: Raw): (number | undefined)[] => {
