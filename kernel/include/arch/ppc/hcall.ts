@@ -9,6 +9,11 @@ export const HCALL = {
   H_PUT_TCE: 0x20,
   H_LOGICAL_CI_LOAD: 0x3c,
   H_LOGICAL_CI_STORE: 0x40,
+  H_EOI: 0x64,
+  H_CPPR: 0x68,
+  H_IPI: 0x6c,
+  H_IPOLL: 0x70,
+  H_XIRR: 0x74,
   // 138 fills a range with one value, 13C takes a list: the two are easily swapped.
   H_STUFF_TCE: 0x138,
   H_PUT_TCE_INDIRECT: 0x13c,

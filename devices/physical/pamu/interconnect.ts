@@ -1,0 +1,81 @@
+/**
+ * Transactions of devices: through the PAMU to memory or to registers. The caller holds the area's lock around each,
+ * so that look-up and data movement are one step for whoever changes the tables.
+ */
+import { CCSR_BASE, CCSR_SIZE } from '../../../kernel/include/arch/ppc/fsl_soc.ts';
+import { EVENT } from '../../../kernel/lib/trace.ts';
+import { deviceReadRegisters, deviceWriteRegisters } from '../mpic/device_access.ts';
+import { lookup, type PamuGranted } from './lookup.ts';
+import type { SocPort } from './soc_port.ts';
+import { captureViolation } from './violation.ts';
+
+/** Bytes that no transaction crosses a multiple of: smallest window, so that one transaction has one entry. */
+export const TRANSACTION_BOUNDARY = 4096;
+
+/** In the trace's attributes: the stash id in the low byte, the operation above it. */
+const OPERATION_SHIFT = 8;
+
+/** A device on the interconnect. */
+export interface BusMaster {
+  /** The PAMU it is behind. */
+  readonly pamu: number;
+  readonly liodn: number;
+}
+
+/** Reads `into.length` bytes. @returns undefined when refused: `into` is all ones then. */
+export function busRead(port: SocPort, master: BusMaster, address: number, into: Uint8Array): PamuGranted | undefined {
+  const granted = pass(port, master, address, into.length, false);
+  const source = granted && memoryAt(port, granted.physical, into.length);
+  if (source !== undefined) into.set(source);
+  else into.fill(0xff);
+  if (granted === undefined || source !== undefined) return granted;
+  const offset = registersAt(granted.physical, into.length);
+  if (offset !== undefined) deviceReadRegisters(port, master.liodn, offset);
+  return undefined;
+}
+
+/** Writes bytes. @returns undefined when refused: nothing has changed then. */
+export function busWrite(port: SocPort, master: BusMaster, address: number, data: Uint8Array): PamuGranted | undefined {
+  const granted = pass(port, master, address, data.length, true);
+  if (granted === undefined) return undefined;
+  const target = memoryAt(port, granted.physical, data.length);
+  if (target !== undefined) {
+    target.set(data);
+    return granted;
+  }
+  const offset = registersAt(granted.physical, data.length);
+  if (offset === undefined) return undefined;
+  deviceWriteRegisters(port, master.liodn, offset, data);
+  return granted;
+}
+
+/** Asks the PAMU, which captures a violation. */
+function pass(
+  port: SocPort,
+  { pamu, liodn }: BusMaster,
+  address: number,
+  length: number,
+  write: boolean,
+): PamuGranted | undefined {
+  const access = { liodn, address, length, write };
+  const answer = lookup(port.area, pamu, access);
+  if ('physical' in answer) {
+    const { physical, stash = 0, operation = 0 } = answer;
+    port.tracer?.point(EVENT.pamu_access, liodn, address, physical, (operation << OPERATION_SHIFT) | stash);
+    return answer;
+  }
+  captureViolation(port, pamu, access, answer);
+  return undefined;
+}
+
+/** The bytes of memory at a physical address; undefined where memory is not, or is the machine's own. */
+function memoryAt({ area }: SocPort, physical: number, length: number): Uint8Array | undefined {
+  if (physical < area.get('firstFrame') || physical + length > area.memory.size) return undefined;
+  return area.memory.bytes(physical, length);
+}
+
+/** The offset in CCSR of a physical address. */
+function registersAt(physical: number, length: number): number | undefined {
+  const offset = physical - CCSR_BASE;
+  return offset >= 0 && offset + length <= CCSR_SIZE ? offset : undefined;
+}
