@@ -51,3 +51,7 @@ test.each([
 ])('%d times the floor is shown as %s', (ratio, text) => {
   expect(showRatio(ratio)).toBe(text);
 });
+
+test('a part of what the floor does may take less', () => {
+  expect(showRatio(0.35, true)).toBe('0.35x');
+});

@@ -10,13 +10,15 @@ const FLOOR = new URL('../../kernel/lib/floor.ts', import.meta.url).href;
 export const FLOORS = {
   'two parties': 'GK',
   'three parties': 'GVKV',
+  // The same as the next one up to the interruption, which the guest takes without an exit.
+  'SSCH to interruption': 'GVKIKVKVK',
   // One SSCH: exit, region write, cc back; start on the I/O processor, interrupt, eventfd, region read, injection; TSCH.
   'SSCH chain': 'GVKIKVKVKGV',
 } as const;
 export type FloorName = keyof typeof FLOORS;
 
-/** Runs a route; nanoseconds per round trip. */
-export async function runFloor(name: FloorName, rounds: number): Promise<Float64Array> {
+/** Runs a route; nanoseconds per round trip. @param deviceNs time the I/O processor sleeps before it passes on */
+export async function runFloor(name: FloorName, rounds: number, deviceNs = 0): Promise<Float64Array> {
   const route = FLOORS[name];
   const parties = [...new Set(route)];
   const pool = new Piscina({
@@ -29,7 +31,9 @@ export async function runFloor(name: FloorName, rounds: number): Promise<Float64
   const memory = createMemory(FLOOR_MEMORY);
   try {
     const times = await Promise.all(
-      parties.map((party) => pool.run({ module: FLOOR, call: 'runParty', argument: { memory, route, party, rounds } })),
+      parties.map((party) =>
+        pool.run({ module: FLOOR, call: 'runParty', argument: { memory, route, party, rounds, deviceNs } }),
+      ),
     );
     return times[0] as Float64Array;
   } finally {

@@ -5,98 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stopwatch } from '../../kernel/lib/clock.ts';
-import { after, delay } from '../../kernel/lib/host_timer.ts';
-import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
+import { delay } from '../../kernel/lib/host_timer.ts';
 import { createToyVolume } from '../cli/dasd.ts';
-import { parseOptions } from '../cli/options.ts';
 import { TIER_NAMES } from '../cli/report.ts';
 import type { MarkSeries } from '../config.ts';
-import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
 import { UserError } from '../user_error.ts';
-import { type Figure, overRounds, quantiles, slope } from './figures.ts';
-import { type FloorName, runFloor, runInPool } from './floors.ts';
-
-/** What a scenario gets. */
-export interface BenchContext {
-  /** Repetitions of subject and floor. */
-  readonly rounds: number;
-  /** Folder for images; removed afterwards. */
-  readonly folder: string;
-  /** Shows what is being done, for how long already and how far. */
-  progress(what: string): void;
-}
-
-export interface Scenario {
-  readonly name: string;
-  readonly summary: string;
-  /** Runs only when it is named: it takes a minute or more. */
-  readonly long?: boolean;
-  run(context: BenchContext): Promise<Figure[]>;
-}
-
-/** Seconds one boot may take at most. */
-const PATIENCE = 600;
-
-/** Boots the toy guest with extra words on its command line. @throws UserError when a check of the guest fails */
-async function bootToy(
-  context: BenchContext,
-  words: readonly string[],
-  append: string,
-  watch?: (machine: ThreadedMachine) => void,
-): Promise<ThreadedRun> {
-  const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
-    '--drive',
-    `file=${join(context.folder, 'bench.ckd').replaceAll(',', ',,')}`,
-    '--append',
-    append,
-    ...words,
-  ]);
-  const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error');
-  watch?.(machine);
-  const cancel = after(PATIENCE * 1000, () => machine.stop());
-  try {
-    const run = await machine.run();
-    if (run.result.status !== 0)
-      throw new UserError(`the toy guest failed (${run.result.reason}): minivisor boot shows which check`);
-    return run;
-  } finally {
-    cancel();
-  }
-}
-
-/** Times a floor; its figure has no ratio. */
-function floorFigure(scenario: string, name: FloorName, rounds: readonly Float64Array[]): Figure {
-  const samples = rounds.reduce((sum, r) => sum + r.length, 0);
-  return { scenario, name: `floor: ${name}`, unit: 'ns', ...overRounds(rounds), samples, operations: samples };
-}
-
-/** The second half of a series: the first one warms up, until the optimising compiler has seen the code of every thread. */
-function warm(series: MarkSeries): readonly number[] {
-  return series.batches.slice(series.batches.length >> 1);
-}
-
-function subject(
-  scenario: string,
-  name: string,
-  series: readonly MarkSeries[],
-  floor?: Figure,
-  limit?: number,
-): Figure {
-  const q = overRounds(series.map(warm));
-  const ratio = floor === undefined ? undefined : q.p50 / floor.p50;
-  return {
-    scenario,
-    name,
-    unit: 'ns',
-    ...q,
-    samples: series.reduce((sum, s) => sum + s.batches.length, 0),
-    operations: series.reduce((sum, s) => sum + s.calls, 0),
-    floor: floor?.name,
-    ratio,
-    target: limit === undefined ? undefined : `p50 at most ${limit}x the floor`,
-    reached: limit === undefined ? undefined : (ratio as number) <= limit,
-  };
-}
+import { ccw } from './ccw.ts';
+import { ccwApi } from './ccw_api.ts';
+import { ccwTranslate } from './ccw_translate.ts';
+import { type Figure, quantiles, slope } from './figures.ts';
+import { runFloor, runInPool } from './floors.ts';
+import type { BenchContext, Scenario } from './scenario.ts';
+import { floorFigure, subject } from './series.ts';
+import { bootToy, IMAGE } from './toy_run.ts';
 
 /** What QEMU TCG takes for a whole H_PUT_TCE, ns (measured on such a machine). */
 const QEMU_TCG_NS = 160;
@@ -109,7 +30,7 @@ async function tce(context: BenchContext): Promise<Figure[]> {
     context.progress(`tce: round ${round} of ${context.rounds}`);
     two.push(await runFloor('two parties', 30_000));
     three.push(await runFloor('three parties', 3_000));
-    const { result } = await bootToy(context, [], 'bench=40');
+    const { result } = await bootToy(context, 'bench=40');
     for (const tier of [0, 1, 2]) tiers[tier].push(result.marks[tier]);
   }
   const floor2 = floorFigure('tce', 'two parties', two);
@@ -131,7 +52,7 @@ async function ssch(context: BenchContext): Promise<Figure[]> {
   for (let round = 1; round <= context.rounds; round++) {
     context.progress(`ssch: round ${round} of ${context.rounds}`);
     floors.push(await runFloor('SSCH chain', 2_000));
-    const { result } = await bootToy(context, [], 'bench=0 ssch=3000');
+    const { result } = await bootToy(context, 'bench=0 ssch=3000');
     noop.push(result.marks[3]);
     read.push(result.marks[4]);
   }
@@ -224,7 +145,7 @@ async function growth(context: BenchContext): Promise<Figure[]> {
         await delay(100);
       }
     })();
-    await bootToy(context, [], append);
+    await bootToy(context, append);
     running = false;
     const whole = elapsed();
     await sampler;
@@ -252,6 +173,18 @@ export const SCENARIOS: readonly Scenario[] = [
     summary: 'SSCH to interruption with a zero-latency device beside the bare chain of hand-offs',
     run: ssch,
   },
+  { name: 'ccw', summary: 'the same step by step, no-operation and 4K read, in both designs of --ccw-api', run: ccw },
+  {
+    name: 'ccw-translate',
+    summary: 'translation of channel programs of 1, 16 and 255 CCWs, and what pinning costs',
+    run: ccwTranslate,
+  },
+  {
+    name: 'ccw-api',
+    summary: 'reads a second from 1 and 4 devices of 0, 100 us and 1 ms, in both designs of --ccw-api',
+    long: true,
+    run: ccwApi,
+  },
   { name: 'mips', summary: 'guest instructions a second on the integer loop', run: mips },
   { name: 'start', summary: 'time to the first guest instruction, whole boot, peak memory', run: start },
   { name: 'growth', summary: 'memory over a million hypercalls and 100,000 I/Os', long: true, run: growth },
@@ -273,7 +206,7 @@ export async function runScenarios(
   process.on('SIGINT', interrupted);
   process.on('SIGTERM', interrupted);
   try {
-    createToyVolume(join(folder, 'bench.ckd'));
+    createToyVolume(join(folder, IMAGE));
     const figures: Figure[] = [];
     for (const scenario of scenarios) figures.push(...(await scenario.run({ rounds, folder, progress })));
     return figures;

@@ -1,7 +1,7 @@
 /** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { stopwatch } from '../../kernel/lib/clock.ts';
-import { type Figure, showNs, showRatio } from '../bench/figures.ts';
+import { type Figure, type PerOperation, showNs, showRatio } from '../bench/figures.ts';
 import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
@@ -34,6 +34,7 @@ function show(figure: Figure, value: number): string {
 }
 
 function figuresTable(figures: readonly Figure[]): string {
+  const counted = figures.some((f) => f.perOperation !== undefined);
   const rows = figures.map((f) => [
     f.scenario,
     f.name,
@@ -41,10 +42,20 @@ function figuresTable(figures: readonly Figure[]): string {
     f.p99 === undefined ? '' : show(f, f.p99),
     f.unit === 'ns' ? '' : f.unit,
     `${f.operations}`,
-    f.ratio === undefined ? '' : showRatio(f.ratio),
+    f.ratio === undefined ? '' : showRatio(f.ratio, f.part),
+    ...(counted ? [f.perOperation === undefined ? '' : perOperation(f.perOperation)] : []),
     f.target === undefined ? '' : `${f.target}: ${f.reached === true ? 'reached' : 'missed'}`,
   ]);
-  return table(['scenario', 'what', 'p50', 'p99', 'unit', 'operations', 'of floor', 'target'], rows, '<<>><>><');
+  const each = counted ? ['exits, calls, hand-offs each'] : [];
+  return table(
+    ['scenario', 'what', 'p50', 'p99', 'unit', 'operations', 'of floor', ...each, 'target'],
+    rows,
+    `<<>><>>${counted ? '>' : ''}<`,
+  );
+}
+
+function perOperation({ exits, systemCalls, handOffs }: PerOperation): string {
+  return [exits, systemCalls, handOffs].map((count) => count.toFixed(1)).join(', ');
 }
 
 function machine() {

@@ -139,8 +139,9 @@ export function struct<F extends Fields>(
   const offset: Record<string, number> = {};
   let size = 0;
   class StructView {
-    dv: DataView;
-    address: number;
+    // Declared only: views are made in every hot path, and defining the fields first would double the work.
+    declare dv: DataView;
+    declare address: number;
     constructor(dv: DataView, address: number) {
       this.dv = dv;
       this.address = address;

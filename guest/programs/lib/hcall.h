@@ -12,6 +12,8 @@
 #define H_LOGICAL_CI_LOAD	0x3c	/* size, address -> value */
 #define H_LOGICAL_CI_STORE	0x40	/* size, address, value */
 #define H_STUFF_TCE		0x138	/* liobn, ioba, tce, count */
+#define H_PUT_TCE_INDIRECT	0x13c	/* liobn, ioba, list, count */
+#define H_RTAS			0xf000	/* argument buffer; KVM's own number */
 
 /* The machine's own, outside PAPR's range. */
 #define H_MINIVISOR_TIER	0xf0f0	/* tier: who handles the TCE calls from now on */

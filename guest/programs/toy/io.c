@@ -35,6 +35,7 @@ int io_start(struct subchannel *subchannel, const struct ccw1 *program, uint16_t
 
 	io_event.arrived = false;
 	for (int attempt = 0; attempt < 4; attempt++) {
+		subchannel->started = store_clock_fast();
 		cc = ssch(subchannel->id, &orb);
 		if (cc != 1)
 			break;
@@ -47,7 +48,7 @@ int io_start(struct subchannel *subchannel, const struct ccw1 *program, uint16_t
 }
 
 /* One interruption of this subchannel into *irb; false when none came in time. */
-static bool take(const struct subchannel *subchannel, struct irb *irb)
+static bool take(struct subchannel *subchannel, struct irb *irb)
 {
 	struct irb other;
 	int cc;
@@ -57,6 +58,7 @@ static bool take(const struct subchannel *subchannel, struct irb *irb)
 			return false;
 		io_event.arrived = false;
 		interruptions++;
+		subchannel->interrupted = store_clock_fast();
 		if (io_event.subsystem_id == subchannel->id)
 			break;
 		/* Another enabled device: its status is not ours, but must not stay pending. */

@@ -8,6 +8,8 @@
 struct subchannel {
 	uint32_t id;
 	uint32_t intparm;	/* what the next interruption must carry at 0xbc */
+	uint64_t started;	/* TOD clock before the last SSCH */
+	uint64_t interrupted;	/* TOD clock after the last interruption */
 	uint16_t devno;
 	uint8_t lpm;
 };

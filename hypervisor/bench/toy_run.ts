@@ -1,0 +1,45 @@
+/** Boots of the toy guest that only measure. */
+import { join } from 'node:path';
+import { after } from '../../kernel/lib/host_timer.ts';
+import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
+import { parseOptions } from '../cli/options.ts';
+import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { UserError } from '../user_error.ts';
+import type { BenchContext } from './scenario.ts';
+
+/** Name of the image in a scenario's folder. */
+export const IMAGE = 'bench.ckd';
+/** Seconds one boot may take at most. */
+const PATIENCE = 600;
+
+export interface ToyOptions {
+  /** Options of `boot` beside `--append` and `--drive`. */
+  readonly words?: readonly string[];
+  /** Keys of each `--drive` beside its file; one drive without any when omitted. Several must be read-only. */
+  readonly drives?: readonly string[];
+}
+
+/** Boots the toy guest with extra words on its command line. @throws UserError when a check of the guest fails */
+export async function bootToy(
+  context: BenchContext,
+  append: string,
+  { words = [], drives = [''] }: ToyOptions = {},
+): Promise<ThreadedRun> {
+  const file = join(context.folder, IMAGE).replaceAll(',', ',,');
+  const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
+    ...drives.flatMap((keys) => ['--drive', `file=${file}${keys === '' ? '' : `,${keys}`}`]),
+    '--append',
+    append,
+    ...words,
+  ]);
+  const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error');
+  const cancel = after(PATIENCE * 1000, () => machine.stop());
+  try {
+    const run = await machine.run();
+    if (run.result.status !== 0)
+      throw new UserError(`the toy guest failed (${run.result.reason}): minivisor boot shows which check`);
+    return run;
+  } finally {
+    cancel();
+  }
+}
