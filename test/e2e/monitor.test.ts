@@ -50,7 +50,7 @@ test('commands on standard input are answered in order, and quit ends the run we
   const { status, stdout, stderr } = await withInput([...WORDS, '--monitor', 'stdio'], `${lines.join('\n')}\n`);
   expect(stderr).toBe('');
   expect(status).toBe(0);
-  const expected = /VM status: running.*Error: unknown command 'fly'.*no subchannels.*0\.0\.0000 +0\.0\.0000 +dasd0/s;
+  const expected = /VM status: running.*Error: unknown command 'fly'.*no subchannels.*0\.0\.0190 +0\.0\.0000 +dasd0/s;
   expect(stdout).toMatch(expected);
 });
 
