@@ -4,6 +4,11 @@
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import type { SharedMap } from '../../kernel/lib/shared_map.ts';
 import { installDevices, type SubchannelConfig } from './css/install_devices.ts';
+import { installIommu4k } from './iommu/page_iommu.ts';
+import { installNics } from './net/install_nics.ts';
+import type { NicOptions } from './net/wire.ts';
+import { installFslSoc } from './pamu/fsl_soc.ts';
+import type { PciDeviceName } from './phb/device.ts';
 import { installHostBridge } from './phb/host_bridge.ts';
 
 /** What is plugged in. */
@@ -11,12 +16,20 @@ export interface PhysicalMachine {
   readonly drives: readonly SubchannelConfig[];
   /** The DMA port is in the first partitionable endpoint of the PCI host bridge. */
   readonly dmaPort: boolean;
+  /** Each is in a partitionable endpoint of its own, behind the DMA port's; none when omitted. */
+  readonly nics?: readonly NicOptions[];
+  /** A Freescale SoC with PAMUs, message banks and DMA channels; `classic`: the first generation of message banks. */
+  readonly pamu?: { readonly classic?: boolean; readonly iommu?: 'pamu' | 'type1' };
 }
 
 export function powerOn(memory: HostMemory, map: SharedMap, machine: PhysicalMachine): void {
   installDevices(memory, map.css, machine.drives);
-  installHostBridge(memory, map.phb, {
-    firstFrame: map.firstFrame,
-    pes: machine.dmaPort ? [{ device: 'dma_port' }] : [],
-  });
+  const { nics = [] } = machine;
+  const ports: PciDeviceName[] = machine.dmaPort ? ['dma_port'] : [];
+  const devices = [...ports, ...nics.map((): PciDeviceName => 'e1000')];
+  installHostBridge(memory, map.phb, { firstFrame: map.firstFrame, pes: devices.map((device) => ({ device })) });
+  installNics(memory, map.phb, map.net, nics, ports.length);
+  if (machine.pamu !== undefined)
+    installFslSoc(memory, map.soc, { firstFrame: map.firstFrame, msi: machine.pamu.classic ? 'classic' : 'v4.3' });
+  if (machine.pamu?.iommu === 'type1') installIommu4k(memory, map.soc);
 }

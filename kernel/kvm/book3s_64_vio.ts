@@ -4,8 +4,8 @@
  */
 
 import { drainDma } from '../../devices/physical/phb/pe.ts';
-import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
-import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
@@ -13,10 +13,11 @@ import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { compileHcall } from './book3s_64_vio_hv_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
-import { checkStuff, entryCount, rangeFits, type SpaprTce } from './spapr_tce.ts';
+import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
 
 const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
 
@@ -49,12 +50,14 @@ class HcallArguments {
 export class VirtualMode {
   readonly #kernel: Kernel;
   readonly #tce: SpaprTce;
+  readonly #ops: PowernvTce;
   readonly #memslots: Memslots;
   readonly #enabled: number;
 
-  constructor(kernel: Kernel, tce: SpaprTce) {
+  constructor(kernel: Kernel, ops: PowernvTce) {
     this.#kernel = kernel;
-    this.#tce = tce;
+    this.#ops = ops;
+    this.#tce = new SpaprTce(kernel.memory, kernel.map, ops);
     this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
     this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
   }
@@ -74,7 +77,7 @@ export class VirtualMode {
     return (this.#kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
   }
 
-  /** Calls that are over in a moment: no generator is made for them. undefined: use {@link long}. */
+  /** Calls that are over in a moment: no generator is made for them. undefined: {@link long}. */
   short(nr: number, args: HcallArguments): number | undefined {
     const tce = this.#tce;
     if (nr !== HCALL.H_PUT_TCE && nr !== HCALL.H_GET_TCE) return undefined;
@@ -82,17 +85,32 @@ export class VirtualMode {
     if (stt === 0) return H_TOO_HARD;
     const index = tce.index(stt, args.hi(1), args.lo(1));
     if (index < 0) return H_PARAMETER;
-    if (nr === HCALL.H_PUT_TCE) return tce.put(stt, index, args.hi(2), args.lo(2));
+    if (nr === HCALL.H_PUT_TCE) {
+      const result = tce.put(stt, index, args.hi(2), args.lo(2));
+      return result === H_TOO_HARD && this.#ops.moving !== 0 ? undefined : result;
+    }
     const result = tce.get(stt, index);
     args.set(1, tce.outHi, tce.outLo);
     return result;
   }
 
-  /** Calls that take a while or read guest memory. */
+  /** Calls that take a while or read guest memory, and those for which {@link short} met a page on the move. */
   *long(nr: number, args: HcallArguments): Task<number> {
     if (nr === HCALL.H_STUFF_TCE) return yield* this.#stuff(args);
     if (nr === HCALL.H_PUT_TCE_INDIRECT) return yield* this.#indirect(args);
+    if (nr === HCALL.H_PUT_TCE) return yield* this.#settled(() => this.short(nr, args) ?? H_TOO_HARD);
     return H_TOO_HARD;
+  }
+
+  /** Makes a call again that was too hard only because a page to be pinned is on the move, once it has settled. */
+  *#settled(call: () => number): Task<number> {
+    for (;;) {
+      const { moving } = this.#ops;
+      this.#ops.moving = 0;
+      if (moving !== 0) yield* this.#kernel.mm.settle(moving);
+      const result = call();
+      if (result !== H_TOO_HARD || this.#ops.moving === 0) return result;
+    }
   }
 
   /** A pause may end the table's life: it is looked up again by its number, and the VMM is asked when it is gone. */
@@ -119,46 +137,34 @@ export class VirtualMode {
     return H_SUCCESS;
   }
 
-  /**
-   * The list is copied once, so that what was validated is what is mapped; Linux reads it twice. An entry without
-   * permissions unmaps, as in H_PUT_TCE; Linux counts such an entry as mapped and never gives the count back.
-   */
   *#indirect(args: HcallArguments): Task<number> {
     const tce = this.#tce;
     const [liobnHi, liobnLo, iobaHi, iobaLo] = [args.hi(0), args.lo(0), args.hi(1), args.lo(1)];
-    if (tce.find(liobnHi, liobnLo) === 0) return H_TOO_HARD;
-    const count = entryCount(args.hi(3), args.lo(3));
-    if (count < 0 || count > TCE_INDIRECT_MAX) return H_PARAMETER;
     const [listHi, listLo] = [args.hi(2), args.lo(2)];
-    if (listLo % PAGE_SIZE !== 0) return H_PARAMETER;
     const before = tce.find(liobnHi, liobnLo);
-    const place = tce.index(before, iobaHi, iobaLo);
-    if (place < 0 || !rangeFits(place, count, tce.size(before))) return H_PARAMETER;
-    if (count === 0) return H_SUCCESS;
+    if (before === 0) return H_TOO_HARD;
+    const count = entryCount(args.hi(3), args.lo(3));
+    const wrong = checkIndirect(tce.index(before, iobaHi, iobaLo), listLo, count, tce.size(before));
+    if (wrong !== H_SUCCESS || count === 0) return wrong;
     const list = yield* this.#readList((listHi >>> 0) * 0x1_0000_0000 + (listLo >>> 0), count);
     if (list === undefined) return H_TOO_HARD;
-    // Reading may have waited.
-    const stt = tce.find(liobnHi, liobnLo);
-    const index = stt === 0 ? -1 : tce.index(stt, iobaHi, iobaLo);
-    if (index < 0 || !rangeFits(index, count, tce.size(stt))) return H_TOO_HARD;
-    for (let i = 0; i < count; i++) {
-      const [hi, lo] = [list.getInt32(i * TCE_SIZE), list.getInt32(i * TCE_SIZE + 4)];
-      if ((lo & TCE_PERMISSION_MASK) !== 0 && tce.validate(stt, hi, lo) < 0) return H_TOO_HARD;
-    }
-    for (let i = 0; i < count; i++) {
-      const result = tce.put(stt, index + i, list.getInt32(i * TCE_SIZE), list.getInt32(i * TCE_SIZE + 4));
-      if (result !== H_SUCCESS) return result;
-    }
-    return H_SUCCESS;
+    return yield* this.#settled(() => {
+      // Reading, or a page on the move, may have meant waiting.
+      const stt = tce.find(liobnHi, liobnLo);
+      const index = stt === 0 ? -1 : tce.index(stt, iobaHi, iobaLo);
+      if (index < 0 || !rangeFits(index, count, tce.size(stt))) return H_TOO_HARD;
+      return tce.putList(stt, index, list, count);
+    });
   }
 
-  /** The guest's list of `count` big-endian TCEs; undefined when it is not in guest memory. */
-  *#readList(gpa: number, count: number): Task<DataView | undefined> {
+  /** The guest's list of `count` big-endian TCEs, high and low words; undefined when it is not in guest memory. */
+  *#readList(gpa: number, count: number): Task<Int32Array | undefined> {
     const hva = this.#memslots.hva(gpa);
     if (hva < 0) return undefined;
     try {
       const bytes = yield* this.#kernel.mm.space.copyIn(hva, count * TCE_SIZE);
-      return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return Int32Array.from({ length: 2 * count }, (_, i) => dv.getInt32(4 * i));
     } catch (error) {
       if (error instanceof Errno) return undefined;
       throw error;

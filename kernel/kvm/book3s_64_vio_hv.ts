@@ -8,21 +8,30 @@
  * What real mode reads without a lock is freed only after this vCPU has left the guest: see `vcpu_requests.ts`.
  */
 import { drainDma } from '../../devices/physical/phb/pe.ts';
-import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
+import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { AddressSpace } from '../lib/address_space.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { Memslots } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import type { Tracer } from '../lib/trace.ts';
 import { TceOps } from '../ppc/tce_ops.ts';
 import { compileHcall, type HcallPlaces } from './book3s_64_vio_hv_wasm.ts';
 import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
-import { checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
+import { checkIndirect, checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
 import { VcpuRequests } from './vcpu_requests.ts';
 
 const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
 
 /** Most hardware entries one call changes in real mode: what H_PUT_TCE_INDIRECT may name (PAPR). Some ten microseconds. */
 export const REAL_MODE_ENTRIES = 512;
+
+if (TCE_INDIRECT_MAX * TCE_SIZE > PAGE_SIZE) throw new Error('a list of TCEs is not in one page');
+
+/** A word of the guest's, which is big-endian. */
+function swap32(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+}
 
 /** The switch of a hypercall in the header's `enabled`; 0 for calls that the kernel does not answer. */
 export function hcallSwitch(nr: number): number {
@@ -55,6 +64,10 @@ export class RealMode {
   readonly #requests: VcpuRequests;
   readonly #i32: Int32Array;
   readonly #tce: SpaprTce;
+  readonly #space: AddressSpace;
+  readonly #memslots: Memslots;
+  /** A guest's list of TCEs, high and low words; made once. */
+  readonly #list = new Int32Array(2 * TCE_INDIRECT_MAX);
   /** Word numbers of the switches. */
   readonly #enabled: number;
   readonly #radix: number;
@@ -67,6 +80,8 @@ export class RealMode {
     this.#map = map;
     this.#phbBase = phbBase;
     this.#requests = requests;
+    this.#space = space;
+    this.#memslots = new Memslots(memory, map.memslots);
     space.onCodeWritten = (va) => requests.codeWritten(va);
     const written = (va: number, hpa: number) => space.written(va, hpa);
     this.#i32 = memory.i32;
@@ -117,7 +132,7 @@ export class RealMode {
     const stt = tce.find(liobnHi, liobnLo);
     if (stt === 0) return H_TOO_HARD;
     const index = tce.index(stt, iobaHi, iobaLo);
-    if (index < 0) return nr === HCALL.H_PUT_TCE_INDIRECT ? H_TOO_HARD : H_PARAMETER;
+    if (index < 0) return H_PARAMETER;
     switch (nr) {
       case HCALL.H_PUT_TCE:
         return tce.subpages(stt) > REAL_MODE_ENTRIES ? H_TOO_HARD : tce.put(stt, index, arg3Hi, arg3Lo);
@@ -126,9 +141,33 @@ export class RealMode {
       case HCALL.H_STUFF_TCE:
         return this.#stuff(stt, index, arg3Hi, arg3Lo, entryCount(arg4Hi, arg4Lo));
       default:
-        // H_PUT_TCE_INDIRECT reads a list in guest memory, whose page may be on the move: that can mean waiting.
-        return H_TOO_HARD;
+        return this.#indirect(stt, index, arg3Hi, arg3Lo, entryCount(arg4Hi, arg4Lo));
     }
+  }
+
+  #indirect(stt: number, index: number, listHi: number, listLo: number, count: number): number {
+    const tce = this.#tce;
+    const wrong = checkIndirect(index, listLo, count, tce.size(stt));
+    if (wrong !== H_SUCCESS) return wrong;
+    if (Math.max(1, tce.subpages(stt)) * count > REAL_MODE_ENTRIES) return H_TOO_HARD;
+    if (count > 0 && !this.#readList((listHi >>> 0) * 0x1_0000_0000 + (listLo >>> 0), count)) return H_TOO_HARD;
+    return tce.putList(stt, index, this.#list, count);
+  }
+
+  /**
+   * Copies the guest's list. Its page may move at any time unless it is registered: a short reference holds it, as in
+   * get_user_pages_fast. Linux locks the reverse mapping and walks the page table. @returns false outside guest memory,
+   * and for a page that is on the move now
+   */
+  #readList(gpa: number, count: number): boolean {
+    const hva = this.#memslots.hva(gpa);
+    if (hva < 0) return false;
+    const hpa = this.#space.getPage(hva, false);
+    if (hpa < 0) return false;
+    for (let i = 0, at = hpa >>> 2; i < 2 * count; i++) this.#list[i] = swap32(this.#i32[at + i]);
+    this.#space.keys.touched(hpa, false);
+    this.#space.putPage(hva, hpa, false);
+    return true;
   }
 
   #stuff(stt: number, index: number, valueHi: number, valueLo: number, count: number): number {

@@ -9,6 +9,7 @@ const PRESENT: ReadonlySet<number> = new Set([
   KVM_CAP.SPAPR_TCE_64,
   KVM_CAP.SPAPR_TCE_VFIO,
   KVM_CAP.PPC_MMU_RADIX,
+  KVM_CAP.SPAPR_TCE_BIND_VFIO,
 ]);
 
 /** The answer: 0 when absent. */

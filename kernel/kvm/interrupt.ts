@@ -15,6 +15,8 @@ export interface S390Interrupt {
 /** Position of the interruption subclass in the interruption-identification word (SA22-7832 chapter 6, bits 2-4). */
 const ISC_SHIFT = 27;
 const ISC_MASK = 7;
+/** Bit 0 of the identification word: an adapter interruption. */
+const ADAPTER = 0x8000_0000;
 
 /** Types for the whole machine; every type up to INT_IO_MAX is an I/O interruption. */
 const FLOATING: Readonly<Record<number, (floating: FloatingInterrupts, interrupt: S390Interrupt) => void>> = {
@@ -28,6 +30,8 @@ export function injectFloating(floating: FloatingInterrupts, interrupt: S390Inte
     // parm: subsystem-identification word; parm64: interruption parameter, then the identification word.
     const intparm = Number(interrupt.parm64 >> 32n);
     const word = Number(interrupt.parm64 & 0xffff_ffffn);
+    // A subclass has one adapter interruption pending or none (the IPM of the guest's interruption state area).
+    if ((word & ADAPTER) !== 0 && floating.listIo().some((io) => io.word === word)) return;
     const added = floating.addIo((word >>> ISC_SHIFT) & ISC_MASK, { subsystemId: interrupt.parm, intparm, word });
     if (!added) throw new Errno('EBUSY', 'too many I/O interruptions are pending');
     return;

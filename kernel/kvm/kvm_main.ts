@@ -9,7 +9,6 @@ import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import { VirtualMode } from './book3s_64_vio.ts';
 import { checkExtension } from './extensions.ts';
-import { SpaprTce } from './spapr_tce.ts';
 import type { VfioGroups } from './vfio.ts';
 import { Vm, type VmHost } from './vm.ts';
 
@@ -19,7 +18,7 @@ export class Kvm {
 
   /** Registers /dev/kvm. @param host the DMA hardware. @param vfioGroups the VFIO core. */
   constructor(kernel: Kernel, host: Powernv, vfioGroups: VfioGroups) {
-    const virtual = new VirtualMode(kernel, new SpaprTce(kernel.memory, kernel.map, host.ops));
+    const virtual = new VirtualMode(kernel, host.ops);
     this.#host = { kernel, requests: host.requests, virtual, vfioGroups };
     const ioctl = ioctlOperation(kernel, [
       row(KVM_GET_API_VERSION, function* (arg) {

@@ -68,7 +68,7 @@ function setup() {
   const put = (ioba: number, tce: number) =>
     realMode.hcall(HCALL.H_PUT_TCE, ...words(LIOBN), ...words(ioba), ...words(tce), 0, 0);
   const table = host.powernv.groups[0]?.tables[0] as IommuTable;
-  return { host, ram, half, memory, put, table, ...fds };
+  return { host, ram, half, memory, realMode, put, table, ...fds };
 }
 
 /** Runs `first` with `second` at each of its atomic operations in turn. */
@@ -156,3 +156,35 @@ test.each([
   // The count drops with the last operation of an unmapping call: before it, the memory is in use.
   expect([...results].sort()).toEqual(tce === 0 ? [`${H_SUCCESS} EBUSY`] : [`${H_SUCCESS} EBUSY`, `${H_TOO_HARD} OK`]);
 });
+
+// what the other vCPU puts at the second of three entries, while this one's list changes all three
+test.each([0, 0x9003, 0xa001])(
+  'a list and a put of %i at one of its entries: at every point, entries, user pages and counts fit',
+  (other) => {
+    const s = setup();
+    const { host, realMode } = s;
+    host.run(() => host.enableHcall(s.vm, HCALL.H_PUT_TCE_INDIRECT));
+    const list = 12 * PAGE_SIZE;
+    const at = host.kernel.mm.space.lookup(s.ram + list, true);
+    for (const [i, tce] of [0x1003, 0x9003, 0].entries()) host.memory.dv.setBigUint64(at + 8 * i, BigInt(tce), false);
+    const points = everywhere((stopAt) => {
+      for (const [i, tce] of [0x2003, 0xb003, 0x3003].entries()) host.real(HCALL.H_PUT_TCE, LIOBN, i * PAGE_SIZE, tce);
+      s.memory.operations = 0;
+      s.memory.stopAt = stopAt;
+      let theirs = -1;
+      s.memory.other = () => {
+        theirs = host.real(HCALL.H_PUT_TCE, LIOBN, PAGE_SIZE, other);
+      };
+      const mine = realMode.hcall(HCALL.H_PUT_TCE_INDIRECT, ...words(LIOBN), 0, 0, ...words(list), ...words(3));
+      expect(mine).toBe(H_SUCCESS);
+      if (theirs === H_TOO_HARD) theirs = host.virtual(HCALL.H_PUT_TCE, LIOBN, PAGE_SIZE, other);
+      expect([H_SUCCESS, -1]).toContain(theirs);
+      host.invariants([s.table]);
+      return s.memory.operations;
+    });
+    expect(points).toBeGreaterThanOrEqual(12);
+    // Nothing that waits for its release is left.
+    for (let i = 0; i < 3; i++) host.real(HCALL.H_PUT_TCE, LIOBN, i * PAGE_SIZE, 0);
+    expect(host.powernv.regions.list().map((region) => host.powernv.regions.mapped(region))).toEqual([1, 1]);
+  },
+);

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { dmaTranslate } from '../../devices/physical/phb/dma.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import * as ioctls from '../include/uapi/ioctl.ts';
+import { PTE } from '../lib/address_space.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import { type Container, TestHost } from './test_host.ts';
@@ -291,34 +292,125 @@ function list({ host, ram }: Setup, tces: readonly number[]): void {
   for (const [i, tce] of tces.entries()) host.memory.dv.setBigUint64(at + i * 8, BigInt(tce), false);
 }
 
-test('H_PUT_TCE_INDIRECT maps a list, and an entry without permission unmaps without leaking a count', () => {
-  const s = setup();
-  list(s, [0x1003, 0, 0x3001]);
-  expect(s.host.real(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 3)).toBe(H_TOO_HARD);
-  for (let i = 0; i < 2; i++) expect(s.host.virtual(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 3)).toBe(H_SUCCESS);
+for (const tier of ['real', 'virtual'] as const) {
+  const call = (host: TestHost, ...args: (bigint | number)[]) => host[tier](H_PUT_TCE_INDIRECT, LIOBN, ...args);
+
+  test(`${tier} mode: H_PUT_TCE_INDIRECT maps a list, and an entry without permission unmaps without leaking a count`, () => {
+    const s = setup();
+    list(s, [0x1003, 0, 0x3001]);
+    for (let i = 0; i < 2; i++) expect(call(s.host, 0, LIST, 3)).toBe(H_SUCCESS);
+    expect([0, 1, 2].map((i) => s.table.entry(i) & 3)).toEqual([3, 0, 1]);
+    s.host.invariants([s.table]);
+    list(s, new Array(PAGES).fill(0));
+    expect(call(s.host, 0, LIST, PAGES)).toBe(H_SUCCESS);
+    expect(s.host.errno(() => s.host.unregister(s.container.fd, s.ram, PAGES))).toBe('OK');
+  });
+
+  test(`${tier} mode: H_PUT_TCE_INDIRECT with one bad entry changes nothing`, () => {
+    const s = setup();
+    list(s, [0x1003, 0x2003, PAGES * PAGE_SIZE + 3]);
+    expect(call(s.host, 0, LIST, 3)).toBe(H_TOO_HARD);
+    expect([0, 1, 2].map((i) => s.table.entry(i))).toEqual([0, 0, 0]);
+  });
+
+  test(`${tier} mode: the entries of a list share a kill, and nothing of the old pages is left in the cache`, () => {
+    const s = setup();
+    for (const shift of [0, 1]) {
+      list(
+        s,
+        Array.from({ length: 48 }, (_, i) => ((i + shift) % PAGES) * PAGE_SIZE + 3),
+      );
+      const { kills } = s.host.bridge.inspect(0);
+      expect(call(s.host, 0, LIST, 48)).toBe(H_SUCCESS);
+      expect(s.host.bridge.inspect(0).kills - kills).toBe(1);
+      for (let i = 0; i < 48; i++) expect(dma(s, 0, BigInt(i * PAGE_SIZE), true)?.[0].hpa).toBe(s.table.entry(i) & ~3);
+      s.host.invariants([s.table]);
+    }
+  });
+
+  test(`${tier} mode: an entry of a list that fails after all is cleared; those before it stay, those after it too`, () => {
+    const s = setup({ pes: [0, 1] });
+    list(s, [0x1003, 0x2003, 0x3003, 0x4003]);
+    expect(call(s.host, 0, LIST, 4)).toBe(H_SUCCESS);
+    list(s, [0x5003, 0x6003, 0x7003, 0x8003]);
+    // Another thread holds entry 2 locked: the call has begun when it finds out.
+    const cell = s.host.memory.load(s.table.slot + 16) + 2 * 4;
+    s.host.memory.or(cell, -0x8000_0000);
+    expect(call(s.host, 0, LIST, 4)).toBe(H_TOO_HARD);
+    s.host.memory.and(cell, 0x7fff_ffff);
+    s.host.invariants([s.table]);
+    const view = [0, 1, 2, 3].map((i) => {
+      s.host.real(H_GET_TCE, LIOBN, i * PAGE_SIZE);
+      return s.host.realOut;
+    });
+    expect(view).toEqual([0x5003n, 0x6003n, 0x3003n, 0x4003n]);
+    const hpa = (page: number) => s.host.kernel.mm.space.lookup(s.ram + page * PAGE_SIZE, false) + 3;
+    // The locked one could not even be cleared: it is as it was.
+    expect([0, 1, 2, 3].map((i) => s.table.entry(i))).toEqual([hpa(5), hpa(6), hpa(3), hpa(4)]);
+    // What the next tier does: all of it again.
+    expect(s.host.virtual(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 4)).toBe(H_SUCCESS);
+    s.host.invariants([s.table]);
+  });
+
+  test.each([
+    ['513 entries', [0, LIST, 513], H_PARAMETER],
+    ['2^63 entries', [0, LIST, 1n << 63n], H_PARAMETER],
+    ['an unaligned list', [0, LIST + 8, 1], H_PARAMETER],
+    ['a range beyond the window', [(PAGES - 1) * PAGE_SIZE, LIST, 2], H_PARAMETER],
+    ['an unaligned IOBA', [4, LIST, 1], H_PARAMETER],
+    ['a list outside RAM', [0, PAGES * PAGE_SIZE, 1], H_TOO_HARD],
+    ['a list far outside', [0, 0xffff_ffff_ffff_f000n, 1], H_TOO_HARD],
+    ['nothing', [0, LIST, 0], H_SUCCESS],
+    ['nothing, outside RAM', [0, PAGES * PAGE_SIZE, 0], H_SUCCESS],
+  ])(`${tier} mode: H_PUT_TCE_INDIRECT of %s`, (_, args, expected) => {
+    const { host } = setup();
+    expect(call(host, ...args)).toBe(expected);
+  });
+}
+
+test('real mode leaves a list with more hardware entries than it may change to virtual mode', () => {
+  const s = setup({ guestShift: 16 });
+  list(s, [0x20003, 0x30001, 0, 0x10003]);
+  expect(s.host.real(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 4)).toBe(H_SUCCESS);
   s.host.invariants([s.table]);
-  list(
-    s,
-    Array.from({ length: PAGES }, () => 0),
-  );
-  expect(s.host.virtual(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, PAGES)).toBe(H_SUCCESS);
-  expect(s.host.errno(() => s.host.unregister(s.container.fd, s.ram, PAGES))).toBe('OK');
+  expect(s.table.entry(32)).toBe(0);
+  const host = new TestHost();
+  const ram = host.ram(1);
+  host.run(function* () {
+    const { fd, groups } = yield* host.container([0]);
+    yield* host.register(fd, ram, 1);
+    yield* host.window(fd, 12, 64 * 65536);
+    const { vm } = yield* host.machine(ram, 1);
+    const table = yield* host.table(vm, LIOBN, 16, 64);
+    const device = yield* host.kvmVfio(vm);
+    yield* host.setAttr(device, 1, groups[0]);
+    yield* host.setAttr(device, 3, groups[0], table);
+    yield* host.enableHcall(vm, H_PUT_TCE_INDIRECT);
+  });
+  expect(host.real(H_PUT_TCE_INDIRECT, LIOBN, 0, 0, 33)).toBe(H_TOO_HARD);
+  expect(host.virtual(H_PUT_TCE_INDIRECT, LIOBN, 0, 0, 33)).toBe(H_SUCCESS);
 });
 
-test('H_PUT_TCE_INDIRECT with one bad entry changes nothing', () => {
+test('a list on a page that is on the move: real mode passes it on, virtual mode waits', () => {
   const s = setup();
-  list(s, [0x1003, 0x2003, PAGES * PAGE_SIZE + 3]);
-  expect(s.host.virtual(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 3)).toBe(H_TOO_HARD);
-  expect([0, 1, 2].map((i) => s.table.entry(i))).toEqual([0, 0, 0]);
-});
-
-test.each([
-  ['513 entries', [0, LIST, 513], H_PARAMETER],
-  ['an unaligned list', [0, LIST + 8, 1], H_PARAMETER],
-  ['a range beyond the window', [(PAGES - 1) * PAGE_SIZE, LIST, 2], H_PARAMETER],
-  ['an unaligned IOBA', [4, LIST, 1], H_PARAMETER],
-  ['a list outside RAM', [0, PAGES * PAGE_SIZE, 1], H_TOO_HARD],
-  ['nothing', [0, LIST, 0], H_SUCCESS],
-])('H_PUT_TCE_INDIRECT of %s', (_, args, expected) => {
-  expect(setup().host.virtual(H_PUT_TCE_INDIRECT, LIOBN, ...args)).toBe(expected);
+  const { host } = s;
+  host.run(() => host.unregister(s.container.fd, s.ram, PAGES));
+  const at = host.kernel.mm.space.entryAddress(s.ram + LIST);
+  list(s, [0]);
+  host.memory.or(at, PTE.MIGRATING);
+  expect(host.real(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 1)).toBe(H_TOO_HARD);
+  let result: number | undefined;
+  host.kernel.actor.spawn(
+    'guest',
+    (function* () {
+      result = yield* host.virtualTask(0, H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 1);
+    })(),
+  );
+  expect(() => host.simulation.run(() => result !== undefined, host.simulation.steps + 10_000)).toThrow(
+    'nothing can run',
+  );
+  host.memory.and(at, ~PTE.MIGRATING);
+  host.simulation.run(() => result !== undefined);
+  expect(result).toBe(H_SUCCESS);
+  expect(host.kernel.mm.space.frames.refs(host.kernel.mm.space.lookup(s.ram + LIST, false))).toBe(0);
 });

@@ -1,6 +1,6 @@
 /**
- * H_PUT_TCE, H_GET_TCE and H_STUFF_TCE on guest tables in shared memory: the part that real mode and virtual mode have
- * in common (PAPR, "TCE hypervisor calls"; Linux arch/powerpc/kvm/book3s_64_vio.c and book3s_64_vio_hv.c hold it twice).
+ * H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE and H_GET_TCE on guest tables in shared memory: what real mode and virtual
+ * mode have in common (PAPR, "TCE hypervisor calls"; Linux arch/powerpc/kvm/book3s_64_vio.c and book3s_64_vio_hv.c hold it twice).
  * No allocation, no bigint, no waiting. A 64-bit value is two 32-bit words, signed or unsigned; words that come from
  * an Int32Array are cheapest.
  *
@@ -8,14 +8,16 @@
  * - a TCE whose address is not aligned to the guest's page is H_TOO_HARD in both modes, not H_PARAMETER in real mode;
  * - the whole range of a call is checked against the table, not its first entry;
  * - all subpages are validated before one is changed;
+ * - a list of TCEs is read once, so that what was validated is what is mapped; Linux reads it twice. An entry of it
+ *   without permissions unmaps, as in H_PUT_TCE; Linux counts it as mapped and never gives the count back;
  * - an entry that is cleared because a call failed half-way gives its page back; Linux forgets the count.
  */
-import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
+import { HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
-import type { TceOps } from '../ppc/tce_ops.ts';
+import { TCE_BATCH, type TceOps } from '../ppc/tce_ops.ts';
 import { IOMMU_TABLE, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 
 const { H_SUCCESS, H_PARAMETER, H_TOO_HARD } = HCALL_RETURN;
@@ -46,6 +48,8 @@ export class SpaprTce {
   readonly #i32: Int32Array;
   readonly #memslots: Memslots;
   readonly #ops: TceOps;
+  /** User pages of a list; made once, as real mode cannot allocate. */
+  readonly #pages = new Int32Array(TCE_INDIRECT_MAX);
   /** Word numbers of the pointers to guest tables. */
   readonly #first: number;
   readonly #end: number;
@@ -106,17 +110,16 @@ export class SpaprTce {
   /** H_PUT_TCE for an entry: validate, map or unmap in every hardware table, then the guest view. */
   put(stt: number, index: number, tceHi: number, tceLo: number): number {
     const permission = tceLo & TCE_PERMISSION_MASK;
-    if (permission === 0) {
-      const result = this.#unmap(stt, index, 1);
-      if (result !== H_SUCCESS) return result;
-    } else {
-      const page = this.validate(stt, tceHi, tceLo);
-      if (page < 0) return H_TOO_HARD;
-      const result = this.#map(stt, index, page, permission);
-      if (result !== H_SUCCESS) return result;
-    }
-    this.#store(stt, index, tceHi, tceLo);
-    return H_SUCCESS;
+    const page = permission === 0 ? 0 : this.validate(stt, tceHi, tceLo);
+    if (page < 0) return H_TOO_HARD;
+    const result = this.#change(stt, index, page, permission, false);
+    if (result === H_SUCCESS) this.#store(stt, index, tceHi, tceLo);
+    return result;
+  }
+
+  /** Maps or unmaps an entry in every hardware table. @param later the caller kills and releases */
+  #change(stt: number, index: number, page: number, permission: number, later: boolean): number {
+    return permission === 0 ? this.#unmap(stt, index, 1, later) : this.#map(stt, index, page, permission, later);
   }
 
   /**
@@ -140,11 +143,73 @@ export class SpaprTce {
   }
 
   /**
+   * H_PUT_TCE_INDIRECT for `count` entries from `index` on, which are inside the table: all are validated before one
+   * changes. When one cannot be mapped after all, those before it stay, and it is cleared.
+   * @param list high and low word of each entry.
+   */
+  putList(stt: number, index: number, list: Int32Array, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const lo = list[2 * i + 1];
+      const page = (lo & TCE_PERMISSION_MASK) === 0 ? 0 : this.validate(stt, list[2 * i], lo);
+      if (page < 0) return H_TOO_HARD;
+      this.#pages[i] = page;
+    }
+    const each = this.#hardwareEntries(stt);
+    // A guest page of that many entries has a kill of its own; smaller ones share one.
+    if (each > TCE_BATCH) return this.#putEach(stt, index, list, count);
+    let killed = 0;
+    let result: number = H_SUCCESS;
+    for (let i = 0; i < count && result === H_SUCCESS; i++) {
+      // When an entry fails, what it had begun is cleared: twice its work.
+      if (this.#ops.room < 2 * each) {
+        this.#killAndRelease(stt, index + killed, i - killed);
+        killed = i;
+      }
+      result = this.#change(stt, index + i, this.#pages[i], list[2 * i + 1] & TCE_PERMISSION_MASK, true);
+      if (result === H_SUCCESS) this.#store(stt, index + i, list[2 * i], list[2 * i + 1]);
+      else count = i + 1;
+    }
+    this.#killAndRelease(stt, index + killed, count - killed);
+    return result;
+  }
+
+  #putEach(stt: number, index: number, list: Int32Array, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const result = this.put(stt, index + i, list[2 * i], list[2 * i + 1]);
+      if (result !== H_SUCCESS) return result;
+    }
+    return H_SUCCESS;
+  }
+
+  /** Hardware entries per guest entry, in all attached tables together. */
+  #hardwareEntries(stt: number): number {
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
+    let entries = 0;
+    for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
+      const table = this.#i32[link >>> 2];
+      if (table !== 0) entries += 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
+    }
+    return entries;
+  }
+
+  #killAndRelease(stt: number, index: number, count: number): void {
+    if (count === 0) return;
+    const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
+    for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
+      const table = this.#i32[link >>> 2];
+      if (table === 0) continue;
+      const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
+      this.#ops.kill(table, index * subpages, count * subpages);
+    }
+    this.#ops.release();
+  }
+
+  /**
    * H_STUFF_TCE for `count` entries from `index` on, which are inside the table: unmaps them in every hardware table,
    * then writes the value, which has no permission bits, to the guest view.
    */
   stuff(stt: number, index: number, valueHi: number, valueLo: number, count: number): number {
-    const result = this.#unmap(stt, index, count);
+    const result = this.#unmap(stt, index, count, false);
     if (result !== H_SUCCESS) return result;
     for (let i = index; i < index + count; i++) this.#store(stt, i, valueHi, valueLo);
     return H_SUCCESS;
@@ -161,7 +226,7 @@ export class SpaprTce {
     return stt + TABLES_AT + this.#i32[(stt + TABLES_END_AT) >>> 2];
   }
 
-  #map(stt: number, index: number, page: number, permission: number): number {
+  #map(stt: number, index: number, page: number, permission: number, later: boolean): number {
     const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
     for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
       const table = this.#i32[link >>> 2];
@@ -169,21 +234,21 @@ export class SpaprTce {
       if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
       const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
       const first = index * subpages;
-      if (this.#ops.map(table, first, page, subpages, permission) < subpages) {
-        this.#ops.unmap(table, first, subpages);
+      if (this.#ops.map(table, first, page, subpages, permission, later) < subpages) {
+        this.#ops.unmap(table, first, subpages, later);
         return H_TOO_HARD;
       }
     }
     return H_SUCCESS;
   }
 
-  #unmap(stt: number, index: number, count: number): number {
+  #unmap(stt: number, index: number, count: number, later: boolean): number {
     const shift = this.#i32[(stt + PAGE_SHIFT_AT) >>> 2];
     for (let link = stt + TABLES_AT, end = this.#linksEnd(stt); link < end; link += 4) {
       const table = this.#i32[link >>> 2];
       if (table === 0 || this.#i32[(table + TABLE_LIVE) >>> 2] === 0) continue;
       const subpages = 1 << (shift - this.#i32[(table + TABLE_SHIFT) >>> 2]);
-      const result = this.#ops.unmap(table, index * subpages, count * subpages);
+      const result = this.#ops.unmap(table, index * subpages, count * subpages, later);
       if (result !== H_SUCCESS) return result;
     }
     return H_SUCCESS;
@@ -198,6 +263,15 @@ export function entryCount(hi: number, lo: number): number {
 /** Whether `count` entries from `index` on lie inside a table of `size`. */
 export function rangeFits(index: number, count: number, size: number): boolean {
   return count >= 0 && count <= size - index;
+}
+
+/**
+ * What is wrong with the arguments of H_PUT_TCE_INDIRECT beside its table; H_SUCCESS when nothing is.
+ * @param listLo low word of the list's address. @param index of the first entry, -1 when there is none
+ */
+export function checkIndirect(index: number, listLo: number, count: number, size: number): number {
+  if (count < 0 || count > TCE_INDIRECT_MAX || (listLo & (PAGE_SIZE - 1)) !== 0) return H_PARAMETER;
+  return index >= 0 && rangeFits(index, count, size) ? H_SUCCESS : H_PARAMETER;
 }
 
 /** What is wrong with the arguments of H_STUFF_TCE after its bus address; H_SUCCESS when nothing is. */

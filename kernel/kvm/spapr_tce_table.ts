@@ -31,12 +31,15 @@ export interface SpaprTceArguments {
   readonly size: number;
 }
 
-/** A hardware table under a guest table: kept as long as one of the groups that brought it is attached. */
+/** Who can bring a hardware table: a group (kvm-vfio's attributes), or a container's descriptor (KVM_SPAPR_TCE_BIND_VFIO). */
+export type LinkHolder = TableGroup | File;
+
+/** A hardware table under a guest table: kept as long as one of those who brought it is attached. */
 interface Link {
   readonly table: IommuTable;
   /** Address of the word in the slot. */
   readonly at: number;
-  readonly groups: Set<TableGroup>;
+  readonly holders: Set<LinkHolder>;
 }
 
 export class SpaprTceTable {
@@ -53,6 +56,8 @@ export class SpaprTceTable {
   readonly #pages: number;
   readonly #charged: number;
   readonly #links: Link[] = [];
+  /** Containers that are bound, each with a reference. */
+  readonly #bound = new Set<File>();
   readonly #mappings: number[] = [];
 
   /** @throws Errno EINVAL for a geometry that no table can have, ENOMEM, EBUSY when the LIOBN has a table */
@@ -101,28 +106,29 @@ export class SpaprTceTable {
     memory.store(this.#pointer, this.slot);
   }
 
-  /** Hardware tables attached now, each with the number of groups that brought it. */
-  attached(): { readonly table: IommuTable; readonly groups: number }[] {
-    return this.#links.map(({ table, groups }) => ({ table, groups: groups.size }));
+  /** Hardware tables attached now, each with the number of those who brought it. */
+  attached(): { readonly table: IommuTable; readonly holders: number }[] {
+    return this.#links.map(({ table, holders }) => ({ table, holders: holders.size }));
   }
 
   /**
-   * Hangs the first table of the group that fits under this one. The same group again changes nothing; another group
-   * of the container shares the link. @throws Errno EINVAL when no table fits, ENOMEM when there are too many
+   * Hangs the first of the tables that fits under this one. The same holder again changes nothing; another group of the
+   * container shares the link, as does the container. @param start bus address at which the table must start
+   * @throws Errno EINVAL when no table fits, ENOMEM when there are too many
    */
-  attachGroup(group: TableGroup): void {
-    const table = group.tables.find((candidate) => candidate !== undefined && this.#fits(candidate));
-    if (table === undefined)
-      throw new Errno('EINVAL', `no DMA window of PE ${group.pe} fits LIOBN 0x${this.liobn.toString(16)}`);
+  attach(tables: readonly (IommuTable | undefined)[], holder: LinkHolder, start?: bigint): void {
+    const starts = ({ startAddress }: IommuTable) => start === undefined || start === BigInt(startAddress);
+    const table = tables.find((one) => one !== undefined && this.#fits(one) && starts(one));
+    if (table === undefined) throw new Errno('EINVAL', `no DMA window fits LIOBN 0x${this.liobn.toString(16)}`);
     const link = this.#links.find((one) => one.table === table);
     if (link !== undefined) {
-      link.groups.add(group);
+      link.holders.add(holder);
       return;
     }
     const { memory } = this.#kernel;
     for (let at = this.slot + KVM_STT.offset.tables, i = 0; i < KVM_TCE_LINKS; i++, at += 4) {
       if (memory.load(at) !== 0) continue;
-      this.#links.push({ table: table.get(), at, groups: new Set([group]) });
+      this.#links.push({ table: table.get(), at, holders: new Set([holder]) });
       memory.store(at, table.slot);
       this.#measure();
       return;
@@ -149,12 +155,31 @@ export class SpaprTceTable {
     );
   }
 
-  /** The group leaves: links that no other group needs go. A group that brought nothing changes nothing. */
-  *releaseGroup(group: TableGroup): Task {
+  /** A holder leaves: links that no other one needs go. One that brought nothing changes nothing. */
+  *detach(holder: LinkHolder): Task {
     for (const link of [...this.#links]) {
-      if (!link.groups.delete(group) || link.groups.size > 0) continue;
+      if (!link.holders.delete(holder) || link.holders.size > 0) continue;
       yield* this.#unlink(link);
     }
+  }
+
+  /**
+   * KVM_SPAPR_TCE_BIND_VFIO: the container's window that fits hangs under this table, whichever groups come and go.
+   * @throws Errno EIO when the container has no TCE tables, EEXIST when it is bound and its window still there, EINVAL
+   *   when none fits, ENOMEM
+   */
+  bind(container: File, tables: readonly (IommuTable | undefined)[] | undefined): void {
+    if (tables === undefined) throw new Errno('EIO', `${container.name} has no TCE tables`);
+    if (this.#links.some(({ table, holders }) => holders.has(container) && tables.includes(table)))
+      throw new Errno('EEXIST', `LIOBN 0x${this.liobn.toString(16)} is bound to it`);
+    this.attach(tables, container);
+    if (!this.#bound.has(container)) this.#bound.add(container.get());
+  }
+  /** KVM_SPAPR_TCE_UNBIND_VFIO. @throws Errno ENOENT when the container is not bound */
+  *unbind(container: File): Task {
+    if (!this.#bound.delete(container)) throw new Errno('ENOENT', `LIOBN 0x${this.liobn.toString(16)}: not bound`);
+    yield* this.detach(container);
+    yield* container.put();
   }
 
   *#unlink(link: Link): Task {
@@ -180,6 +205,7 @@ export class SpaprTceTable {
     const { memory, mm } = this.#kernel;
     memory.store(this.#pointer, 0);
     while (this.#links.length > 0) yield* this.#unlink(this.#links[0]);
+    for (const container of [...this.#bound]) yield* this.unbind(container);
     yield* this.#requests.flushAll('TCE table in use');
     for (const start of this.#mappings) if (mm.vmas.some((vma) => vma.start === start)) mm.munmap(start);
     mm.pages.freePages(this.view, this.#pages);

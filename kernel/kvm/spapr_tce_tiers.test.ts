@@ -15,11 +15,14 @@ const A = 40;
 const B = 16;
 const WINDOW = 32;
 const SUB = 2;
+/** The page of lists. */
+const LIST = 60;
 
 type Step =
   | { readonly kind: 'put'; readonly ioba: bigint; readonly tce: bigint }
   | { readonly kind: 'get'; readonly ioba: bigint }
   | { readonly kind: 'stuff'; readonly ioba: bigint; readonly value: bigint; readonly count: bigint }
+  | { readonly kind: 'indirect'; readonly ioba: bigint; readonly tces: readonly bigint[]; readonly count: bigint }
   | { readonly kind: 'dma'; readonly entry: number; readonly write: boolean }
   | { readonly kind: 'map'; readonly entry: number; readonly page: number; readonly flags: number }
   | { readonly kind: 'unmap'; readonly entry: number; readonly count: number }
@@ -53,6 +56,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     value: fc.constantFrom(0n, 0xbad_0000_0000_0000n, 0x3000n, 1n, 0x4002n),
     count: fc.oneof(fc.bigInt({ min: 0n, max: 34n }), fc.constantFrom(1n << 32n, 1n << 63n)),
   }),
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        ioba,
+        fc.array(tce, { maxLength: 6 }),
+        fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, fc.constantFrom(33n, 513n, 1n << 40n)),
+      )
+      .map(([at, tces, count]) => ({ kind: 'indirect' as const, ioba: at, tces, count: count ?? BigInt(tces.length) })),
+  },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -108,6 +121,17 @@ class Reference {
     }
     return H_SUCCESS;
   }
+  indirect(address: bigint, tces: readonly bigint[], count: bigint): number {
+    const index = this.#index(address);
+    if (index < 0 || count > BigInt(WINDOW - index)) return H_PARAMETER;
+    const good = (value: bigint) => {
+      const gpa = value - (value & 3n);
+      return (value & 3n) === 0n || (gpa % 4096n === 0n && this.registered(Number(gpa / 4096n)));
+    };
+    if (!tces.every(good)) return H_TOO_HARD;
+    for (const [i, value] of tces.entries()) this.put(address + BigInt(i * PAGE_SIZE), value);
+    return H_SUCCESS;
+  }
   get(address: bigint): { ret: number; value?: bigint } {
     const index = this.#index(address);
     return index < 0 ? { ret: H_PARAMETER } : { ret: H_SUCCESS, value: this.view[index] };
@@ -151,6 +175,7 @@ class Tier {
         yield* host.setAttr(device, 1, groups[0]);
         yield* host.setAttr(device, 3, groups[0], table);
         yield* host.enableHcall(vm, HCALL.H_STUFF_TCE);
+        yield* host.enableHcall(vm, HCALL.H_PUT_TCE_INDIRECT);
         this.#fds = { container, groups, vm, vcpu, table, device };
       }.bind(this),
     );
@@ -170,12 +195,21 @@ class Tier {
     const done = this.host.wasmCalls;
     const ret = this.host[this.#tier](nr, LIOBN, ...args);
     if (this.#tier === 'wasm') {
-      // It does all that succeeds but H_STUFF_TCE, and counts what it did.
-      expect(this.host.wasmDone).toBe(ret === H_SUCCESS && nr !== HCALL.H_STUFF_TCE);
+      // It does all single entries that succeed, and counts what it did.
+      const single = nr === HCALL.H_PUT_TCE || nr === HCALL.H_GET_TCE;
+      expect(this.host.wasmDone).toBe(ret === H_SUCCESS && single);
       expect(this.host.wasmCalls - done).toBe(this.host.wasmDone ? 1 : 0);
     }
     if (nr !== HCALL.H_GET_TCE || ret !== H_SUCCESS) return { ret };
     return { ret, value: this.host[`${this.#tier}Out`] };
+  }
+
+  /** The list stands on a page that is not registered, and may move. */
+  indirect(ioba: bigint, tces: readonly bigint[], count: bigint): { ret: number } {
+    const { memory } = this.host;
+    const at = this.#frame(LIST);
+    for (const [i, value] of tces.entries()) memory.dv.setBigUint64(at + 8 * i, value, false);
+    return this.hcall(HCALL.H_PUT_TCE_INDIRECT, ioba, BigInt(LIST * PAGE_SIZE), count);
   }
 
   dma(entry: number, write: boolean): boolean {
@@ -236,6 +270,8 @@ function perform(tier: Tier, s: Step): unknown {
       return tier.hcall(HCALL.H_GET_TCE, s.ioba);
     case 'stuff':
       return tier.hcall(HCALL.H_STUFF_TCE, s.ioba, s.value, s.count);
+    case 'indirect':
+      return tier.indirect(s.ioba, s.tces, s.count);
     case 'dma':
       return tier.dma(s.entry, s.write);
     case 'map':
@@ -255,6 +291,8 @@ function expected(reference: Reference, s: Step): unknown {
       return reference.get(s.ioba);
     case 'stuff':
       return { ret: reference.stuff(s.ioba, s.value, s.count) };
+    case 'indirect':
+      return { ret: reference.indirect(s.ioba, s.tces, s.count) };
     case 'dma': {
       const entry = reference.hardware[s.entry];
       return entry !== undefined && (!s.write || (entry.permission & 2) !== 0);

@@ -9,23 +9,27 @@ import {
   KVM_DEV_VFIO_GROUP_ADD,
   KVM_DEV_VFIO_GROUP_DEL,
   KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE,
+  KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE_LIOBN,
   type kvm_device_attr,
   kvm_vfio_spapr_tce,
+  kvm_vfio_spapr_tce_liobn,
 } from '../include/uapi/kvm.ts';
 import { fd_argument } from '../include/uapi/vfio.ts';
 import type { Kernel } from '../kernel.ts';
-import type { View } from '../lib/struct.ts';
+import type { Fields, Struct, View } from '../lib/struct.ts';
 import { Mutex, type Task } from '../lib/task.ts';
 import { TableGroup } from '../ppc/table_group.ts';
 import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
-import type { IommuGroup } from '../vfio/vfio.ts';
+import type { IommuGroup, VfioIommu } from '../vfio/vfio.ts';
 import { SpaprTceTable } from './spapr_tce_table.ts';
 
 /** What KVM needs of the VFIO core (`VfioCore` has it). */
 export interface VfioGroups {
   /** The group behind a group descriptor's file; undefined for another kind of file. */
   groupOfFile(file: File): { readonly iommuGroup: IommuGroup } | undefined;
+  /** The container behind a container descriptor's file, with the backend it has. */
+  containerOfFile(file: File): { readonly iommu: VfioIommu | undefined } | undefined;
 }
 
 /** What the device needs of its virtual machine. */
@@ -53,6 +57,7 @@ export class KvmVfio {
     [KVM_DEV_VFIO_GROUP_ADD]: (addr) => this.#add(addr),
     [KVM_DEV_VFIO_GROUP_DEL]: (addr) => this.#del(addr),
     [KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE]: (addr) => this.#setSpaprTce(addr),
+    [KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE_LIOBN]: (addr) => this.#setSpaprTceLiobn(addr),
   };
 
   constructor(owner: KvmVfioOwner) {
@@ -112,7 +117,7 @@ export class KvmVfio {
 
   *#add(addr: number): Task {
     const { kernel, vfioGroups } = this.#owner;
-    const { fd } = yield* this.#fd(addr);
+    const { fd } = yield* this.#read(addr, fd_argument);
     const file = kernel.files.file(fd);
     const group = vfioGroups.groupOfFile(file)?.iommuGroup;
     if (group === undefined) throw new Errno('EINVAL', `${file.name} is no VFIO group`);
@@ -121,7 +126,7 @@ export class KvmVfio {
   }
 
   *#del(addr: number): Task {
-    const { fd } = yield* this.#fd(addr);
+    const { fd } = yield* this.#read(addr, fd_argument);
     const added = this.#find(this.#owner.kernel.files.file(fd));
     this.#added.splice(this.#added.indexOf(added), 1);
     yield* this.#release(added);
@@ -129,21 +134,33 @@ export class KvmVfio {
 
   *#setSpaprTce(addr: number): Task {
     const { kernel, tables } = this.#owner;
-    const bytes = yield* kernel.mm.space.copyIn(addr, kvm_vfio_spapr_tce.size);
-    const { groupfd, tablefd } = kvm_vfio_spapr_tce.at(new DataView(bytes.buffer, bytes.byteOffset));
+    const { groupfd, tablefd } = yield* this.#read(addr, kvm_vfio_spapr_tce);
     // From the look-up of the descriptors on nothing waits: a close of the table comes before or after all of this.
-    const added = this.#find(kernel.files.file(groupfd));
-    const { tableGroup } = added.group;
-    if (!(tableGroup instanceof TableGroup)) throw new Errno('EIO', `VFIO group ${added.group.id} has no TCE tables`);
+    const tableGroup = this.#tableGroup(groupfd);
     const table = kernel.files.file(tablefd).object;
     if (!(table instanceof SpaprTceTable) || !tables.has(table))
       throw new Errno('EINVAL', `descriptor ${tablefd} is no TCE table of this virtual machine`);
-    table.attachGroup(tableGroup);
+    table.attach(tableGroup.tables, tableGroup);
   }
 
-  *#fd(addr: number): Task<View<typeof fd_argument.fields>> {
-    const bytes = yield* this.#owner.kernel.mm.space.copyIn(addr, fd_argument.size);
-    return fd_argument.at(new DataView(bytes.buffer, bytes.byteOffset));
+  /** The RFC's way: the window is named by its bus address, the guest's table by its LIOBN. It too must fit. */
+  *#setSpaprTceLiobn(addr: number): Task {
+    const { argsz, fd, liobn, start_addr: start } = yield* this.#read(addr, kvm_vfio_spapr_tce_liobn);
+    if (argsz < kvm_vfio_spapr_tce_liobn.size) throw new Errno('EINVAL', `SET_SPAPR_TCE_LIOBN: argsz ${argsz}`);
+    const tableGroup = this.#tableGroup(fd);
+    tableOfLiobn(this.#owner.tables, liobn).attach(tableGroup.tables, tableGroup, start);
+  }
+
+  /** @throws Errno EBADF, ENOENT, EIO when the group of a descriptor is not there, was not added, has no TCE tables */
+  #tableGroup(fd: number): TableGroup {
+    const { group } = this.#find(this.#owner.kernel.files.file(fd));
+    if (!(group.tableGroup instanceof TableGroup)) throw new Errno('EIO', `VFIO group ${group.id} has no TCE tables`);
+    return group.tableGroup;
+  }
+
+  *#read<F extends Fields>(addr: number, type: Struct<F>): Task<View<F>> {
+    const bytes = yield* this.#owner.kernel.mm.space.copyIn(addr, type.size);
+    return type.at(new DataView(bytes.buffer, bytes.byteOffset));
   }
 
   /** @throws Errno ENOENT when the file's group was not added */
@@ -155,8 +172,7 @@ export class KvmVfio {
 
   *#release({ file, group }: AddedGroup): Task {
     const { tableGroup } = group;
-    if (tableGroup instanceof TableGroup)
-      for (const table of [...this.#owner.tables]) yield* table.releaseGroup(tableGroup);
+    if (tableGroup instanceof TableGroup) for (const table of [...this.#owner.tables]) yield* table.detach(tableGroup);
     yield* file.put();
   }
 
@@ -165,6 +181,12 @@ export class KvmVfio {
     for (const added of this.#added.splice(0)) yield* this.#release(added);
     this.#mutex.unlock();
   }
+}
+
+/** The open table of a LIOBN. @throws Errno ENODEV */
+export function tableOfLiobn(tables: ReadonlySet<SpaprTceTable>, liobn: number): SpaprTceTable {
+  for (const table of tables) if (table.liobn === liobn) return table;
+  throw new Errno('ENODEV', `LIOBN 0x${liobn.toString(16)} has no table`);
 }
 
 function unknownAttribute({ flags, group, attr }: View<typeof kvm_device_attr.fields>): Errno {

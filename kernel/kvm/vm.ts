@@ -8,6 +8,7 @@ import {
   KVM_DEV_TYPE_VFIO,
   type kvm_create_device,
   type kvm_enable_cap,
+  type kvm_spapr_tce_bind_vfio,
 } from '../include/uapi/kvm.ts';
 import { KVM_REQ } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
@@ -29,7 +30,7 @@ import { registerMmuNotifier } from './mmu_notifier.ts';
 import { type SpaprTceArguments, SpaprTceTable, spaprTceFile } from './spapr_tce_table.ts';
 import { vcpuFile } from './vcpu.ts';
 import type { VcpuRequests } from './vcpu_requests.ts';
-import { KvmVfio, type KvmVfioOwner, type VfioGroups } from './vfio.ts';
+import { KvmVfio, type KvmVfioOwner, tableOfLiobn, type VfioGroups } from './vfio.ts';
 
 /** IOMMU page shift of tables made by KVM_CREATE_SPAPR_TCE. */
 const TCE_4K = 12;
@@ -105,6 +106,8 @@ export class Vm implements KvmVfioOwner {
         if (flags !== 0) throw new Errno('EINVAL', `KVM_CREATE_SPAPR_TCE_64: flags 0x${flags.toString(16)}`);
         return vm.#createTable({ liobn, pageShift, offset, size });
       }),
+      row(ioctls.KVM_SPAPR_TCE_BIND_VFIO, (_, bind) => vm.#bindVfio(bind)),
+      row(ioctls.KVM_SPAPR_TCE_UNBIND_VFIO, (_, bind) => vm.#unbindVfio(bind)),
     ];
     return rows;
   }
@@ -211,6 +214,26 @@ export class Vm implements KvmVfioOwner {
     this.tables.add(table);
     return yield* this.#install(spaprTceFile(table, () => this.#tableClosed(table)));
   }
+  // Nothing waits between the look-up of the descriptor and the end of a binding's making: see KvmVfio.
+  *#bindVfio(bind: View<typeof kvm_spapr_tce_bind_vfio.fields>): Task<number> {
+    const { file, iommu } = this.#container(bind);
+    tableOfLiobn(this.tables, bind.liobn).bind(file, iommu?.tceTables);
+    return 0;
+  }
+  *#unbindVfio(bind: View<typeof kvm_spapr_tce_bind_vfio.fields>): Task<number> {
+    const { file } = this.#container(bind);
+    yield* tableOfLiobn(this.tables, bind.liobn).unbind(file);
+    return 0;
+  }
+  /** @throws Errno EBADF, EINVAL for flags and for a descriptor of another kind */
+  #container({ fd, flags }: View<typeof kvm_spapr_tce_bind_vfio.fields>) {
+    if (flags !== 0) throw new Errno('EINVAL', `KVM_SPAPR_TCE_BIND_VFIO: flags 0x${flags.toString(16)}`);
+    const file = this.kernel.files.file(fd);
+    const container = this.vfioGroups.containerOfFile(file);
+    if (container === undefined) throw new Errno('EINVAL', `${file.name} is no VFIO container`);
+    return { file, iommu: container.iommu };
+  }
+
   *#tableClosed(table: SpaprTceTable): Task {
     this.tables.delete(table);
     yield* table.release();

@@ -13,6 +13,8 @@ export interface PartyOptions {
   readonly party: string;
   /** Round trips of the whole route; the first tenth is warm-up and not reported. */
   readonly rounds: number;
+  /** Time the device takes, ns: the I/O processor sleeps that long before it passes on. None when omitted. */
+  readonly deviceNs?: number;
 }
 
 /** How a party waits for news from another, on two CPUs. */
@@ -27,7 +29,7 @@ function spins(party: string, from: string): number {
 export const FLOOR_MEMORY = 65536;
 
 /** One party's part; the one that stands first in the route returns nanoseconds per round trip. */
-export function runParty({ memory, route, party, rounds }: PartyOptions): Float64Array {
+export function runParty({ memory, route, party, rounds, deviceNs = 0 }: PartyOptions): Float64Array {
   const host = new HostMemory(memory);
   const hops = [...route];
   // A doorbell for each hop, rung by the hop before: nobody mistakes one arrival for another.
@@ -39,7 +41,12 @@ export function runParty({ memory, route, party, rounds }: PartyOptions): Float6
     while (bells[hop].sequence() === arrivals[hop]) bells[hop].park(arrivals[hop], spins(party, from), 1000);
     arrivals[hop]++;
   };
-  const pass = (hop: number) => bells[(hop + 1) % hops.length].ring();
+  // Nobody rings this one: it is there to sleep on.
+  const device = new Doorbell(host, DOORBELL_SIZE * (hops.length + 1));
+  const pass = (hop: number) => {
+    if (hops[hop] === 'I' && deviceNs > 0) device.sleep(device.sequence(), deviceNs / 1e6);
+    bells[(hop + 1) % hops.length].ring();
+  };
   const times = new Float64Array(mine[0] === 0 ? rounds : 0);
   for (let round = 0; round < rounds; round++) {
     if (mine[0] !== 0) {

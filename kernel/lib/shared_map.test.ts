@@ -77,3 +77,12 @@ test('an actor is found by name', () => {
   expect(actorAreas(map, 'vcpu1')).toBe(map.actors[3]);
   expect(() => actorAreas(map, 'vcpu2')).toThrow('no actor named vcpu2');
 });
+
+test('each NIC has an area, between what is fixed and the frames', () => {
+  const config = { guestMemory: 1 << 20, vcpus: 1, hardware: ['dma0', 'dma1'] };
+  const [none, two] = [sharedMap(config), sharedMap({ ...config, nics: 2 })];
+  expect(two.net % PAGE_SIZE).toBe(0);
+  expect(two.firstFrame).toBeGreaterThanOrEqual(none.firstFrame + 2 * AREA.nic);
+  const next = Math.min(...areas(two).flatMap(([, at]) => (at >= two.net ? [at] : [])));
+  expect(next).toBeGreaterThanOrEqual(two.net + 2 * AREA.nic);
+});

@@ -14,7 +14,8 @@
  * | floating interrupts | kernel adds, vCPU takes; under the area's lock | vCPU, woken by its doorbell |
  * | frames, page table | kernel; transient references by anyone (atomic add, then test of the entry) | everyone: see `kernel/mm` |
  * | storage keys | the vCPU and the kernel for the guest, channels their reference and change bits; every access atomic | whoever checks key-controlled protection |
- * | css, phb | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | |
+ * | css, phb, soc | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | the I/O processors and DMA engines wait for work, the kernel for interrupts, each woken by its doorbell |
+ * | net | a NIC's two sides, as `devices/physical/net/nic_area.ts` says; cables: the engine that sends adds frames, the one that receives takes them | both engines, each woken by its doorbell |
  * | monitor | main: a line, then POSTED; VMM: the answer, then ANSWERED | VMM, woken by its doorbell; main looks now and then: `monitor_mailbox.ts` |
  * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
  */
@@ -30,6 +31,8 @@ export interface SharedMapConfig {
   readonly vcpus: number;
   /** Hardware threads: channel I/O processors, then DMA engines. */
   readonly hardware: readonly string[];
+  /** Network interfaces; none when omitted. */
+  readonly nics?: number;
 }
 
 /** The shared areas of one vCPU (byte addresses). */
@@ -58,6 +61,10 @@ export interface SharedMap {
   readonly css: number;
   /** The PCI host bridge's state, laid out by `devices/physical/phb`. */
   readonly phb: number;
+  /** The Freescale SoC's registers (PAMU, MPIC, DMA), laid out by `devices/physical/pamu`. */
+  readonly soc: number;
+  /** The NICs' registers, FIFOs and cables, laid out by `devices/physical/net`. */
+  readonly net: number;
   /** What the real-mode handlers read, laid out by `kernel/kvm`. */
   readonly kvm: number;
   /** One descriptor per page frame of the memory: see `kernel/mm/page.ts`. */
@@ -83,6 +90,9 @@ export const AREA = {
   memslots: PAGE_SIZE,
   css: 0x20000,
   phb: 0x20000,
+  soc: 0x20000,
+  /** Of one NIC. */
+  nic: 0x70000,
   kvm: 0x40000,
   /** Bytes of a frame descriptor. */
   frame: 16,
@@ -121,6 +131,8 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const monitor = take(MAILBOX_SIZE, PAGE_SIZE);
   const css = take(AREA.css, PAGE_SIZE);
   const phb = take(AREA.phb, PAGE_SIZE);
+  const soc = take(AREA.soc, PAGE_SIZE);
+  const net = take((config.nics ?? 0) * AREA.nic, PAGE_SIZE);
   const kvm = take(AREA.kvm, PAGE_SIZE);
   const pageTableEntries = (config.guestMemory + VMM_RESERVE) / PAGE_SIZE;
   const pageTable = take(pageTableEntries * 4, PAGE_SIZE);
@@ -145,6 +157,8 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
     monitor,
     css,
     phb,
+    soc,
+    net,
     kvm,
     frames,
     storageKeys,

@@ -169,7 +169,28 @@ export const SPAPR_ROWS: readonly Row[] = [
     spapr(({ host, fd }) => host.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_REMOVE, { start_addr: K })),
     'EINVAL',
   ],
+  [ioctls.VFIO_EEH_PE_OP, 'operation 10', eeh({ op: 10 }), 'EINVAL'],
+  [ioctls.VFIO_EEH_PE_OP, 'flags', eeh({ op: 4, flags: 1 }), 'EINVAL'],
+  [ioctls.VFIO_EEH_PE_OP, 'an error without its description', eeh({ op: 9, argsz: 39 }), 'EINVAL'],
+  [ioctls.VFIO_EEH_PE_OP, 'an error of an unknown type', eeh({ op: 9, err_type: 2 }), 'EINVAL'],
+  [ioctls.VFIO_EEH_PE_OP, 'an error of an unknown function', eeh({ op: 9, err_func: 20 }), 'EINVAL'],
+  [
+    ioctls.VFIO_EEH_PE_OP,
+    'the description of an error would be where nothing is',
+    spapr(function* ({ host, fd, ram }) {
+      // The mandatory part is the end of the mapping.
+      const at = ram + 32 * K - 12;
+      const words = new Uint8Array(Uint32Array.of(40, 0, 9).buffer);
+      yield* host.kernel.mm.space.copy(at, words, true);
+      return yield* host.ioctl(fd, ioctls.VFIO_EEH_PE_OP as ioctls.Ioctl, at);
+    }),
+    'EFAULT',
+  ],
 ];
+
+function eeh(values: object): () => unknown {
+  return spapr(({ host, fd }) => host.ioctlStruct(fd, ioctls.VFIO_EEH_PE_OP, values));
+}
 
 /** A backend whose group came and left before anything made the default window. */
 function windowOwed(ioctl: ioctls.Ioctl): () => unknown {

@@ -4,6 +4,7 @@
  */
 import { CCSR_BASE, CCSR_SIZE } from '../../../kernel/include/arch/ppc/fsl_soc.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
+import { iommu4kEnabled, pass4k, remapMessage } from '../iommu/translate.ts';
 import { deviceReadRegisters, deviceWriteRegisters } from '../mpic/device_access.ts';
 import { lookup, type PamuGranted } from './lookup.ts';
 import type { SocPort } from './soc_port.ts';
@@ -36,6 +37,10 @@ export function busRead(port: SocPort, master: BusMaster, address: number, into:
 
 /** Writes bytes. @returns undefined when refused: nothing has changed then. */
 export function busWrite(port: SocPort, master: BusMaster, address: number, data: Uint8Array): PamuGranted | undefined {
+  if (iommu4kEnabled(port.area)) {
+    const message = remapMessage(port, { liodn: master.liodn, address, length: data.length, write: true });
+    if (message !== 'memory') return message;
+  }
   const granted = pass(port, master, address, data.length, true);
   if (granted === undefined) return undefined;
   const target = memoryAt(port, granted.physical, data.length);
@@ -58,6 +63,7 @@ function pass(
   write: boolean,
 ): PamuGranted | undefined {
   const access = { liodn, address, length, write };
+  if (iommu4kEnabled(port.area)) return pass4k(port, access);
   const answer = lookup(port.area, pamu, access);
   if ('physical' in answer) {
     const { physical, stash = 0, operation = 0 } = answer;

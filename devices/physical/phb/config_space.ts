@@ -1,6 +1,7 @@
 /**
- * Configuration space of the device behind a PE: a type 0 header, little-endian, and nothing after it (PCI Local Bus
- * Specification 3.0, section 6.1). The header is a table of rows; power-on values and write masks follow from it.
+ * Configuration space of the device behind a PE: a type 0 header, little-endian, and after it at most one capability,
+ * message signalled interrupts (PCI Local Bus Specification 3.0, sections 6.1 and 6.8.1). The header is a table of
+ * rows; power-on values and write masks follow from it.
  * The bytes lie in the PE's block, written by the kernel only, in atomic words: the device reads its command register.
  */
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
@@ -11,8 +12,14 @@ export const CONFIG_SIZE = 256;
 
 /** Byte offsets of the registers that code reads (PCI 3.0, figure 6-1). */
 export const PCI_CONFIG = { VENDOR_ID: 0x00, COMMAND: 0x04, BAR0: 0x10 } as const;
-/** Command register bits (PCI 3.0, table 6-1): answer to memory accesses; issue DMA. */
-export const PCI_COMMAND = { MEMORY: 0x0002, MASTER: 0x0004 } as const;
+/** Command register bits (PCI 3.0, table 6-1): answer to memory accesses; issue DMA; leave the interrupt pin alone. */
+export const PCI_COMMAND = { MEMORY: 0x0002, MASTER: 0x0004, INTX_DISABLE: 0x0400 } as const;
+/** Where a device with messages has the capability; its control register is the upper half of the first word. */
+export const MSI_AT = 0xf0;
+/** Bit of the control register: MSI enable (PCI 3.0, table 6-5). */
+export const MSI_ENABLE = 0x0001;
+/** Where a device with MSI-X has the capability. */
+export const MSIX_AT = 0x80;
 
 /** What differs from device to device. */
 export interface ConfigIdentity {
@@ -23,6 +30,14 @@ export interface ConfigIdentity {
   readonly classCode: number;
   /** Bytes of BAR 0, a power of two; 32-bit memory, not prefetchable. */
   readonly bar0Size: number;
+  /** Subsystem vendor and device; the device's own when omitted. */
+  readonly subsystem?: readonly [vendor: number, device: number];
+  /** 1: the device has the pin INTA#. None when omitted. */
+  readonly interruptPin?: number;
+  /** True: it has one message signalled interrupt. */
+  readonly msi?: boolean;
+  /** It has MSI-X, and no other capability: how many vectors, and where in BAR 0 the table and the pending bits are. */
+  readonly msix?: { readonly vectors: number; readonly table: number; readonly pending: number };
 }
 
 /** One register: offset, bytes, value after power-on or reset, bits that software can change. */
@@ -46,9 +61,35 @@ function header(id: ConfigIdentity): readonly Row[] {
     { name: 'cache_line_size', at: 0x0c, size: 1, value: 0, writable: 0xff },
     // The address bits below the size are fixed at zero: that is how software finds the size (6.2.5.1).
     { name: 'bar0', at: 0x10, size: 4, value: 0, writable: -id.bar0Size >>> 0 },
-    { name: 'subsystem_vendor_id', at: 0x2c, size: 2, value: id.vendor, writable: 0 },
-    { name: 'subsystem_id', at: 0x2e, size: 2, value: id.device, writable: 0 },
+    { name: 'subsystem_vendor_id', at: 0x2c, size: 2, value: id.subsystem?.[0] ?? id.vendor, writable: 0 },
+    { name: 'subsystem_id', at: 0x2e, size: 2, value: id.subsystem?.[1] ?? id.device, writable: 0 },
     { name: 'interrupt_line', at: 0x3c, size: 1, value: 0, writable: 0xff },
+    { name: 'interrupt_pin', at: 0x3d, size: 1, value: id.interruptPin ?? 0, writable: 0 },
+    ...(id.msi ? MSI_CAPABILITY : []),
+    ...(id.msix === undefined ? [] : msixCapability(id.msix)),
+  ];
+}
+
+/** A capability of one message with a 64-bit address, the last of the list (PCI 3.0, figure 6-9). */
+const MSI_CAPABILITY: readonly Row[] = [
+  { name: 'status', at: 0x06, size: 2, value: 0x0010, writable: 0 }, // there is a capability list
+  { name: 'capabilities', at: 0x34, size: 1, value: MSI_AT, writable: 0 },
+  { name: 'msi_id', at: MSI_AT, size: 2, value: 0x0005, writable: 0 }, // and no next one
+  { name: 'msi_control', at: MSI_AT + 2, size: 2, value: 0x0080, writable: MSI_ENABLE },
+  { name: 'msi_address_lo', at: MSI_AT + 4, size: 4, value: 0, writable: 0xfffffffc },
+  { name: 'msi_address_hi', at: MSI_AT + 8, size: 4, value: 0, writable: 0xffffffff },
+  { name: 'msi_data', at: MSI_AT + 12, size: 2, value: 0, writable: 0xffff },
+];
+
+/** The MSI-X capability, the last of the list; both structures in BAR 0 (PCI 3.0, figure 6-10). */
+function msixCapability({ vectors, table, pending }: NonNullable<ConfigIdentity['msix']>): readonly Row[] {
+  return [
+    { name: 'status', at: 0x06, size: 2, value: 0x0010, writable: 0 },
+    { name: 'capabilities', at: 0x34, size: 1, value: MSIX_AT, writable: 0 },
+    { name: 'msix_id', at: MSIX_AT, size: 2, value: 0x0011, writable: 0 }, // and no next one
+    { name: 'msix_control', at: MSIX_AT + 2, size: 2, value: vectors - 1, writable: 0xc000 }, // enable, mask all
+    { name: 'msix_table', at: MSIX_AT + 4, size: 4, value: table, writable: 0 },
+    { name: 'msix_pending', at: MSIX_AT + 8, size: 4, value: pending, writable: 0 },
   ];
 }
 

@@ -3,6 +3,7 @@
  * thread, inside its MMIO; engines run on hardware threads and share the device's part of the PE's block.
  */
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
+import { e1000 } from '../net/e1000.ts';
 import type { ConfigIdentity } from './config_space.ts';
 import { dmaPort } from './dma_port.ts';
 
@@ -16,17 +17,19 @@ export interface PciDevice {
   write(memory: HostMemory, block: number, offset: number, size: number, value: number): boolean;
   /** True for a store that reaches the device though its PE is frozen. */
   passesFreeze(offset: number, size: number, value: number): boolean;
+  /** Bytes of BAR 0 that are memory without side effects, whole pages: software may map them. `at`: in the PE's block. */
+  readonly memory?: { readonly offset: number; readonly size: number; readonly at: number };
   /** Back to power-on state; returns when nothing of the device's earlier work goes on. */
   reset(memory: HostMemory, block: number): void;
 }
 
 /** Devices by the number kept in a PE's block; 0 is an empty slot. */
-const DEVICES: readonly (PciDevice | undefined)[] = [undefined, dmaPort];
+const DEVICES: readonly (PciDevice | undefined)[] = [undefined, dmaPort, e1000];
 
 /** Name of a device, as a configuration gives it. */
-export type PciDeviceName = 'none' | 'dma_port';
+export type PciDeviceName = 'none' | 'dma_port' | 'e1000';
 /** The number of each device. */
-export const PCI_DEVICE: Readonly<Record<PciDeviceName, number>> = { none: 0, dma_port: 1 };
+export const PCI_DEVICE: Readonly<Record<PciDeviceName, number>> = { none: 0, dma_port: 1, e1000: 2 };
 
 /** The device with a number; undefined for an empty slot. */
 export function deviceNumbered(number: number): PciDevice | undefined {

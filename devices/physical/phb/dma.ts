@@ -3,11 +3,30 @@
  * What is refused freezes the PE (Linux arch/powerpc/platforms/powernv/pci-ioda.c; PAPR, "Enhanced I/O Error Handling").
  */
 
-import { TCE_PCI_READ, TCE_PCI_WRITE, TVE_SELECT_BIT, tceAddress } from '../../../kernel/include/arch/ppc/tce.ts';
+import {
+  TCE_PCI_READ,
+  TCE_PCI_WRITE,
+  TCE_SIZE,
+  TVE_SELECT_BIT,
+  tceAddress,
+} from '../../../kernel/include/arch/ppc/tce.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import type { Tracer } from '../../../kernel/lib/trace.ts';
-import { FREEZE, freezePe, freezeState, lockDma, PE, PE_ERROR, peBlock, tveAt, unlockDma } from './pe.ts';
+import {
+  FREEZE,
+  freezePe,
+  freezeState,
+  INJECT,
+  injectedError,
+  lockDma,
+  PE,
+  PE_ERROR,
+  peBlock,
+  tveAt,
+  unlockDma,
+} from './pe.ts';
 import { cachedTce } from './tce_cache.ts';
+import { tceLevel } from './tce_table.ts';
 
 /**
  * Bytes that no transaction crosses a multiple of (PCI Express Base Specification 2.2.7); the smallest IOMMU page, so
@@ -31,6 +50,8 @@ function translatePage(
   length: number,
   write: boolean,
 ): Translation {
+  if (injectedError(memory, block, write ? INJECT.DMA_WRITE : INJECT.DMA_READ, address))
+    return { reason: PE_ERROR.INJECTED };
   const window = Number((address >> TVE_SELECT_BIT) & 1n);
   const tve = tveAt(memory, block, window);
   if (tve.entries === 0) return { reason: PE_ERROR.NO_WINDOW };
@@ -39,12 +60,20 @@ function translatePage(
   // Bits above 59 stay in the entry number, which is then beyond any table. At most 52 bits: exact.
   const entry = Number(offset >> BigInt(tve.pageShift));
   if (entry >= tve.entries) return { reason: PE_ERROR.OUT_OF_RANGE };
-  const tce = cachedTce(memory, block, window, entry, tve.tableHpa);
+  const firstFrame = memory.load(block + PE.offset.firstFrame) >>> 0;
+  let table = tve.tableHpa;
+  if (tve.levels > 1) {
+    const { levelShift } = tve;
+    table = tceLevel(memory, table, tve.levels, levelShift, entry, firstFrame);
+    // Nobody takes a level away from a table in use: the caches of entries need not know of levels.
+    if (table <= 0) return { reason: table === 0 ? PE_ERROR.NO_PERMISSION : PE_ERROR.BAD_ADDRESS };
+    table -= (entry - (entry % 2 ** levelShift)) * TCE_SIZE;
+  }
+  const tce = cachedTce(memory, block, window, entry, table);
   if ((tce & (write ? TCE_PCI_WRITE : TCE_PCI_READ)) === 0) return { reason: PE_ERROR.NO_PERMISSION };
   const inPage = Number(offset % BigInt(pageSize));
   const left = pageSize - inPage;
   const hpa = tceAddress(tce, tve.pageShift) + inPage;
-  const firstFrame = memory.load(block + PE.offset.firstFrame) >>> 0;
   if (hpa < firstFrame || hpa + Math.min(left, length) > memory.size) return { reason: PE_ERROR.BAD_ADDRESS };
   return { hpa, left };
 }

@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import { createMemory } from '../../../kernel/lib/host_memory.ts';
 import { Simulation } from '../../../kernel/lib/simulated.ts';
-import { preempt, type Task } from '../../../kernel/lib/task.ts';
+import { preempt, type Task, until } from '../../../kernel/lib/task.ts';
+import { MSIX_AT } from './config_space.ts';
 import { DMA_PORT, DMA_PORT_BUFFER_SIZE, DMA_PORT_CONTROL, DMA_PORT_STATUS, spawnDmaEngine } from './dma_port.ts';
 import { EEH_PE_STATE } from './host_bridge.ts';
-import { PE_PART } from './pe.ts';
+import { pinAsserted } from './interrupts.ts';
+import { sendPendingVectors, takeVectors, vectorsSent } from './msix.ts';
+import { PE_PART, peBlock } from './pe.ts';
 import { AT, InterleavedMemory, pageAt, READ, type TestBridge, testBridge, WINDOW1 } from './test_bridge.ts';
 
 const ONES = 0xffffffff;
@@ -139,8 +142,8 @@ test('unknown commands and writes to read-only registers do nothing', () => {
   for (const command of [0, 3, 5, 8, ONES]) p.start(command, 0n, 4);
   p.write(DMA_PORT.STATUS, ONES);
   p.write(DMA_PORT.ID, 0);
-  p.write(0x18, 1);
-  expect([p.read(DMA_PORT.STATUS), p.read(DMA_PORT.CONTROL), p.read(0x18)]).toEqual([0, 0, 0]);
+  p.write(0x20, 1);
+  expect([p.read(DMA_PORT.STATUS), p.read(DMA_PORT.CONTROL), p.read(0x20)]).toEqual([0, 0, 0]);
 });
 
 test('a busy port ignores starts and register writes', () => {
@@ -299,4 +302,81 @@ test('two ports transfer at the same time through windows of their own', () => {
     expect([yield* p.finish(), yield* other.finish()]).toEqual([DONE, DONE]);
   });
   expect([host.memory.u8[pageAt(1)], host.memory.u8[pageAt(2)]]).toEqual([0xa, 0xb]);
+});
+
+// Interrupts
+
+const COMMAND_INTX_DISABLE = 0x0400;
+const MSIX_CONTROL = MSIX_AT + 2;
+const MSIX_ENABLE = 0x8000;
+const MSIX_MASK_ALL = 0x4000;
+
+test.each([1, 2, 3, 4, 5])(
+  'INTA# is asserted from the end of a transfer until software has taken the cause (seed %i)',
+  (seed) => {
+    const host = testBridge();
+    host.map(1, 1);
+    const block = peBlock(AT.phb, 0);
+    const asserted = () => pinAsserted(host.memory, block);
+    run(seed, host, function* (p) {
+      p.start(MEMORY_TO_BUFFER, 0x1000n, 4);
+      yield* p.finish();
+      expect([asserted(), p.read(DMA_PORT.CAUSE)]).toEqual([false, 0]);
+      p.write(DMA_PORT.INTERRUPT, 1);
+      p.start(MEMORY_TO_BUFFER, 0x1000n, 4);
+      yield* until('interrupt', asserted);
+      expect(p.read(DMA_PORT.CAUSE)).toBe(DONE);
+      host.bridge.configWrite(0, 4, 2, 0x0006 | COMMAND_INTX_DISABLE);
+      expect(asserted()).toBe(false);
+      host.bridge.configWrite(0, 4, 2, 0x0006);
+      p.write(DMA_PORT.CAUSE, ERROR);
+      expect(asserted()).toBe(true);
+      p.write(DMA_PORT.CAUSE, DONE);
+      expect(asserted()).toBe(false);
+    });
+  },
+);
+
+test('with MSI-X the end of a transfer is a message, of vector 0 or 1; a masked vector keeps it', () => {
+  const host = testBridge();
+  const { memory, bridge } = host;
+  host.map(1, 1);
+  const block = peBlock(AT.phb, 0);
+  bridge.reset(0);
+  bridge.configWrite(0, 4, 2, 0x0006);
+  const mask = (vector: number, value: number) =>
+    bridge.mmioWrite(0, 0, DMA_PORT.MSIX_TABLE + vector * 16 + 12, 4, value);
+  run(1, host, function* (p) {
+    expect(p.read(DMA_PORT.MSIX_TABLE + 12)).toBe(1);
+    p.write(DMA_PORT.INTERRUPT, 1);
+    bridge.configWrite(0, MSIX_CONTROL, 2, MSIX_ENABLE);
+    mask(1, 0);
+    p.start(MEMORY_TO_BUFFER, 0x1000n, 4);
+    yield* until('cause', () => p.read(DMA_PORT.CAUSE) === DONE && p.read(DMA_PORT.MSIX_PENDING) === 1);
+    expect([vectorsSent(memory, block), pinAsserted(memory, block)]).toEqual([false, false]);
+    bridge.configWrite(0, MSIX_CONTROL, 2, MSIX_ENABLE | MSIX_MASK_ALL);
+    mask(0, 0);
+    expect(vectorsSent(memory, block)).toBe(false);
+    bridge.configWrite(0, MSIX_CONTROL, 2, MSIX_ENABLE);
+    sendPendingVectors(memory, block);
+    expect([takeVectors(memory, block), p.read(DMA_PORT.MSIX_PENDING), vectorsSent(memory, block)]).toEqual([
+      1,
+      0,
+      false,
+    ]);
+    bridge.configWrite(0, 4, 2, 0x0002);
+    p.start(MEMORY_TO_BUFFER, 0x1000n, 4);
+    yield* until('error', () => p.read(DMA_PORT.CAUSE) === (DONE | ERROR));
+    // The transfer failed for want of bus mastering, and so did the message of that.
+    expect(takeVectors(memory, block)).toBe(0);
+    bridge.configWrite(0, 4, 2, 0x0006);
+    p.write(DMA_PORT.LENGTH, 0);
+    p.write(DMA_PORT.ADDRESS_LO, 0x9000);
+    p.write(DMA_PORT.LENGTH, 4);
+    p.write(DMA_PORT.CONTROL, MEMORY_TO_BUFFER);
+    // The PE freezes before the end: no message leaves it.
+    yield* until('freeze', () => bridge.eehState(0) === EEH_PE_STATE.STOPPED);
+    for (let i = 0; i < 20; i++) yield* preempt();
+    expect(takeVectors(memory, block)).toBe(0);
+  });
 });

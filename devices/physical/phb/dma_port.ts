@@ -9,8 +9,13 @@
  * | 008 | CONTROL | W: 1 memory to buffer, 2 buffer to memory, 4 reset |
  * | 00C | LENGTH | RW: bytes, 1 to 4096; a start with another value is an error |
  * | 010, 014 | ADDRESS_LO, _HI | RW: bus address |
- * | 1000-1FFF | buffer | RW |
+ * | 018 | INTERRUPT | RW: 1 the end of a transfer interrupts |
+ * | 01C | CAUSE | R: ends since, 2 done, 4 error; W: takes the bits back that are 1 |
+ * | 1000-1FFF | buffer | RW; memory without side effects: it may be mapped |
+ * | 2000, 3000 | MSI-X table, pending bits | of two vectors: 0 done, 1 error |
  *
+ * Interrupts go out as messages once MSI-X is enabled, else by INTA#, which is asserted while CAUSE is not 0. Reset turns
+ * them off.
  * Registers take 4-byte accesses; the buffer any size. Writes to LENGTH and ADDRESS, and starts, are ignored while the
  * port is busy. A start without the command register's bus-master bit is an error (PCI 3.0, table 6-1). DMA that the
  * bridge refuses is an error too, and the PE freezes: loads give all ones until it is thawed, then STATUS shows the error.
@@ -26,6 +31,7 @@
  * software that touches it during a transfer sees bytes of either side, as on real hardware.
  */
 
+import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { struct, u32 } from '../../../kernel/lib/struct.ts';
 import type { Actor, Task } from '../../../kernel/lib/task.ts';
@@ -34,6 +40,8 @@ import type { Tracer } from '../../../kernel/lib/trace.ts';
 import { allOnes, PCI_COMMAND, pciCommand } from './config_space.ts';
 import type { PciDevice } from './device.ts';
 import { PCIE_BOUNDARY, translateHeld } from './dma.ts';
+import { setPin } from './interrupts.ts';
+import { msixEnabled, readMsixPending, readMsixTable, resetMsix, sendVector, writeMsixTable } from './msix.ts';
 import { checkFirstFrame, drainDma, FREEZE_BOTH, lockDma, PE_PART, peBlock, thawPe, unlockDma } from './pe.ts';
 
 /** BAR 0 offsets. */
@@ -44,7 +52,11 @@ export const DMA_PORT = {
   LENGTH: 0x0c,
   ADDRESS_LO: 0x10,
   ADDRESS_HI: 0x14,
+  INTERRUPT: 0x18,
+  CAUSE: 0x1c,
   BUFFER: 0x1000,
+  MSIX_TABLE: 0x2000,
+  MSIX_PENDING: 0x3000,
 } as const;
 /** The ID register: "MVDP". */
 export const DMA_PORT_ID = 0x4d564450;
@@ -54,8 +66,10 @@ export const DMA_PORT_STATUS = { BUSY: 1, DONE: 2, ERROR: 4 } as const;
 export const DMA_PORT_CONTROL = { MEMORY_TO_BUFFER: 1, BUFFER_TO_MEMORY: 2, RESET: 4 } as const;
 /** Bytes of the buffer, and the longest transfer. */
 export const DMA_PORT_BUFFER_SIZE = 4096;
+/** MSI-X vectors: a transfer is done; it ended in error. */
+export const DMA_PORT_VECTOR = { DONE: 0, ERROR: 1 } as const;
 /** Bytes of BAR 0. */
-const BAR0_SIZE = 0x2000;
+const BAR0_SIZE = 0x4000;
 
 const { BUSY, DONE, ERROR } = DMA_PORT_STATUS;
 const STATUS_MASK = 7;
@@ -63,8 +77,13 @@ const COMMAND_SHIFT = 3;
 const COMMAND_MASK = 3;
 const GENERATION_SHIFT = 8;
 
-/** The port's part of the PE's block, native byte order. */
-const PORT = struct('dma_port', 'le', { state: u32, length: u32, addressLo: u32, addressHi: u32 }, { size: 16 });
+/** The port's part of the PE's block, native byte order. The engine sets bits of `cause`, the kernel clears them. */
+const PORT = struct(
+  'dma_port',
+  'le',
+  { state: u32, length: u32, addressLo: u32, addressHi: u32, interrupt: u32, cause: u32 },
+  { size: 24 },
+);
 const at = (block: number, field: keyof typeof PORT.offset) => block + PE_PART.device + PORT.offset[field];
 
 /** The next generation of `old` with the given status and command. */
@@ -105,7 +124,8 @@ function control(memory: HostMemory, block: number, value: number): boolean {
     case DMA_PORT_CONTROL.BUFFER_TO_MEMORY:
       return start(memory, block, value);
     case DMA_PORT_CONTROL.RESET:
-      stop(memory, block); // first: the old transfer must not freeze the PE again
+      clearCause(memory, block);
+      stop(memory, block); // before the thaw: the old transfer must not freeze the PE again
       thawPe(memory, block, FREEZE_BOTH);
       return false;
     default:
@@ -124,6 +144,26 @@ function plain(field: 'length' | 'addressLo' | 'addressHi'): Register {
   };
 }
 
+/**
+ * INTA# is asserted while there is a cause. Engine and kernel come here after they changed that; whoever is last has
+ * seen what the other one did.
+ */
+function showCause(memory: HostMemory, block: number): void {
+  for (;;) {
+    const cause = memory.load(at(block, 'cause'));
+    const on = memory.load(at(block, 'interrupt')) !== 0;
+    setPin(memory, block, on && cause !== 0 && !msixEnabled(memory, block));
+    if (memory.load(at(block, 'cause')) === cause) return;
+  }
+}
+
+/** INTERRUPT and CAUSE after a reset. */
+function clearCause(memory: HostMemory, block: number): void {
+  memory.store(at(block, 'interrupt'), 0);
+  memory.store(at(block, 'cause'), 0);
+  showCause(memory, block);
+}
+
 interface Register {
   readonly read?: (memory: HostMemory, block: number) => number;
   readonly write?: (memory: HostMemory, block: number, value: number) => boolean;
@@ -137,7 +177,30 @@ const REGISTERS: Readonly<Record<number, Register>> = {
   [DMA_PORT.LENGTH]: plain('length'),
   [DMA_PORT.ADDRESS_LO]: plain('addressLo'),
   [DMA_PORT.ADDRESS_HI]: plain('addressHi'),
+  [DMA_PORT.INTERRUPT]: {
+    read: (memory, block) => memory.load(at(block, 'interrupt')),
+    write: (memory, block, value) => {
+      memory.store(at(block, 'interrupt'), value & 1);
+      showCause(memory, block);
+      return false;
+    },
+  },
+  [DMA_PORT.CAUSE]: {
+    read: (memory, block) => memory.load(at(block, 'cause')),
+    write: (memory, block, value) => {
+      memory.and(at(block, 'cause'), ~value);
+      showCause(memory, block);
+      return false;
+    },
+  },
 };
+
+/** A page of the BAR by what is behind it. */
+function pageOf(offset: number): 'registers' | 'buffer' | 'table' | 'pending' {
+  if (offset < DMA_PORT.BUFFER) return 'registers';
+  if (offset < DMA_PORT.MSIX_TABLE) return 'buffer';
+  return offset < DMA_PORT.MSIX_PENDING ? 'table' : 'pending';
+}
 
 const bufferAt = (block: number, offset: number) => block + PE_PART.buffer + offset - DMA_PORT.BUFFER;
 
@@ -151,10 +214,16 @@ export const dmaPort: PciDevice = {
     revision: 1,
     classCode: 0x088000, // system peripheral, other (PCI Code and ID Assignment Specification, class 08)
     bar0Size: BAR0_SIZE,
+    interruptPin: 1,
+    msix: { vectors: 2, table: DMA_PORT.MSIX_TABLE, pending: DMA_PORT.MSIX_PENDING },
   },
+  memory: { offset: DMA_PORT.BUFFER, size: DMA_PORT_BUFFER_SIZE, at: PE_PART.buffer },
   read(memory, block, offset, size) {
-    if (offset < DMA_PORT.BUFFER) {
+    const page = pageOf(offset);
+    if (page !== 'buffer') {
       if (size !== 4) return allOnes(size);
+      if (page === 'table') return readMsixTable(memory, block, offset - DMA_PORT.MSIX_TABLE);
+      if (page === 'pending') return readMsixPending(memory, block, offset - DMA_PORT.MSIX_PENDING);
       return REGISTERS[offset]?.read?.(memory, block) ?? 0;
     }
     const bytes = memory.bytes(bufferAt(block, offset), size);
@@ -163,8 +232,12 @@ export const dmaPort: PciDevice = {
     return value;
   },
   write(memory, block, offset, size, value) {
-    if (offset < DMA_PORT.BUFFER)
-      return size === 4 && (REGISTERS[offset]?.write?.(memory, block, value >>> 0) ?? false);
+    const page = pageOf(offset);
+    if (page !== 'buffer') {
+      if (size !== 4) return false;
+      if (page === 'table') writeMsixTable(memory, block, offset - DMA_PORT.MSIX_TABLE, value);
+      return page === 'registers' && (REGISTERS[offset]?.write?.(memory, block, value >>> 0) ?? false);
+    }
     const bytes = memory.bytes(bufferAt(block, offset), size);
     for (let i = 0; i < size; i++) bytes[i] = value >>> (8 * i);
     return false;
@@ -174,6 +247,8 @@ export const dmaPort: PciDevice = {
   reset(memory, block) {
     stop(memory, block);
     for (const field of ['length', 'addressLo', 'addressHi'] as const) memory.store(at(block, field), 0);
+    clearCause(memory, block);
+    resetMsix(memory, block);
     memory.bytes(block + PE_PART.buffer, DMA_PORT_BUFFER_SIZE).fill(0);
   },
 };
@@ -186,6 +261,18 @@ export interface DmaEngineOptions {
   readonly firstFrame: number;
   readonly pe: number;
   readonly tracer?: Tracer;
+  /** Rung after an interrupt. */
+  readonly kernelDoorbell?: Doorbell;
+}
+
+/** The end of a transfer interrupts, if software asked for that. */
+function interrupt({ memory, phbBase, pe, kernelDoorbell }: DmaEngineOptions, moved: boolean): void {
+  const block = peBlock(phbBase, pe);
+  if (memory.load(at(block, 'interrupt')) === 0) return;
+  memory.or(at(block, 'cause'), moved ? DONE : ERROR);
+  if (msixEnabled(memory, block)) sendVector(memory, block, moved ? DMA_PORT_VECTOR.DONE : DMA_PORT_VECTOR.ERROR);
+  else showCause(memory, block);
+  kernelDoorbell?.ring();
 }
 
 /** Moves one transaction, holding dmaLock; false when it was refused or the port was reset. */
@@ -236,7 +323,8 @@ function* engine(options: DmaEngineOptions): Task {
     const started = memory.load(state);
     if ((started & BUSY) === 0) continue; // reset before it began
     const moved = yield* transfer(options, started);
-    memory.cas(state, started, (started & ~STATUS_MASK) | (moved ? DONE : ERROR));
+    const ended = memory.cas(state, started, (started & ~STATUS_MASK) | (moved ? DONE : ERROR)) === started;
+    if (ended) interrupt(options, moved);
   }
 }
 

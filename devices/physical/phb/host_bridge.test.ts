@@ -71,16 +71,22 @@ test('the header says what the device is', () => {
     [0x08, 4, 0x08800001],
     [0x0e, 1, 0],
     [0x2c, 4, 0x4d561234],
-    [0x34, 1, 0],
+    // A capability list: MSI-X of two vectors, its structures in BAR 0; and the pin INTA#.
+    [0x06, 2, 0x10],
+    [0x34, 1, 0x80],
+    [0x3c, 4, 0x0100],
+    [0x80, 4, 0x0001_0011],
+    [0x84, 4, DMA_PORT.MSIX_TABLE],
+    [0x88, 4, DMA_PORT.MSIX_PENDING],
     [0xfc, 4, 0],
   ];
   for (const [at, size, value] of expected) expect(bridge.configRead(0, at, size)).toBe(value);
 });
 
-test('BAR 0 tells its size, 8 KiB, and takes addresses', () => {
+test('BAR 0 tells its size, 16 KiB, and takes addresses', () => {
   const { bridge } = testBridge();
   bridge.configWrite(0, 0x10, 4, ONES);
-  expect(bridge.configRead(0, 0x10, 4)).toBe(0xffffe000);
+  expect(bridge.configRead(0, 0x10, 4)).toBe(0xffffc000);
   bridge.configWrite(0, 0x13, 1, 0x80);
   bridge.configWrite(0, 0x10, 2, 0x4fff);
   expect(bridge.configRead(0, 0x10, 4)).toBe(0x80ff4000);
@@ -95,11 +101,11 @@ test('only writable bits change, by any access size', () => {
   bridge.configWrite(0, 0x00, 4, 0);
   bridge.configWrite(0, 0x04, 4, ONES);
   expect(bridge.configRead(0, 0x00, 4)).toBe(0x4d561234);
-  expect(bridge.configRead(0, 0x04, 4)).toBe(0x0546);
+  expect(bridge.configRead(0, 0x04, 2)).toBe(0x0546);
   bridge.configWrite(0, 0x05, 1, 0);
-  expect(bridge.configRead(0, 0x04, 4)).toBe(0x0046);
+  expect(bridge.configRead(0, 0x04, 2)).toBe(0x0046);
   bridge.configWrite(0, 0x3c, 1, 0x2a);
-  expect(bridge.configRead(0, 0x3c, 4)).toBe(0x2a);
+  expect(bridge.configRead(0, 0x3c, 4)).toBe(0x012a);
 });
 
 test.each([
@@ -132,8 +138,8 @@ test('MMIO answers only while memory decoding is on; off is no freeze', () => {
 
 test.each([
   ['another BAR', 0, 1, 0, 4],
-  ['beyond the BAR', 0, 0, 0x2000, 4],
-  ['across its end', 0, 0, 0x1ffe, 4],
+  ['beyond the BAR', 0, 0, 0x4000, 4],
+  ['across its end', 0, 0, 0x3ffe, 4],
   ['before it', 0, 0, -4, 4],
   ['unaligned', 0, 0, 0x1001, 2],
   ['of eight bytes', 0, 0, 0x1000, 8],

@@ -17,6 +17,8 @@ import {
   FREEZE_BOTH,
   freezePe,
   freezeState,
+  INJECT,
+  injectedError,
   lockDma,
   PE,
   PE_ERROR,
@@ -29,7 +31,8 @@ import {
   tveAt,
   unlockDma,
 } from './pe.ts';
-import { ALL_ENTRIES, type CachedTce, invalidateTces, tceCacheEntries, tceKillRm } from './tce_cache.ts';
+import { ALL_ENTRIES, type CachedTce, invalidateTces, MOST_ENTRIES, tceCacheEntries, tceKillRm } from './tce_cache.ts';
+import { MAX_TCE_LEVELS } from './tce_table.ts';
 
 /** A DMA window to be set. */
 export interface DmaWindow {
@@ -38,6 +41,10 @@ export interface DmaWindow {
   readonly entries: number;
   /** log2 of the IOMMU page: one of TCE_PAGE_SHIFTS. */
   readonly pageShift: number;
+  /** Levels of the table; 1 when omitted. */
+  readonly levels?: number;
+  /** log2 of the entries in each level of a table of several. */
+  readonly levelShift?: number;
 }
 
 /** State of a PE (include/uapi/linux/vfio.h, VFIO_EEH_PE_STATE_*). */
@@ -156,20 +163,27 @@ export class HostBridge {
   /**
    * Sets a DMA window and empties the PE's TCE cache; window 0 starts at bus address 0, window 1 at 1 << 59.
    * @returns false, with nothing changed, for a window the hardware cannot have: no such PE or window, page size not
-   *   supported, no entries, more than fit below bit 59, or a table that is not page-aligned in allocatable memory.
+   *   supported, no entries, more than fit below bit 59 or than the cache can tell apart, levels that do not hold them,
+   *   or a table that is not page-aligned in allocatable memory.
    */
-  setWindow(pe: number, window: number, { tableHpa, entries, pageShift }: DmaWindow): boolean {
+  setWindow(pe: number, window: number, next: DmaWindow): boolean {
+    const { tableHpa, entries, pageShift, levels = 1, levelShift = 0 } = next;
+    const firstLevel = levels === 1 ? entries : 2 ** levelShift;
     const possible =
       this.#exists(pe) &&
       (window === 0 || window === 1) &&
       TCE_PAGE_SHIFTS.some((shift) => shift === pageShift) &&
       Number.isInteger(entries) &&
       entries >= 1 &&
+      entries <= MOST_ENTRIES &&
+      levels >= 1 &&
+      levels <= MAX_TCE_LEVELS &&
+      entries <= firstLevel ** levels &&
       entries * 2 ** pageShift <= Number(DMA_WINDOW_START[1]) &&
       tableHpa % PAGE_SIZE === 0 &&
       tableHpa >= this.#firstFrame &&
-      tableHpa + entries * TCE_SIZE <= this.#memory.size;
-    if (possible) this.#changeTve(pe, window, { tableHpa, entries, pageShift });
+      tableHpa + firstLevel * TCE_SIZE <= this.#memory.size;
+    if (possible) this.#changeTve(pe, window, next);
     return possible;
   }
 
@@ -186,7 +200,8 @@ export class HostBridge {
     tve.tableHpa = next.tableHpa;
     tve.entries = next.entries;
     tve.pageShift = next.pageShift;
-    tve.levels = next.entries === 0 ? 0 : 1;
+    tve.levels = next.entries === 0 ? 0 : (next.levels ?? 1);
+    tve.levelShift = next.levelShift ?? 0;
     tve.busOffset = DMA_WINDOW_START[window];
     invalidateTces(this.#memory, block, 0, ALL_ENTRIES);
     unlockDma(this.#memory, block);
@@ -212,6 +227,7 @@ export class HostBridge {
   mmioRead(pe: number, bar: number, offset: number, size: number): number {
     const device = this.#decode(pe, bar, offset, size);
     if (device === undefined || this.#frozen(pe, FREEZE.MMIO_STOPPED)) return allOnes(size);
+    if (this.#fails(pe, INJECT.LOAD, offset, size)) return allOnes(size);
     return device.read(this.#memory, peBlock(this.#base, pe), offset, size);
   }
 
@@ -220,13 +236,29 @@ export class HostBridge {
     const device = this.#decode(pe, bar, offset, size);
     if (device === undefined) return;
     if (this.#frozen(pe, FREEZE.MMIO_STOPPED) && !device.passesFreeze(offset, size, value)) return;
+    if (this.#fails(pe, INJECT.STORE, offset, size)) return;
     if (device.write(this.#memory, peBlock(this.#base, pe), offset, size, value)) this.#doorbells[pe]?.ring();
+  }
+
+  /** What of a BAR is plain memory that may be mapped: offset in the BAR, bytes, HPA; undefined for none. */
+  barMemory(
+    pe: number,
+    bar: number,
+  ): { readonly offset: number; readonly size: number; readonly hpa: number } | undefined {
+    const memory = bar === 0 ? this.#device(pe)?.memory : undefined;
+    return memory && { offset: memory.offset, size: memory.size, hpa: peBlock(this.#base, pe) + memory.at };
+  }
+
+  /** True when loads and stores of a BAR reach the device: memory space is on, the PE is not frozen or in reset. */
+  mmioEnabled(pe: number): boolean {
+    return this.#decode(pe, 0, 0, 4) !== undefined && !this.#frozen(pe, FREEZE.MMIO_STOPPED);
   }
 
   /** Reads configuration space, little-endian; all ones when there is no device or the PE is held in reset. */
   configRead(pe: number, offset: number, size: number): number {
     const device = this.#device(pe);
     if (device === undefined || this.#frozen(pe, FREEZE.RESET_ACTIVE)) return allOnes(size);
+    if (this.#fails(pe, INJECT.CONFIG_LOAD, offset, size)) return allOnes(size);
     return configSpace(device).read(this.#memory, peBlock(this.#base, pe), offset, size);
   }
 
@@ -234,7 +266,9 @@ export class HostBridge {
   configWrite(pe: number, offset: number, size: number, value: number): void {
     const device = this.#device(pe);
     if (device === undefined || this.#frozen(pe, FREEZE.RESET_ACTIVE)) return;
+    if (this.#fails(pe, INJECT.CONFIG_STORE, offset, size)) return;
     configSpace(device).write(this.#memory, peBlock(this.#base, pe), offset, size, value);
+    this.#doorbells[pe]?.ring(); // it may wait for bus mastering
   }
 
   // Freeze and reset
@@ -261,6 +295,31 @@ export class HostBridge {
     unlockDma(this.#memory, block);
   }
 
+  /**
+   * The next access of a kind whose address agrees with `address` in the bits of `mask` fails and freezes the PE
+   * (opal_pci_err_inject). @param kind a value of {@link INJECT}; an error of before that nothing has met is forgotten.
+   */
+  injectError(pe: number, kind: number, address: bigint, mask: bigint): void {
+    const block = peBlock(this.#base, pe);
+    lockDma(this.#memory, block);
+    this.#memory.store(block + PE.offset.inject, 0);
+    Object.assign(this.#pe(pe), { injectAddress: address, injectMask: mask });
+    this.#memory.store(block + PE.offset.inject, kind + 1);
+    unlockDma(this.#memory, block);
+  }
+
+  /** An access that meets an injected error freezes the PE, and is not carried out. */
+  #fails(pe: number, kind: number, offset: number, size: number): boolean {
+    const block = peBlock(this.#base, pe);
+    if (this.#memory.load(block + PE.offset.inject) === 0) return false;
+    if (!injectedError(this.#memory, block, kind, BigInt(offset))) return false;
+    lockDma(this.#memory, block);
+    const error = { reason: PE_ERROR.INJECTED, address: BigInt(offset), length: size };
+    freezePe(this.#memory, this.#base, pe, error, this.#tracer);
+    unlockDma(this.#memory, block);
+    return true;
+  }
+
   /** Lets MMIO, DMA or both go on. @param what a value of {@link EEH_UNFREEZE}. No effect on a PE held in reset. */
   eehUnfreeze(pe: number, what: number = EEH_UNFREEZE.ALL): void {
     if (this.#frozen(pe, FREEZE.RESET_ACTIVE)) return;
@@ -272,6 +331,7 @@ export class HostBridge {
     this.eehFreeze(pe);
     const block = peBlock(this.#base, pe);
     this.#memory.or(block + PE.offset.freeze, FREEZE.RESET_ACTIVE);
+    this.#memory.store(block + PE.offset.inject, 0);
     const device = this.#device(pe);
     if (device === undefined) return;
     device.reset(this.#memory, block);
@@ -293,8 +353,10 @@ export class HostBridge {
   inspect(pe: number): PeInspection {
     const { rid, killSequence } = this.#pe(pe);
     const windows = Array.from({ length: DMA_WINDOWS }, (_, window) => {
-      const { tableHpa, entries, pageShift } = tveAt(this.#memory, peBlock(this.#base, pe), window);
-      return entries === 0 ? undefined : { tableHpa, entries, pageShift };
+      const tve = tveAt(this.#memory, peBlock(this.#base, pe), window);
+      const { tableHpa, entries, pageShift, levels, levelShift } = tve;
+      if (entries === 0) return undefined;
+      return { tableHpa, entries, pageShift, ...(levels > 1 ? { levels, levelShift } : {}) };
     });
     const cache = tceCacheEntries(this.#memory, this.#base, pe);
     const device = (this.#device(pe)?.name ?? 'none') as PciDeviceName;

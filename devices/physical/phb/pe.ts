@@ -11,7 +11,9 @@
  * | TCE cache | hardware, holding dmaLock, installs; killers remove | atomic words; see `tce_cache.ts` |
  * | freeze | hardware and kernel set bits, kernel clears them | atomic or, and |
  * | error log | whoever freezes, holding dmaLock, before it sets the freeze bits | seen by those who saw the bits |
+ * | inject, its address and mask | kernel, `inject` last; whoever it hits clears it, once | `inject` atomic |
  * | configuration space | kernel | atomic words |
+ * | interrupts, msix | the device and the kernel | atomic words; see `interrupts.ts`, `msix.ts` |
  * | device registers, buffer | the device's file says | |
  *
  * dmaLock stands for the bridge's rule that an invalidation completes after the DMA that used what it invalidates:
@@ -20,7 +22,7 @@
 
 import { DMA_WINDOWS } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
-import { nested, struct, u32, u64, type View } from '../../../kernel/lib/struct.ts';
+import { nested, struct, u16, u32, u64, type View } from '../../../kernel/lib/struct.ts';
 import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 
 /** Partitionable endpoints of the bridge. */
@@ -31,7 +33,15 @@ export const PE_BLOCK_SIZE = 0x2000;
 export const PHB_AREA_SIZE = PES * PE_BLOCK_SIZE;
 
 /** Where the parts of a PE's block lie, in bytes from its start. */
-export const PE_PART = { state: 0, device: 0x100, config: 0x200, tceCache: 0x400, buffer: 0x1000 } as const;
+export const PE_PART = {
+  state: 0,
+  interrupts: 0xe0,
+  device: 0x100,
+  config: 0x200,
+  msix: 0x300,
+  tceCache: 0x400,
+  buffer: 0x1000,
+} as const;
 
 /** A translation-validation entry: one DMA window. Empty when `entries` is 0. */
 export const TVE = struct(
@@ -43,8 +53,10 @@ export const TVE = struct(
     entries: u32,
     /** log2 of the IOMMU page. */
     pageShift: u32,
-    /** Levels of the table; always 1. */
-    levels: u32,
+    /** Levels of the table. */
+    levels: u16,
+    /** log2 of the entries in a level; 0 in a table of one level. */
+    levelShift: u16,
     /** Bus address of the first entry. */
     busOffset: u64,
   },
@@ -73,8 +85,14 @@ export const PE = struct(
     errorCount: u32,
     tve0: nested(TVE),
     tve1: nested(TVE),
+    /** Kind of the next access that fails, a row of {@link INJECT} plus 1; 0: none. */
+    inject: u32,
+    reserved: u32,
+    /** It fails when its address agrees with this one in the bits of the mask. */
+    injectAddress: u64,
+    injectMask: u64,
   },
-  { size: 96, offsets: { dmaLock: 16, errorAddress: 32, tve0: 48, tve1: 72 } },
+  { size: 120, offsets: { dmaLock: 16, errorAddress: 32, tve0: 48, tve1: 72, inject: 96, injectAddress: 104 } },
 );
 
 /** Bits of `freeze`. A frozen PE answers loads with all ones, drops stores and refuses DMA; others go on (PAPR, EEH). */
@@ -95,7 +113,12 @@ export const PE_ERROR = {
   BAD_ADDRESS: 4,
   /** The kernel froze it: error injection, or a reset about to begin. */
   REQUESTED: 5,
+  /** An error that software injected. */
+  INJECTED: 6,
 } as const;
+
+/** What an injected error hits (OPAL_ERR_INJECT_TYPE's functions, include/uapi/asm/eeh.h, without their addresses). */
+export const INJECT = { LOAD: 0, CONFIG_LOAD: 1, STORE: 2, CONFIG_STORE: 3, DMA_READ: 4, DMA_WRITE: 5 } as const;
 
 export type PeErrorName = keyof typeof PE_ERROR;
 
@@ -125,6 +148,8 @@ export function tveAt(memory: HostMemory, block: number, window: number): View<t
   return TVE.at(memory.dv, block + PE.offset.tve0 + window * TVE.size);
 }
 
+/** A constant, not a property: every DMA looks. */
+const INJECT_AT = PE.offset.inject;
 /** A constant, not a property: kills are on the hypercall path. */
 const DMA_LOCK_AT = PE.offset.dmaLock;
 
@@ -150,6 +175,17 @@ export function drainDma(memory: HostMemory, block: number): void {
 /** The freeze bits of a PE. */
 export function freezeState(memory: HostMemory, block: number): number {
   return memory.load(block + PE.offset.freeze);
+}
+
+/**
+ * Whether an access meets the error that was injected for its kind; it is used up then.
+ * @param address in the BAR, in configuration space, or on the bus. DMA: the caller holds dmaLock.
+ */
+export function injectedError(memory: HostMemory, block: number, kind: number, address: bigint): boolean {
+  if (memory.load(block + INJECT_AT) !== kind + 1) return false;
+  const { injectAddress, injectMask } = PE.at(memory.dv, block);
+  if ((address & injectMask) !== (injectAddress & injectMask)) return false;
+  return memory.cas(block + INJECT_AT, kind + 1, 0) === kind + 1;
 }
 
 /** Clears freeze bits; the error log keeps its last error. */

@@ -32,6 +32,8 @@ const DATA = 4;
 /** Given as the count of a kill: every entry there can be. */
 export const ALL_ENTRIES = 2 ** 32;
 
+/** Entries of a window that tags can tell apart. */
+export const MOST_ENTRIES = 2 ** 30;
 /** Bit of a tag: the slot is in use. */
 export const VALID = 1;
 const tagOf = (window: number, entry: number) => ((entry << 2) | (window << 1) | VALID) >>> 0;
@@ -77,6 +79,7 @@ export function invalidateTces(memory: HostMemory, block: number, first: number,
 /**
  * The entry as the PE sees it: from the cache, else from the table, installing it. The caller holds dmaLock.
  * Entries without permission, or with an address the host cannot have, are not kept.
+ * @param tableHpa where entry 0 would stand, if the table were one with the level that `entry` is in.
  * @returns HPA and permission bits as {@link fetchTce}.
  */
 export function cachedTce(memory: HostMemory, block: number, window: number, entry: number, tableHpa: number): number {

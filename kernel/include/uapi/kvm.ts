@@ -13,6 +13,8 @@ export const KVM_CAP = {
   MAX_VCPUS: 66,
   DEVICE_CTRL: 89,
   PPC_MMU_RADIX: 134,
+  /** The counter-proposal of 2016, {@link kvm_spapr_tce_bind_vfio}. Never merged: the number is ours. */
+  SPAPR_TCE_BIND_VFIO: 1016,
   /** Answer: most bytes of one KVM_S390_MEM_OP. */
   S390_MEM_OP: 108,
   /** Answer: bits for what was added to it; see {@link MEMOP_EXTENSION_BASE}. */
@@ -95,6 +97,24 @@ export const KVM_DEV_VFIO_GROUP_ADD = 1;
 export const KVM_DEV_VFIO_GROUP_DEL = 2;
 export const KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE = 3;
 export const kvm_vfio_spapr_tce = struct('kvm_vfio_spapr_tce', 'le', { groupfd: s32, tablefd: s32 }, { size: 8 });
+/**
+ * The attribute of the RFC of 2016 ("KVM: PPC: vfio kvm device: support spapr tce"): the window of a group that starts at
+ * a bus address gets a LIOBN. There it has the number that SET_SPAPR_TCE was merged with; here the next one.
+ */
+export const KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE_LIOBN = 4;
+export const kvm_vfio_spapr_tce_liobn = struct(
+  'kvm_vfio_spapr_tce_liobn',
+  'le',
+  { argsz: u32, fd: s32, liobn: u32, pad: u32, start_addr: u64 },
+  { size: 24 },
+);
+/** What was proposed instead: a LIOBN belongs to a container, by its descriptor. The layout is ours. */
+export const kvm_spapr_tce_bind_vfio = struct(
+  'kvm_spapr_tce_bind_vfio',
+  'le',
+  { liobn: u64n, fd: s32, flags: u32 },
+  { size: 16 },
+);
 /** Attribute groups of the floating interrupt controller (arch/s390/include/uapi/asm/kvm.h; devices/s390_flic.rst). */
 export const KVM_DEV_FLIC = {
   GET_ALL_IRQS: 1,

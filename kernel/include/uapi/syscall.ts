@@ -47,3 +47,6 @@ export const MAP_PRIVATE = 2;
 export const MAP_ANONYMOUS = 0x20;
 /** Frames that never move and follow each other: the VMM's own heap (stands for what mlock and THP give a process). */
 export const MAP_LOCKED = 0x2000;
+/** Huge pages; log2 of their size is in the bits from MAP_HUGE_SHIFT on. Any power of two above the page size will do. */
+export const MAP_HUGETLB = 0x40000;
+export const MAP_HUGE_SHIFT = 26;
