@@ -16,32 +16,35 @@ export interface ActorRow {
 
 const url = (path: string) => new URL(path, import.meta.url).href;
 
-/** Names of the hardware threads: the channel I/O processors that serve a device, then DMA engines. */
+/** Names of the hardware threads: the channel I/O processors that serve a device, then the engine of each PE's device, then others. */
 export function hardwareNames(config: MachineConfig): string[] {
   const iops = new Set(config.drives.map((drive) => drive.iop ?? 0));
   const names = [...iops].sort((a, b) => a - b).map((iop) => `iop${iop}`);
-  return [...(names.length === 0 ? ['iop0'] : names), ...(config.dmaPort ? ['dma0'] : [])];
+  const pes = (config.dmaPort ? 1 : 0) + (config.nics?.length ?? 0);
+  const engines = [...Array.from({ length: pes }, (_, pe) => `dma${pe}`), ...(config.pamu ? ['elo0'] : [])];
+  return [...(names.length === 0 ? ['iop0'] : names), ...engines];
 }
 
 /** What the memory map depends on. */
 export function mapConfig(config: MachineConfig): SharedMapConfig {
-  return { guestMemory: config.memory, vcpus: config.cpus, hardware: hardwareNames(config) };
+  const { memory: guestMemory, cpus: vcpus, nics } = config;
+  return { guestMemory, vcpus, hardware: hardwareNames(config), nics: nics?.length };
 }
 
 /** The table. */
 export function actorTable(config: MachineConfig): ActorRow[] {
-  const { drives, lockLimit, seed, memoryPressure, todBase, dmaPort } = config;
+  const { drives, lockLimit, seed, memoryPressure, todBase, dmaPort, pamu, nics = [] } = config;
   return [
     {
       name: 'kernel',
       module: url('../kernel/start.ts'),
-      config: { lockLimit, seed, memoryPressure, drives, dmaPort },
+      config: { lockLimit, seed, memoryPressure, drives, dmaPort, pamu },
       hardware: false,
     },
     ...hardwareNames(config).map((name) => ({
       name,
       module: url('../devices/physical/start.ts'),
-      config: { name, drives, seed },
+      config: { name, drives, seed, nics, todBase },
       hardware: true,
     })),
     { name: 'vmm', module: url('./vmm/start.ts'), config, hardware: false },

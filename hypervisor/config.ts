@@ -13,6 +13,12 @@ export interface TimedCommand {
 /** Which tier may finish H_PUT_TCE and its relatives. */
 export type TceTier = 'real' | 'virtual' | 'user';
 
+/**
+ * What a LIOBN is bound to: the VFIO group, by the attribute that was merged, or by that of the 2016 RFC; or the
+ * container, as proposed in its review.
+ */
+export type TceBind = 'group' | 'group-liobn' | 'container';
+
 /** One channel device of the host, passed through to the guest. */
 export interface DriveConfig {
   /** A 3390 on an image, which is the default, or the echo control unit of `devices/physical/echo`. */
@@ -37,6 +43,18 @@ export interface DriveConfig {
   readonly faults?: readonly FaultConfig[];
 }
 
+/** One network interface of the host (82540EM), in a partitionable endpoint of its own. */
+export interface NicConfig {
+  /** `52:54:00:12:34:56`. */
+  readonly mac: string;
+  /** What its cable leads to: back to itself, to NIC `pair` of this list, to a host that answers pings, or nowhere. */
+  readonly wire: 'loopback' | 'echo' | 'none' | { readonly pair: number };
+  /** File that gets every frame of the cable at this end, in libpcap's format. */
+  readonly pcap?: string;
+  /** `down`: the cable is not plugged in at power-on. `up` when omitted. */
+  readonly link?: 'up' | 'down';
+}
+
 /** Which generation of vfio-ccw passes DASDs through: the merged I/O region, or the blocking ioctl of the 2016 RFC. */
 export type CcwApi = 'region' | 'cmd-request';
 
@@ -44,6 +62,15 @@ export type CcwApi = 'region' | 'cmd-request';
 export interface KernelImage {
   readonly segments: readonly { readonly address: number; readonly bytes: Uint8Array; readonly memorySize: number }[];
   readonly entry: bigint;
+}
+
+/** The host's SoC, and what of it the guest gets. */
+export interface PamuConfig {
+  readonly classic?: boolean;
+  /** What is in front of the DMA channels: PAMUs when omitted, or a 4K-page IOMMU that type1 drives. */
+  readonly iommu?: 'pamu' | 'type1';
+  /** Platform devices passed through with vfio-platform: `dma0`. */
+  readonly devices?: readonly string[];
 }
 
 export interface MachineConfig {
@@ -57,7 +84,16 @@ export interface MachineConfig {
   readonly drives: readonly DriveConfig[];
   /** True: the DMA port's PE is passed through, with its LIOBN. */
   readonly dmaPort: boolean;
+  /** In the endpoints behind the DMA port's; none when omitted. */
+  readonly nics?: readonly NicConfig[];
+  /**
+   * The host has a Freescale SoC with PAMUs and an Elo DMA engine; none when omitted. `classic`: its MPIC is of the
+   * first generation, whose message banks share a page.
+   */
+  readonly pamu?: PamuConfig;
   readonly tce: TceTier;
+  /** `group` when omitted. */
+  readonly tceBind?: TceBind;
   /** The merged I/O region when omitted. */
   readonly ccwApi?: CcwApi;
   /** RLIMIT_MEMLOCK of the VMM in pages. */
@@ -77,12 +113,24 @@ export interface MachineConfig {
   readonly trace: readonly string[];
 }
 
+/** What a machine has done up to a moment. */
+export interface WorkCounters {
+  /** Exits that the VMM served. */
+  readonly exits: number;
+  /** System calls of the VMM. */
+  readonly systemCalls: number;
+  /** Rings of all doorbells: how often a thread handed another one something. */
+  readonly handOffs: number;
+}
+
 /** One batch series that the guest reported (H_MINIVISOR_MARK). */
 export interface MarkSeries {
   /** Calls in all batches. */
   readonly calls: number;
   /** Nanoseconds per call of each batch. */
   readonly batches: readonly number[];
+  /** What the machine had done when the first batch was reported, and when the last one was. */
+  readonly work?: { readonly first: WorkCounters; readonly last: WorkCounters };
 }
 
 /** How a run ended, from the VMM. */

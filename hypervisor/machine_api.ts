@@ -89,6 +89,8 @@ export interface Machine {
   unlocked<T>(task: Task<T>): Task<T>;
   /** Makes an I/O interruption pending in KVM (KVM_S390_INTERRUPT on the VM). */
   injectIo(subsystemId: number, intparm: number, isc: number): Task;
+  /** Makes an adapter interruption of a subclass pending (KVM_S390_INT_IO with AI); one that is pending already absorbs it. */
+  injectAdapter(isc: number): Task;
   /** Withdraws the pending I/O interruption of a subchannel, if there is one (KVM_DEV_FLIC_CLEAR_IO_IRQ). */
   clearIo(subsystemId: number): Task;
   /** Withdraws everything that is pending for the machine as a whole (KVM_DEV_FLIC_CLEAR_IRQS). */

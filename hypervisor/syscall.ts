@@ -3,6 +3,8 @@ import { Errno, errnoName } from '../kernel/include/uapi/errno.ts';
 import type { Ioctl } from '../kernel/include/uapi/ioctl.ts';
 import {
   MAP_ANONYMOUS,
+  MAP_HUGE_SHIFT,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_PRIVATE,
   NR,
@@ -52,7 +54,7 @@ export class Syscalls {
    * @throws Errno
    */
   *call(what: string, nr: number, args: readonly number[], strategy: WaitClass | null = 'sleep'): Task<number> {
-    yield* until('free system-call slot', () => this.#free.length > 0);
+    if (this.#free.length === 0) yield* until('free system-call slot', () => this.#free.length > 0);
     const slot = this.#free.pop() as number;
     const at = this.#base + slot * size;
     const { dv } = this.memory;
@@ -150,9 +152,18 @@ export class Syscalls {
   *mmap(fd: number, length: number, position = 0): Task<number> {
     return yield* this.call('mmap', NR.mmap, [0, length, 3, fd === -1 ? MAP_ANONYMOUS | MAP_PRIVATE : 1, fd, position]);
   }
+  /** Anonymous memory of huge pages of 2^shift bytes, each in one piece, that stay where they are. @throws Errno ENOMEM */
+  *mmapHuge(length: number, shift: number): Task<number> {
+    const flags = MAP_ANONYMOUS | MAP_PRIVATE | MAP_HUGETLB | (shift << MAP_HUGE_SHIFT);
+    return yield* this.call('mmap of huge pages', NR.mmap, [0, length, 3, flags >>> 0, -1, 0]);
+  }
   /** Stores into memory of the process that may move: what {@link mmap} gave. @throws Errno EFAULT outside of any */
   store(va: number, bytes: Uint8Array): Task {
     return this.#space.copy(va, bytes, true);
+  }
+  /** Loads from such memory. @throws Errno EFAULT outside of any, or where it was taken away */
+  load(va: number, length: number): Task<Uint8Array> {
+    return this.#space.copyIn(va, length);
   }
   *munmap(va: number, length: number): Task {
     yield* this.call('munmap', NR.munmap, [va, length]);

@@ -1,5 +1,7 @@
 /** Starts the host kernel: hardware first, then the drivers, then the device nodes that user space opens. */
 import { ChannelSubsystem } from '../devices/physical/css/channel_subsystem.ts';
+import { hasIommu4k, Iommu4kUnit } from '../devices/physical/iommu/page_iommu.ts';
+import { FslSoc } from '../devices/physical/pamu/fsl_soc.ts';
 import { HostBridge } from '../devices/physical/phb/host_bridge.ts';
 import { registerProc } from './fs/proc.ts';
 import { STATE_ATTENTION } from './include/uapi/kvm_run.ts';
@@ -10,6 +12,7 @@ import type { ActorContext, Running } from './lib/actor_module.ts';
 import type { Doorbell } from './lib/doorbell.ts';
 import { memoryPressure } from './mm/migrate.ts';
 import { Powernv } from './ppc/powernv.ts';
+import { startSoc } from './ppc/start_qoriq.ts';
 import { startCss } from './s390/cio/start_css.ts';
 import { spaprTceDriver } from './vfio/vfio_iommu_spapr_tce.ts';
 import { registerType1 } from './vfio/vfio_iommu_type1.ts';
@@ -20,6 +23,8 @@ interface KernelConfig {
   readonly lockLimit: number;
   readonly seed: number;
   readonly memoryPressure: boolean;
+  /** There is a Freescale SoC. */
+  readonly pamu?: object;
 }
 
 /** What the kernel tells at its end. */
@@ -55,6 +60,11 @@ export function start({ actor, memory, map, config, log }: ActorContext<KernelCo
   const powernv = new Powernv(kernel, bridge, map.phb, new VcpuRequests(memory, map, STATE_ATTENTION));
   vfio.registerIommuDriver(spaprTceDriver(powernv));
   bindVfioPci(powernv, vfio);
+  if (config.pamu !== undefined) {
+    const soc = new FslSoc(memory, map.soc, { eloDoorbell: kernel.doorbell('elo0'), tracer: kernel.tracer });
+    const unit = hasIommu4k(memory, map.soc) ? new Iommu4kUnit(memory, map.soc) : undefined;
+    startSoc(kernel, vfio, soc, unit);
+  }
   new Kvm(kernel, powernv, vfio);
   let migrations = 0;
   if (config.memoryPressure)

@@ -41,6 +41,8 @@ export class FakeKernel {
   readonly eventfds = new Map<number, bigint>();
   /** Memory the process has got by mmap. */
   readonly mapped = new Uint8Array(MMAP_SIZE);
+  /** The kernel has taken it away again: its use faults. */
+  zapped = false;
   /** Open descriptors and their paths. */
   readonly open = new Map<number, string>();
   readonly memory = new HostMemory(new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true }));
@@ -148,7 +150,14 @@ class FakeSyscalls {
   /** Stores into memory got by mmap. */
   *store(va: number, bytes: Uint8Array): Task {
     yield* preempt();
+    if (this.#kernel.zapped) throw new Errno('EFAULT', 'mapping');
     this.#kernel.mapped.set(bytes, va - FAKE_MMAP_VA);
+  }
+  /** Loads from it. */
+  *load(va: number, length: number): Task<Uint8Array> {
+    yield* preempt();
+    if (this.#kernel.zapped) throw new Errno('EFAULT', 'mapping');
+    return this.#kernel.mapped.slice(va - FAKE_MMAP_VA, va - FAKE_MMAP_VA + length);
   }
   *readlink(path: string): Task<string> {
     yield* preempt();
@@ -203,6 +212,8 @@ export class FakeMachine implements Machine {
   kvmVfioFd = -1;
   /** What was injected and not withdrawn, in order. */
   readonly io: { subsystemId: number; intparm: number; isc: number }[] = [];
+  /** Subclasses of adapter interruptions, in order. */
+  readonly adapter: number[] = [];
   readonly services: number[] = [];
   channelReports = 0;
   /** Subchannels whose interruption was withdrawn, in order. */
@@ -228,6 +239,10 @@ export class FakeMachine implements Machine {
   *injectIo(subsystemId: number, intparm: number, isc: number): Task {
     yield* preempt();
     this.io.push({ subsystemId, intparm, isc });
+  }
+  *injectAdapter(isc: number): Task {
+    yield* preempt();
+    this.adapter.push(isc);
   }
   *clearIo(subsystemId: number): Task {
     yield* preempt();

@@ -1,22 +1,22 @@
 /** Options of `boot`, and how they become a machine configuration. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import { wallClockMicroseconds } from '../../kernel/lib/host_timer.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
-import type { CcwApi, DriveConfig, MachineConfig, TceTier } from '../config.ts';
+import type { CcwApi, MachineConfig, TceBind, TceTier } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';
 import { checkFree, readElf } from '../elf.ts';
 import { parseAt } from '../monitor/at.ts';
 import { monitorPlace } from '../monitor/place.ts';
 import { UserError } from '../user_error.ts';
 import { COMMAND_LINE } from '../vmm/loader.ts';
+import { DEVICE_OPTIONS, readPamu } from './device_option.ts';
 import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
+import { GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
+import { NIC_OPTION, readNics } from './nic_option.ts';
 import { HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
 
-/** The toy guest, built by `npm run guests` and kept in the repository. */
-export const TOY_KERNEL = fileURLToPath(new URL('../../guest/images/toy.elf', import.meta.url));
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
 
@@ -34,14 +34,22 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'kernel',
     kind: 'text',
     value: 'FILE.elf',
-    help: 'guest program: a static ELF64 executable for s390x; without it the toy guest',
+    help: 'guest program: a static ELF64 executable for s390x; without it --guest',
+  },
+  {
+    name: 'guest',
+    kind: 'choice',
+    choices: [...GUESTS],
+    value: 'NAME',
+    default: 'toy',
+    help: 'which of our own guests: toy checks channel I/O and hypercalls, net streams frames through a NIC',
   },
   {
     name: 'append',
     kind: 'text',
     value: 'TEXT',
     default: '',
-    help: "command line, stored at X'10480'; for the toy guest added to its own",
+    help: "command line, stored at X'10480'; for our own guests added to theirs",
   },
   {
     name: 'memory',
@@ -55,6 +63,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   },
   { name: 'cpus', alias: ['smp'], kind: 'number', value: 'N', min: 1, max: 8, default: '1', help: 'guest CPUs' },
   DRIVE_OPTION,
+  NIC_OPTION,
   {
     name: 'tce',
     kind: 'choice',
@@ -64,6 +73,14 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     help: 'first tier that may finish a TCE hypercall: vCPU thread, kernel worker, or only the VMM',
   },
   {
+    name: 'tce-bind',
+    kind: 'choice',
+    choices: ['group', 'group-liobn', 'container'],
+    value: 'SIDE',
+    default: 'group',
+    help: 'what KVM is told a LIOBN drives: the VFIO group, the group and a bus address as in the RFC, or the container',
+  },
+  {
     name: 'ccw-api',
     kind: 'choice',
     choices: ['region', 'cmd-request'],
@@ -71,6 +88,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     default: 'region',
     help: 'how drives are passed through: the merged vfio-ccw, or the blocking ioctl and no-IOMMU groups of its 2016 RFC',
   },
+  ...DEVICE_OPTIONS,
   {
     name: 'memlock',
     kind: 'size',
@@ -135,26 +153,27 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   for (const glob of trace) checkGlob(glob);
   const memory = values.memory as number;
   if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
-  const toy = values.kernel === undefined;
   const drives = readDrives(values.drive as readonly Keys[] | undefined);
   const simulated = values.sim === true;
-  const words = values.append as string;
-  const append = toy
-    ? withDefaults(words, toyCommandLine(drives, values['memory-pressure'] !== true, values['ccw-api'] as CcwApi))
-    : words;
-  if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
-  return {
+  const pamu = readPamu(values);
+  const guest = values.guest as Guest;
+  const file = (values.kernel as string | undefined) ?? guestImage(guest);
+  const config: MachineConfig = {
     machine: 'toy',
-    kernel: readKernel((values.kernel as string | undefined) ?? TOY_KERNEL, memory, append),
-    append,
+    kernel: { segments: [], entry: 0n },
+    append: values.append as string,
     memory,
     cpus: values.cpus as number,
     drives,
     dmaPort: true,
+    nics: nicsOf(guest, values),
+    pamu,
     tce: values.tce as TceTier,
+    tceBind: values['tce-bind'] as TceBind,
     ccwApi: values['ccw-api'] as CcwApi,
     lockLimit:
-      ((values.memlock as number | undefined) ?? defaultMemlock(memory, values['memory-pressure'] === true)) / 4096,
+      ((values.memlock as number | undefined) ??
+        defaultMemlock(memory, values['memory-pressure'] === true) + (pamu === undefined ? 0 : memory)) / 4096,
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
@@ -162,9 +181,17 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     monitor: readMonitor(values.monitor as string | undefined, simulated),
     trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*', ...trace],
   };
+  const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
+  if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
+  return { ...config, append, kernel: readKernel(file, memory, append) };
 }
 
-/** Enough for RAM and tables; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
+/** The net guest gets a NIC when none is given. */
+function nicsOf(guest: Guest, { nic, kernel }: Values) {
+  return readNics((nic as readonly Keys[] | undefined) ?? (guest === 'net' && kernel === undefined ? [{}] : undefined));
+}
+
+/** Enough for RAM and tables; platform devices have a container of their own, which pins RAM once more; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
 function defaultMemlock(memory: number, pageByPage: boolean): number {
   return memory + MEMLOCK_TABLES + (pageByPage ? DMA_PORT.window : 0);
 }
@@ -173,14 +200,6 @@ function defaultMemlock(memory: number, pageByPage: boolean): number {
 function withDefaults(words: string, defaults: string): string {
   const given = new Set(words.split(' ').map((word) => word.split('=')[0]));
   return [...defaults.split(' ').filter((word) => !given.has(word.split('=')[0])), words].join(' ').trim();
-}
-
-/** What the toy guest learns from its command line. Under memory pressure all tiers are one: nothing is compared. */
-function toyCommandLine(drives: readonly DriveConfig[], bench: boolean, ccwApi: CcwApi): string {
-  const dasd = drives.find((drive) => drive.type !== 'echo');
-  const api = ccwApi === 'region' ? '' : ` ccwapi=${ccwApi}`;
-  const slow = dasd?.slow === undefined ? '' : ` slow=${dasd.slow.cylinder}`;
-  return `liobn=0x${DMA_PORT.liobn.toString(16)} window=0x${DMA_PORT.window.toString(16)} dmaport=0x${DMA_PORT.bar.toString(16)}${slow} bench=${bench ? 1 : 0}${api}`;
 }
 
 function readKernel(file: string, memory: number, append: string) {

@@ -53,6 +53,22 @@ export function* passThroughUnsafe(sys: Syscalls, drive: DriveConfig): Task<stri
   return yield* setOverride(sys, drive, 'vfio_ccw_rfc');
 }
 
+/** driverctl set-override NAME vfio-platform. @throws Error naming the device and the step that failed */
+export function* passThroughPlatform(sys: Syscalls, name: string): Task {
+  const directory = `/sys/bus/platform/devices/${name}`;
+  const one = function* (what: string, path: string, text: string): Task {
+    try {
+      yield* sys.writeFile(path, text);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      throw new Error(`platform device ${name}: ${what}: ${error.message}`);
+    }
+  };
+  yield* one('driver override', `${directory}/driver_override`, 'vfio-platform');
+  yield* one('unbind from its driver', `${directory}/driver/unbind`, name);
+  yield* one('bind to vfio-platform', '/sys/bus/platform/drivers/vfio-platform/bind', name);
+}
+
 /**
  * The mediated device of a drive that was given to vfio_ccw before: the one there is, or a new one where it was removed or
  * the subchannel went back to another driver meanwhile. @throws Errno; Error naming the step that failed

@@ -19,6 +19,9 @@ import type { Syscalls } from '../syscall.ts';
 /** Machine-check-interruption code of a pending channel report (SA22-7832 chapter 11, bit 9). */
 const MCIC_CHANNEL_REPORT = 0x0040_0f1d_4033_0000n;
 
+/** Bit 0 of an interruption-identification word: an adapter, not a subchannel. */
+const ADAPTER = 0x8000_0000;
+
 /** Bytes of a subsystem-identification word. */
 const SUBSYSTEM_ID_SIZE = 4;
 
@@ -103,6 +106,11 @@ export class Kvm {
       subsystemId,
       (BigInt(intparm) << 32n) | BigInt(word),
     );
+  }
+  /** Adapter interruption: bit 0 of the identification word, no subchannel, no parameter (SA22-7832 chapter 6). */
+  *injectAdapter(isc: number): Task {
+    const word = (ADAPTER | (isc << 27)) >>> 0;
+    yield* this.#inject(this.vmFd, kvmS390IntIo(1, 0, 0, 0), 0, BigInt(word));
   }
   *injectService(parameter: number): Task {
     yield* this.#inject(this.vmFd, KVM_S390.INT_SERVICE, parameter);

@@ -2,16 +2,13 @@
  * Machine `toy`: RAM, CPUs, the passed-through DASDs and the DMA port with its LIOBN, brought up in the order QEMU
  * brings up a machine: memory, CPUs, devices, program.
  */
-import { SpaprTceTable } from '../../devices/virtual/ppc/spapr_iommu.ts';
+import { SpaprPhb } from '../../devices/virtual/ppc/spapr_pci.ts';
 import { VFIOCCWDevice, type VfioCcwOptions } from '../../devices/virtual/vfio/ccw.ts';
 import { VFIOCCWRequestDevice } from '../../devices/virtual/vfio/ccw_cmd_request.ts';
-import { VFIOPCIDevice } from '../../devices/virtual/vfio/pci.ts';
-import { attachTable, openSpaprContainer } from '../../devices/virtual/vfio/spapr.ts';
-import { PAGE_SHIFT } from '../../kernel/lib/host_memory.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import type { MachineConfig } from '../config.ts';
-import { DMA_PORT } from '../dma_port.ts';
 import { passThrough, passThroughUnsafe } from './host_setup.ts';
+import { mapRam, realizePlatform } from './machine_platform.ts';
 import type { Vmm } from './vmm.ts';
 
 /** Brings the machine up; afterwards only the program is missing. @throws Errno; Error, one sentence */
@@ -19,16 +16,17 @@ export function* realizeMachine(vmm: Vmm): Task {
   const { config, kvm, sys, memory } = vmm;
   yield* sys.start((va) => memory.space.lookup(va, true));
   yield* kvm.open();
-  const ram = yield* sys.mmap(-1, config.memory);
-  memory.mapped(ram);
-  yield* kvm.setMemory(0, 0, config.memory, ram);
+  const ram = yield* mapRam(sys, config);
+  memory.mapped(ram.va);
+  yield* kvm.setMemory(0, 0, config.memory, ram.va);
   yield* kvm.createDevices();
   for (const vcpu of vmm.vcpus) vcpu.fd = yield* kvm.createVcpu(vcpu.address);
   for (const [number, drive] of config.drives.entries()) {
     const sysfsdev = yield* hostSetup(config)(sys, drive);
     yield* plugCcw(vmm, { id: driveId(number), sysfsdev, devno: drive.devno });
   }
-  if (config.dmaPort) yield* realizeDmaPort(vmm);
+  yield* realizePlatform(vmm, ram);
+  if (pciDevices(config).length > 0) yield* realizePci(vmm);
 }
 
 /** What a drive is called in the monitor. */
@@ -47,23 +45,33 @@ function hostSetup({ ccwApi }: Pick<MachineConfig, 'ccwApi'>): typeof passThroug
   return ccwApi === 'cmd-request' ? passThroughUnsafe : passThrough;
 }
 
-function* realizeDmaPort(vmm: Vmm): Task {
+/**
+ * The PCI devices of the host, each on a host bridge of its own: its errors, windows and pins are then its alone, as sPAPR
+ * guests want it (EEH takes one group in a container). The DMA port's bridge comes first.
+ */
+function* realizePci(vmm: Vmm): Task {
   const { hypercalls, memory, config } = vmm;
-  // Frames can only move when RAM is not pinned as a whole: then every page is pinned when it is mapped.
-  const preregister = !config.memoryPressure;
-  const container = yield* openSpaprContainer(vmm, preregister);
-  const device = yield* VFIOPCIDevice.realize(vmm, { host: DMA_PORT.host, container });
-  const table = yield* SpaprTceTable.create(vmm, {
-    liobn: DMA_PORT.liobn,
-    busOffset: 0,
-    pageShift: PAGE_SHIFT,
-    nbTable: DMA_PORT.window / 2 ** PAGE_SHIFT,
-    needVfio: true,
-    kvm: preregister,
-    mapped: (va) => memory.space.lookup(va, true),
-  });
-  yield* attachTable(vmm, container, [device.group], table);
-  hypercalls.tce.add(table);
-  hypercalls.ci.add(device.barWindow(0, DMA_PORT.bar));
+  const { irq, tce, ci, phbs } = hypercalls;
+  for (const [index, host] of pciDevices(config).entries()) {
+    const phb = yield* SpaprPhb.realize(vmm, {
+      index,
+      irq,
+      tce,
+      ci,
+      mapped: (va) => memory.space.lookup(va, true),
+      // Frames can only move when RAM is not pinned as a whole: then every page is pinned when it is mapped, in KVM's
+      // virtual mode or by VFIO.
+      preregister: !config.memoryPressure,
+      bind: config.tceBind,
+    });
+    yield* phb.plug({ host });
+    phbs.add(phb);
+  }
   yield* hypercalls.start();
+}
+
+/** Addresses of the host's PCI devices: each PE has one, on bus 1, and its number is the device number. */
+function pciDevices({ dmaPort, nics = [] }: MachineConfig): string[] {
+  const count = (dmaPort ? 1 : 0) + nics.length;
+  return Array.from({ length: count }, (_, pe) => `0000:01:${pe.toString(16).padStart(2, '0')}.0`);
 }

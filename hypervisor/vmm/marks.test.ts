@@ -48,3 +48,13 @@ test('a series is bounded: the newest batches replace the oldest, and every call
   expect(Math.min(...batches.slice(0, 20))).toBe(10_000);
   expect([batches[9], batches[10]]).toEqual([65_545_000, 10_000]);
 });
+
+test('with the first and the last batch goes what the machine had done until then', () => {
+  let exits = 0;
+  const marks = new Marks(() => ({ exits: ++exits, systemCalls: 2 * exits, handOffs: 3 * exits }));
+  for (let i = 0; i < 4; i++) marks.add(7, 1, 4096);
+  expect(marks.result()[7].work).toEqual({
+    first: { exits: 1, systemCalls: 2, handOffs: 3 },
+    last: { exits: 4, systemCalls: 8, handOffs: 12 },
+  });
+});

@@ -41,20 +41,26 @@ class Run {
   readonly #context: ActorContext<MachineConfig>;
   readonly #vmm: Vmm;
   readonly #state: RunState;
-  readonly #exits: Record<string, number> = {};
   readonly #ends = new Map<number, CpuEnd>();
   #outcome: Outcome = { status: 1, reason: 'the machine was stopped before the guest ended' };
 
   constructor(context: ActorContext<MachineConfig>) {
     this.#context = context;
-    this.#vmm = new Vmm(context, (subcode) =>
-      this.#end({ status: 0, reason: `the guest asked for a reset (DIAGNOSE X'308' subcode ${subcode})` }),
+    this.#vmm = new Vmm(
+      context,
+      (subcode) => this.#end({ status: 0, reason: `the guest asked for a reset (DIAGNOSE X'308' subcode ${subcode})` }),
+      (message) => this.#end({ status: 1, reason: `the guest's operating system has ended (ibm,os-term): ${message}` }),
     );
     this.#state = new RunState(this.#vmm);
   }
 
   result(): MachineResult {
-    return { ...this.#outcome, marks: this.#vmm.marks.result(), systemCalls: this.#vmm.sys.count, exits: this.#exits };
+    return {
+      ...this.#outcome,
+      marks: this.#vmm.marks.result(),
+      systemCalls: this.#vmm.sys.count,
+      exits: this.#vmm.exits,
+    };
   }
 
   *machine(): Task {
@@ -77,7 +83,7 @@ class Run {
     const { actor, config, memory, map, output } = this.#context;
     const { at = [] } = config;
     const monitor = new Monitor(
-      new MonitoredMachine(this.#vmm, this.#state, this.#context, this.#exits, (how) => this.#end(how)),
+      new MonitoredMachine(this.#vmm, this.#state, this.#context, this.#vmm.exits, (how) => this.#end(how)),
     );
     const show = (text: string) => {
       if (config.quiet !== true) output(new TextEncoder().encode(text));
@@ -100,7 +106,8 @@ class Run {
     for (;;) {
       yield* vcpu.nextExit();
       const name = EXIT_NAMES[vcpu.run.exit_reason] ?? 'unknown';
-      this.#exits[name] = (this.#exits[name] ?? 0) + 1;
+      this.#vmm.exits[name] = (this.#vmm.exits[name] ?? 0) + 1;
+      this.#vmm.exitCount++;
       this.#ends.delete(vcpu.address);
       yield* this.#vmm.bql.lock();
       try {
@@ -138,7 +145,7 @@ class Run {
     const nr = vcpu.gpr(1);
     const args: bigint[] = [];
     for (let i = 0; i < HCALL_ARGS; i++) args.push(vcpu.gpr(2 + i));
-    const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args);
+    const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args, vcpu.address);
     vcpu.setGpr(2, ret);
     out.forEach((value, i) => {
       vcpu.setGpr(3 + i, value);

@@ -5,6 +5,7 @@ import { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { Sclp } from '../../devices/virtual/s390x/sclp.ts';
 import { asciiConsole, lineModeConsole, SignalQuiesce } from '../../devices/virtual/s390x/sclp_console.ts';
 import type { ActorContext } from '../../kernel/lib/actor_module.ts';
+import { handOffCounter } from '../../kernel/lib/doorbell.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import { type Actor, Mutex, type Task } from '../../kernel/lib/task.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
@@ -31,14 +32,24 @@ export class Vmm implements Machine {
   readonly kvm: Kvm;
   readonly vcpus: readonly VcpuHandle[];
   readonly hypercalls: SpaprHypercalls;
-  readonly marks = new Marks();
+  readonly marks: Marks;
+  /** Exits served so far, by kind and of all kinds. */
+  readonly exits: Record<string, number> = {};
+  exitCount = 0;
   /** QEMU's big lock: one handler at a time, however many CPUs have left the guest. */
   readonly bql = new Mutex('bql');
   readonly board: Board;
   readonly log: (line: string) => void;
 
-  /** @param reIpl called when the guest asks for a reset (DIAGNOSE X'308') */
-  constructor(context: ActorContext<MachineConfig>, reIpl: (subcode: number) => void) {
+  /**
+   * @param reIpl called when the guest asks for a reset (DIAGNOSE X'308')
+   * @param osTerm called when its operating system has ended (RTAS ibm,os-term)
+   */
+  constructor(
+    context: ActorContext<MachineConfig>,
+    reIpl: (subcode: number) => void,
+    osTerm: (message: string) => void,
+  ) {
     const { actor, memory, map, config } = context;
     this.actor = actor;
     this.config = config;
@@ -49,9 +60,17 @@ export class Vmm implements Machine {
     this.kvm = new Kvm(this.sys);
     const logical = new LogicalMemory(this.sys);
     this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i, logical));
+    const handOffs = handOffCounter(memory, map);
+    this.marks = new Marks(() => ({
+      exits: this.exitCount,
+      systemCalls: this.sys.count,
+      handOffs: handOffs(),
+    }));
     this.hypercalls = new SpaprHypercalls(this, {
       tier: config.tce === 'user' ? 'vmm' : config.tce,
       mark: (series, calls, units) => this.marks.add(series, calls, units),
+      cpus: config.cpus,
+      platform: { tod: () => config.todBase + (BigInt(Math.floor(actor.now())) * 4096n) / 1000n, osTerm },
     });
     const output = config.quiet === true ? () => {} : context.output;
     const cpus = new MachineCpus(memory, map, this.vcpus);
@@ -93,6 +112,9 @@ export class Vmm implements Machine {
   }
   injectIo(subsystemId: number, intparm: number, isc: number): Task {
     return this.kvm.injectIo(subsystemId, intparm, isc);
+  }
+  injectAdapter(isc: number): Task {
+    return this.kvm.injectAdapter(isc);
   }
   clearIo(subsystemId: number): Task {
     return this.kvm.clearIo(subsystemId);

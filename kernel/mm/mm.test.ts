@@ -203,3 +203,22 @@ test('a page that is unpinned while it is being unmapped is freed once', () => {
   finish(mm.unmap(start));
   expect(mm.pages.allocated).toBe(0);
 });
+
+test('huge pages are in one piece, aligned, and stay; those that cannot be had leave nothing', () => {
+  const mm = fresh();
+  const huge = 4 * PAGE_SIZE;
+  const { start } = mm.mmapHuge('huge', 2 * huge, huge);
+  const hpas = Array.from({ length: 8 }, (_, page) => mm.space.lookup(start + page * PAGE_SIZE, true));
+  for (const first of [0, 4]) {
+    expect(hpas[first] % huge).toBe(0);
+    expect(hpas.slice(first, first + 4)).toEqual([0, 1, 2, 3].map((i) => hpas[first] + i * PAGE_SIZE));
+  }
+  expect(mm.space.frames.flags(hpas[5]) & PG.UNMOVABLE).not.toBe(0);
+  expect(codeOf(() => mm.mmapHuge('more', 4 * huge, huge))).toBe('ENOMEM');
+  expect(codeOf(() => mm.mmapHuge('odd', PAGE_SIZE, huge))).toBe('EINVAL');
+  expect(mm.pages.allocated).toBe(8);
+  // What failed took no addresses.
+  expect(mm.mmapAnonymous('next', PAGE_SIZE, true).start).toBe(start + 2 * huge);
+  mm.munmap(start);
+  expect(mm.pages.allocated).toBe(1);
+});

@@ -65,6 +65,35 @@ export class Mm {
     return vma;
   }
 
+  /**
+   * Anonymous memory of huge pages (hugetlbfs): each is one piece of host memory, aligned to its size, and stays where it
+   * is. @param hugePage bytes of each. @throws Errno ENOMEM, EINVAL
+   */
+  mmapHuge(name: string, size: number, hugePage: number): Vma {
+    if (size <= 0 || size % hugePage !== 0)
+      throw new Errno('EINVAL', `mmap ${name}: size 0x${size.toString(16)} in pages of 0x${hugePage.toString(16)}`);
+    const frames = hugePage / PAGE_SIZE;
+    const blocks: number[] = [];
+    try {
+      while (blocks.length < size / hugePage) {
+        const block = this.pages.allocPages(frames, frames);
+        if (block === undefined) throw new Errno('ENOMEM', `mmap ${name}: no huge page of 0x${hugePage.toString(16)}`);
+        blocks.push(block);
+      }
+      // Addresses are not given back, so they are taken last.
+      const vma = this.#reserve(name, size, true);
+      for (const [i, block] of blocks.entries())
+        for (let at = 0; at < hugePage; at += PAGE_SIZE) {
+          this.space.frames.setFlags(block + at, PG.UNMOVABLE);
+          this.#enter(vma.start + i * hugePage + at, block + at);
+        }
+      return vma;
+    } catch (error) {
+      for (const block of blocks) this.pages.freePages(block, frames);
+      throw error;
+    }
+  }
+
   /** Maps frames that somebody else owns (a table, a device page) at a new address. */
   mmapFrames(name: string, hpa: number, size: number): Vma {
     const vma = this.#reserve(name, size, false);

@@ -65,13 +65,16 @@ export class PageAllocator {
     return undefined;
   }
 
-  /** `count` zeroed frames that follow each other; undefined when there is no such run. */
-  allocPages(count: number): number | undefined {
+  /**
+   * `count` zeroed frames that follow each other; undefined when there is no such run.
+   * @param align frames: the first frame's number is a multiple of it
+   */
+  allocPages(count: number, align = 1): number | undefined {
     let run = 0;
     for (let frame = this.#lowest; frame < this.#used.length; frame++) {
       run = this.#used[frame] === 0 ? run + 1 : 0;
-      if (run === count) {
-        const first = frame - count + 1;
+      const first = frame - count + 1;
+      if (run >= count && first % align === 0) {
         for (let i = first; i <= frame; i++) this.#take(i);
         return first * PAGE_SIZE;
       }

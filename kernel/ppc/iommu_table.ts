@@ -2,17 +2,17 @@
  * Hardware TCE tables as kernel objects: memory, references, life and death (arch/powerpc/kernel/iommu.c and
  * arch/powerpc/platforms/powernv/pci-ioda-tce.c). The changing of entries is in `tce_ops.ts`.
  */
-import { clearTceTable, exchangeTce, readTce } from '../../devices/physical/phb/tce_table.ts';
+import { clearTceTable, MAX_TCE_LEVELS, readTce } from '../../devices/physical/phb/tce_table.ts';
 import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
-import { DMA_WINDOW_START, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { DMA_WINDOW_START, TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
-import { IOMMU_TABLE, IOMMU_TABLES, KVM_AREA } from '../kvm/kvm_area.ts';
-import { PAGE_SIZE } from '../lib/host_memory.ts';
+import { IOMMU_TABLE, IOMMU_TABLES, KVM_AREA, TABLE_PINS } from '../kvm/kvm_area.ts';
+import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task } from '../lib/task.ts';
 import type { Powernv } from './powernv.ts';
+import { levelPages } from './powernv_tce.ts';
+import { USERSPACE_SIZE } from './tce_ops.ts';
 
-/** Bytes of an `it_userspace` word. */
-const USERSPACE_SIZE = 4;
 /** Entries cleared before other tasks of the kernel get a turn. */
 const CLEAR_CHUNK = 4096;
 
@@ -22,18 +22,38 @@ export interface WindowGeometry {
   readonly window: number;
   readonly pageShift: number;
   readonly entries: number;
+  /** Levels of the table; 1 when omitted. */
+  readonly levels?: number;
 }
 
-/** Host pages that a table takes, once for the entries and once more for `it_userspace` (iommu_table_create, tce_iommu_create_table). */
-export function tablePages(entries: number): number {
-  return 2 * Math.ceil((entries * TCE_SIZE) / PAGE_SIZE);
+/** log2 of the entries in a level; a level has whole pages (pnv_pci_ioda2_table_alloc_pages). */
+export function tableLevelShift(entries: number, levels: number): number {
+  return Math.max(Math.ceil(Math.log2(entries) / levels), PAGE_SHIFT - Math.log2(TCE_SIZE));
+}
+
+/**
+ * Host pages that a table is charged for: all its levels as if they were there, once for the entries and once more for
+ * `it_userspace` (pnv_pci_ioda2_get_table_size, tce_iommu_create_table).
+ */
+export function tablePages(entries: number, levels = 1): number {
+  if (levels === 1) return 2 * Math.ceil((entries * TCE_SIZE) / PAGE_SIZE);
+  const size = 2 ** tableLevelShift(entries, levels);
+  let pages = 0;
+  for (let level = 0, there = entries; level < levels; level++) {
+    there = Math.ceil(there / size);
+    pages += there * ((size * TCE_SIZE) / PAGE_SIZE);
+  }
+  return 2 * pages;
 }
 
 export class IommuTable {
   readonly window: number;
   readonly pageShift: number;
   readonly entries: number;
-  /** HPA of the entries. */
+  readonly levels: number;
+  /** log2 of the entries in a level of a table of several; else 0. */
+  readonly levelShift: number;
+  /** HPA of the entries, or of the first level. */
   readonly hpa: number;
   /** The slot in shared memory. */
   readonly slot: number;
@@ -41,25 +61,36 @@ export class IommuTable {
   #references = 1;
   #userspace = 0;
 
-  /** A cleared table, with one reference. @throws Errno ENOMEM */
-  constructor(host: Powernv, { window, pageShift, entries }: WindowGeometry) {
+  /**
+   * A cleared table, with one reference; of its levels the first. @param pins its pages are pinned one by one: the table
+   * of a v1 container. @throws Errno ENOMEM, EINVAL for a number of levels that no table has
+   */
+  constructor(host: Powernv, { window, pageShift, entries, levels = 1 }: WindowGeometry, pins = false) {
+    if (!(levels >= 1 && levels <= MAX_TCE_LEVELS)) throw new Errno('EINVAL', `TCE table of ${levels} levels`);
     const { memory, mm } = host.kernel;
     const slot = freeSlot(host);
-    const hpa = slot === undefined ? undefined : mm.pages.allocPages(Math.ceil((entries * TCE_SIZE) / PAGE_SIZE));
+    const levelShift = levels === 1 ? 0 : tableLevelShift(entries, levels);
+    const firstLevel = levels === 1 ? entries : 2 ** levelShift;
+    const hpa = slot === undefined ? undefined : mm.pages.allocPages(Math.ceil((firstLevel * TCE_SIZE) / PAGE_SIZE));
     if (slot === undefined || hpa === undefined) throw new Errno('ENOMEM', `TCE table of ${entries} entries`);
     this.#host = host;
     this.window = window;
     this.pageShift = pageShift;
     this.entries = entries;
+    this.levels = levels;
+    this.levelShift = levelShift;
     this.hpa = hpa;
     this.slot = slot;
-    clearTceTable(memory, hpa, entries);
+    clearTceTable(memory, hpa, firstLevel);
     memory.bytes(slot, IOMMU_TABLE.size).fill(0);
     const words = IOMMU_TABLE.at(memory.dv, slot);
     words.table = hpa;
     words.entries = entries;
     words.pageShift = pageShift;
     words.window = window;
+    words.levels = levels;
+    words.levelShift = levelShift;
+    words.pins = pins ? TABLE_PINS.PINS : 0;
     memory.store(slot + IOMMU_TABLE.offset.live, 1);
   }
 
@@ -81,14 +112,37 @@ export class IommuTable {
     if (--this.#references > 0) return;
     yield* this.revoke();
     const { memory, mm } = this.#host.kernel;
-    mm.pages.freePages(this.hpa, Math.ceil((this.entries * TCE_SIZE) / PAGE_SIZE));
+    if (this.levels > 1) this.#freeLevels(this.hpa, this.levels - 1);
+    else mm.pages.freePages(this.hpa, Math.ceil((this.entries * TCE_SIZE) / PAGE_SIZE));
     if (this.#userspace !== 0) mm.pages.freePages(this.#userspace, userspacePages(this.entries));
     memory.store(this.slot + IOMMU_TABLE.offset.table, 0);
   }
 
-  /** Allocates `it_userspace` unless it is there; until then hypercalls cannot map. @throws Errno ENOMEM */
+  /** Frees a level, 0 being the lowest, and those below it (pnv_pci_ioda2_table_do_free_pages). */
+  #freeLevels(hpa: number, level: number): void {
+    const { memory, mm } = this.#host.kernel;
+    if (level > 0)
+      for (let i = 0; i < 2 ** this.levelShift; i++) {
+        const next = readTce(memory, hpa, i);
+        if ((next & TCE_PERMISSION_MASK) !== 0) this.#freeLevels(next - (next % PAGE_SIZE), level - 1);
+      }
+    mm.pages.freePages(hpa, levelPages(this.levelShift, level === 0));
+  }
+
+  /** Whether a table whose pages are pinned one by one takes pages now: its container is enabled, and so charged. */
+  enable(on: boolean): void {
+    const { memory } = this.#host.kernel;
+    const pins = this.slot + IOMMU_TABLE.offset.pins;
+    if (on) memory.or(pins, TABLE_PINS.ENABLED);
+    else memory.and(pins, ~TABLE_PINS.ENABLED);
+  }
+
+  /**
+   * Allocates `it_userspace` unless it is there; until then hypercalls cannot map. Tables of several levels have it in
+   * each lowest level, from its making on. @throws Errno ENOMEM
+   */
   allocUserspace(): void {
-    if (this.#userspace !== 0) return;
+    if (this.#userspace !== 0 || this.levels > 1) return;
     const { memory, mm } = this.#host.kernel;
     const hpa = mm.pages.allocPages(userspacePages(this.entries));
     if (hpa === undefined) throw new Errno('ENOMEM', 'it_userspace');
@@ -119,25 +173,27 @@ export class IommuTable {
 
   /** Clears entries (tce_iommu_clear). */
   *clear(first: number, count: number): Task {
-    for (let done = 0; done < count; done += CLEAR_CHUNK) {
-      if (done > 0) yield* preempt();
-      const chunk = Math.min(CLEAR_CHUNK, count - done);
+    const { ops } = this.#host;
+    for (let at = first; at < first + count; at += CLEAR_CHUNK) {
+      if (at > first) yield* preempt();
+      at = ops.skipEmpty(this.slot, at);
+      const chunk = Math.min(CLEAR_CHUNK, first + count - at);
       // An entry that another task or vCPU holds locked is free in a moment.
-      while (this.#host.ops.unmap(this.slot, first + done, chunk) !== HCALL_RETURN.H_SUCCESS) yield* preempt();
+      while (ops.unmap(this.slot, at, chunk) !== HCALL_RETURN.H_SUCCESS) yield* preempt();
     }
   }
 
   /** The entry: HPA and permission bits. */
   entry(index: number): number {
-    return readTce(this.#host.kernel.memory, this.hpa, index);
-  }
-  /** Exchanges an entry without `it_userspace`, for a v1 container, whose pages have no region. @returns the old one */
-  exchange(index: number, tce: number): number {
-    return exchangeTce(this.#host.kernel.memory, this.hpa, index, tce);
+    return this.#host.ops.entry(this.slot, index);
   }
   /** User page that an entry maps, in pages; 0 for none. */
   userPage(index: number): number {
-    return this.#userspace === 0 ? 0 : this.#host.kernel.memory.load(this.#userspace + index * USERSPACE_SIZE);
+    return this.#host.ops.userPage(this.slot, index);
+  }
+  /** Whether the table's pages are pinned one by one, so that no entry names a region. */
+  get pins(): boolean {
+    return this.#host.kernel.memory.load(this.slot + IOMMU_TABLE.offset.pins) !== 0;
   }
 }
 

@@ -31,6 +31,8 @@ export class MmIommuRegions {
   readonly #kernel: Kernel;
   readonly #requests: VcpuRequests;
   readonly #regions: MmIommuRegion[] = [];
+  /** Registrations whose container is gone, while another one has the memory mapped. */
+  readonly #abandoned: MmIommuRegion[] = [];
   readonly #mutex = new Mutex('mem_list');
 
   constructor(kernel: Kernel, requests: VcpuRequests) {
@@ -99,6 +101,30 @@ export class MmIommuRegions {
       memory.store(region.slot + IOMMU_MEM.offset.hpas, 0);
     } finally {
       this.#mutex.unlock();
+    }
+  }
+
+  /**
+   * The container of a registration goes. Another one of the process may have mapped the memory: then it stays
+   * registered until that has let go of it. Linux leaves it so until the process ends (tce_iommu_release, a warning).
+   * @returns whether it is gone now
+   */
+  *abandon(region: MmIommuRegion): Task<boolean> {
+    this.#abandoned.push(region);
+    yield* this.reap();
+    return !this.#abandoned.includes(region);
+  }
+
+  /** Ends abandoned registrations that nothing is mapped from any more; called when a container has let go of memory. */
+  *reap(): Task {
+    // Taken out first: each is one registration, and nobody else may end it too.
+    for (const region of this.#abandoned.splice(0)) {
+      try {
+        yield* this.put(region);
+      } catch (error) {
+        if (!(error instanceof Errno) || error.code !== 'EBUSY') throw error;
+        this.#abandoned.push(region);
+      }
     }
   }
 

@@ -6,14 +6,14 @@ import type { HostBridge } from '../../devices/physical/phb/host_bridge.ts';
 import type { Kernel } from '../kernel.ts';
 import type { VcpuRequests } from '../kvm/vcpu_requests.ts';
 import { MmIommuRegions } from './mm_iommu_regions.ts';
+import { PowernvTce } from './powernv_tce.ts';
 import { TableGroup } from './table_group.ts';
-import { TceOps } from './tce_ops.ts';
 
 export class Powernv {
   readonly kernel: Kernel;
   readonly bridge: HostBridge;
   /** Table changes made by the kernel's thread. */
-  readonly ops: TceOps;
+  readonly ops: PowernvTce;
   readonly regions: MmIommuRegions;
   readonly requests: VcpuRequests;
   /** By PE number; undefined where there is no PE. */
@@ -24,7 +24,7 @@ export class Powernv {
     this.kernel = kernel;
     this.bridge = bridge;
     this.requests = requests;
-    this.ops = new TceOps(kernel.memory, kernel.map.kvm, phbBase, {
+    this.ops = new PowernvTce(kernel, phbBase, {
       written: (va, hpa) => kernel.mm.space.written(va, hpa),
       tracer: kernel.tracer,
     });

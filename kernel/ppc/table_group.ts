@@ -4,6 +4,7 @@
  */
 import { DMA_WINDOWS, TCE_PAGE_SHIFTS } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
+import { EehPe } from './eeh.ts';
 import type { IommuTable } from './iommu_table.ts';
 import type { Powernv } from './powernv.ts';
 
@@ -11,8 +12,6 @@ import type { Powernv } from './powernv.ts';
 export const TCE32_SIZE = 0x4000_0000;
 /** Page shift of the default window (IOMMU_PAGE_SHIFT_4K). */
 export const TCE32_PAGE_SHIFT = 12;
-/** Levels a table may be asked to have (POWERNV_IOMMU_MAX_LEVELS). How many it has does not show; here always one. */
-export const MAX_LEVELS = 5;
 /** Page sizes that windows may have, as a mask of their byte sizes. */
 export const PAGE_SIZES = TCE_PAGE_SHIFTS.reduce((mask, shift) => mask + 2 ** shift, 0);
 
@@ -20,12 +19,15 @@ export class TableGroup {
   readonly pe: number;
   /** Tables of the windows that are set. */
   readonly tables: (IommuTable | undefined)[] = Array.from({ length: DMA_WINDOWS }, () => undefined);
+  /** Its error handling. */
+  readonly eeh: EehPe;
   readonly #host: Powernv;
   #owned = false;
 
   constructor(host: Powernv, pe: number) {
     this.#host = host;
     this.pe = pe;
+    this.eeh = new EehPe(host.bridge, pe);
   }
 
   /** VFIO takes the PE from the host, whose own window and bypass are off from then on. @throws Errno EBUSY */
@@ -45,8 +47,9 @@ export class TableGroup {
   setWindow(table: IommuTable): void {
     // Linked first: a translation that the device caches at once must be reached by the next kill.
     table.link(this.pe);
-    const { window, hpa, entries, pageShift } = table;
-    if (!this.#host.bridge.setWindow(this.pe, window, { tableHpa: hpa, entries, pageShift })) {
+    const { window, hpa, entries, pageShift, levels, levelShift } = table;
+    const next = { tableHpa: hpa, entries, pageShift, levels, levelShift };
+    if (!this.#host.bridge.setWindow(this.pe, window, next)) {
       table.unlink(this.pe);
       throw new Errno('EINVAL', `PE ${this.pe}: DMA window ${window} of ${entries} pages of 2^${pageShift} bytes`);
     }

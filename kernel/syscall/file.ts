@@ -37,11 +37,14 @@ export class File {
     return this;
   }
   *put(): Task {
-    if (--this.#references === 0) yield* this.operations.release?.() ?? nothing();
+    const release = this.drop();
+    if (release !== undefined) yield* release;
+  }
+  /** {@link put} for hot paths: what is still to be done, if that was the last reference and there is anything. */
+  drop(): Task | undefined {
+    return --this.#references === 0 ? this.operations.release?.() : undefined;
   }
 }
-
-function* nothing(): Task {}
 
 /** Descriptors per process (RLIMIT_NOFILE's usual soft limit). */
 const MAX_FILES = 1024;

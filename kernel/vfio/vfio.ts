@@ -3,6 +3,7 @@
  * `vfio_main.ts`, `group.ts` and `container.ts` stand between them and user space.
  */
 import type { Task } from '../lib/task.ts';
+import type { IommuTable } from '../ppc/iommu_table.ts';
 import type { FileOperations } from '../syscall/file.ts';
 
 /** A registered backend (struct vfio_iommu_driver_ops): type1 or spapr_tce. */
@@ -26,6 +27,8 @@ export interface VfioIommu {
   ioctl(command: number, arg: number): Task<number>;
   /** The container is gone. */
   release(): Task;
+  /** powerpc: hardware tables of the DMA windows, by window number; absent in other backends. */
+  readonly tceTables?: readonly (IommuTable | undefined)[];
   /** For in-kernel users (mediated devices); absent in backends that have none (ENOTTY). See vfio-tce facts 2.4. */
   readonly kernelUsers?: VfioKernelUsers;
 }
@@ -69,6 +72,10 @@ export interface IommuDomain {
   map(iova: number, hpas: readonly number[], prot: number): void;
   /** No device uses the frames any more when it returns. */
   unmap(iova: number, size: number): void;
+  /** A container takes the group: from now on its devices reach what is mapped, and nothing else. @throws Errno */
+  attach?(): void;
+  /** The container lets go: its devices reach nothing. */
+  detach?(): void;
 }
 
 /** An IOMMU group: the devices that share a DMA domain. */
@@ -85,4 +92,8 @@ export interface IommuGroup {
   ownedByHost: boolean;
   /** powerpc: the PE's table group; its meaning is the spapr backend's. */
   readonly tableGroup?: unknown;
+  /** Freescale: the LIODN that its devices' DMA carries; its meaning is the PAMU backend's. */
+  readonly liodn?: unknown;
+  /** The bus made it at boot, and it outlives the devices that are registered with VFIO. */
+  readonly permanent?: boolean;
 }

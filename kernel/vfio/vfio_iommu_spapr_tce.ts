@@ -3,9 +3,11 @@
  * 2 maps preregistered memory and lets user space create windows; version 1 pins at every MAP_DMA and has the default
  * window only. Ioctls of the other version are unknown (ENOTTY).
  */
+import { MAX_TCE_LEVELS } from '../../devices/physical/phb/tce_table.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import {
   VFIO_CHECK_EXTENSION,
+  VFIO_EEH_PE_OP,
   VFIO_IOMMU_DISABLE,
   VFIO_IOMMU_ENABLE,
   VFIO_IOMMU_MAP_DMA,
@@ -18,6 +20,7 @@ import {
 } from '../include/uapi/ioctl.ts';
 import {
   VFIO_DMA_MAP_FLAG,
+  VFIO_EEH,
   VFIO_IOMMU_SPAPR_INFO_DDW,
   VFIO_SPAPR_TCE_IOMMU,
   VFIO_SPAPR_TCE_v2_IOMMU,
@@ -32,26 +35,30 @@ import type { View } from '../lib/struct.ts';
 import { Mutex, type Task } from '../lib/task.ts';
 import type { MmIommuRegion } from '../ppc/mm_iommu_regions.ts';
 import type { Powernv } from '../ppc/powernv.ts';
-import { MAX_LEVELS, PAGE_SIZES, TableGroup, TCE32_SIZE } from '../ppc/table_group.ts';
+import { PAGE_SIZES, TableGroup, TCE32_SIZE } from '../ppc/table_group.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
 import { mapDma } from './vfio_iommu_spapr_tce_map.ts';
-import { mapDmaV1, unmapDmaV1 } from './vfio_iommu_spapr_tce_v1.ts';
+import { mapDmaV1 } from './vfio_iommu_spapr_tce_v1.ts';
 import { lowWord, SpaprWindows } from './vfio_iommu_spapr_tce_windows.ts';
+import { eehPeOp } from './vfio_spapr_eeh.ts';
 
 /** The backend, to be registered with the VFIO core. */
 export function spaprTceDriver(host: Powernv): VfioIommuDriver {
   const driver: VfioIommuDriver = {
     name: 'iommu-vfio-powerpc',
-    checkExtension: (extension) =>
-      extension === VFIO_SPAPR_TCE_IOMMU || extension === VFIO_SPAPR_TCE_v2_IOMMU ? 1 : 0,
+    checkExtension: (extension) => (EXTENSIONS.includes(extension) ? 1 : 0),
     open(type) {
-      if (driver.checkExtension(type) === 0) throw new Errno('EINVAL', `IOMMU type ${type}`);
+      if (type !== VFIO_SPAPR_TCE_IOMMU && type !== VFIO_SPAPR_TCE_v2_IOMMU)
+        throw new Errno('EINVAL', `IOMMU type ${type}`);
       return new SpaprTceContainer(host, driver, type === VFIO_SPAPR_TCE_v2_IOMMU);
     },
   };
   return driver;
 }
+
+/** VFIO_EEH: VFIO_EEH_PE_OP exists, and the host has EEH. */
+const EXTENSIONS: readonly number[] = [VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU, VFIO_EEH];
 
 /** Pages that a v1 container is charged for when it is enabled: the whole default window, however little is mapped. */
 const V1_CHARGE = TCE32_SIZE / PAGE_SIZE;
@@ -76,8 +83,12 @@ export class SpaprTceContainer implements VfioIommu {
     this.#host = host;
     this.driver = driver;
     this.#v2 = v2;
-    this.windows = new SpaprWindows(host);
+    this.windows = new SpaprWindows(host, !v2);
     this.ioctl = ioctlOperation(host.kernel, [...this.#commonRows(), ...(v2 ? this.#v2Rows() : this.#v1Rows())]);
+  }
+
+  get tceTables(): SpaprWindows['tables'] {
+    return this.windows.tables;
   }
 
   // Groups
@@ -104,23 +115,16 @@ export class SpaprTceContainer implements VfioIommu {
   *release(): Task {
     yield* this.#mutex.lock();
     for (const group of [...this.windows.groups]) this.windows.detach(group);
-    yield* this.windows.release(this.#v2 ? undefined : (table) => unmapDmaV1(this.#host, table, 0, table.entries));
-    for (const region of this.#registered.splice(0)) yield* this.#putAtEnd(region);
+    yield* this.windows.release();
+    for (const region of this.#registered.splice(0))
+      if (!(yield* this.#host.regions.abandon(region)))
+        this.#host.kernel.log(
+          `WARNING: tce_iommu_release: 0x${region.ua.toString(16)} stays registered, another container has it mapped`,
+        );
+    // What another one left behind, and only this one's windows had mapped.
+    yield* this.#host.regions.reap();
     if (!this.#v2) this.#disable();
     this.#mutex.unlock();
-  }
-
-  /**
-   * Another container of the process may have mapped memory that only this one registered: then it stays registered
-   * and charged, as in Linux, which warns of it too (tce_iommu_release).
-   */
-  *#putAtEnd(region: MmIommuRegion): Task {
-    try {
-      yield* this.#host.regions.put(region);
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-      this.#host.kernel.log(`WARNING: tce_iommu_release: ${error.message}`);
-    }
   }
 
   // ioctls
@@ -131,6 +135,16 @@ export class SpaprTceContainer implements VfioIommu {
       row(VFIO_IOMMU_SPAPR_TCE_GET_INFO, (arg, info) => this.#getInfo(arg, info)),
       row(VFIO_IOMMU_MAP_DMA, (_, map) => this.#locked(this.#map(map))),
       row(VFIO_IOMMU_UNMAP_DMA, (_, unmap) => this.#locked(this.#unmap(unmap))),
+      row(VFIO_EEH_PE_OP, (arg, op) =>
+        this.#locked(
+          eehPeOp(
+            this.#host.kernel,
+            this.windows.groups.map(({ eeh }) => eeh),
+            arg,
+            op,
+          ),
+        ),
+      ),
     ];
   }
   #v1Rows(): IoctlRow[] {
@@ -145,9 +159,7 @@ export class SpaprTceContainer implements VfioIommu {
       row(VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, (_, { vaddr, size }) => this.#locked(this.#unregister(vaddr, size))),
       row(VFIO_IOMMU_SPAPR_TCE_CREATE, (_, create) => this.#locked(this.#create(create))),
       row(VFIO_IOMMU_SPAPR_TCE_REMOVE, (_, remove) =>
-        this.#locked(
-          this.windows.remove(remove.start_addr, lowWord(remove, vfio_iommu_spapr_tce_remove.offset.start_addr)),
-        ),
+        this.#locked(this.#remove(remove.start_addr, lowWord(remove, vfio_iommu_spapr_tce_remove.offset.start_addr))),
       ),
     ];
   }
@@ -174,7 +186,7 @@ export class SpaprTceContainer implements VfioIommu {
     if (withWindows) {
       info.ddw_pgsizes = PAGE_SIZES;
       info.ddw_max_dynamic_windows_supported = this.windows.tables.length;
-      info.ddw_levels = MAX_LEVELS;
+      info.ddw_levels = MAX_TCE_LEVELS;
     }
     const bytes = vfio_iommu_spapr_tce_info.bytes(info);
     yield* this.#host.kernel.mm.space.copy(arg, withWindows ? bytes : bytes.subarray(0, 16), true);
@@ -186,11 +198,13 @@ export class SpaprTceContainer implements VfioIommu {
     if (this.windows.groups.length === 0) throw new Errno('ENODEV', 'no group is attached');
     this.#host.kernel.mm.account(V1_CHARGE);
     this.#enabled = true;
+    this.windows.enable(true);
     return 0;
   }
   #disable(): number {
     if (this.#enabled) this.#host.kernel.mm.unaccount(V1_CHARGE);
     this.#enabled = false;
+    this.windows.enable(false);
     return 0;
   }
 
@@ -223,6 +237,12 @@ export class SpaprTceContainer implements VfioIommu {
     return 0;
   }
 
+  *#remove(start: number, startLow: number): Task<number> {
+    const result = yield* this.windows.remove(start, startLow);
+    yield* this.#host.regions.reap();
+    return result;
+  }
+
   #needEnabled(): void {
     if (!this.#enabled)
       throw new Errno('EPERM', this.#v2 ? 'no memory was registered' : 'the container is not enabled');
@@ -248,7 +268,8 @@ export class SpaprTceContainer implements VfioIommu {
       { iova: unmap.iova, size: unmap.size, iovaLow: lowWord(unmap, UNMAP.iova) },
       0,
     );
-    yield* this.#v2 ? table.clear(first, count) : unmapDmaV1(this.#host, table, first, count);
+    yield* table.clear(first, count);
+    yield* this.#host.regions.reap();
     return 0;
   }
 }

@@ -13,7 +13,7 @@ const MAP_CHUNK = 4096;
  * Maps user pages from number `page` on; a live entry is overwritten and its page released. On an error the entries
  * mapped by this call are cleared again.
  * @throws Errno EINVAL when memory is not registered or is being unregistered, EPERM when its pages are smaller than
- *   the window's
+ *   the window's, ENOMEM when there is none for a further level of the table
  */
 export function* mapDma(host: Powernv, { table, first, count }: TableRange, page: number, permission: number): Task {
   table.allocUserspace();
@@ -24,7 +24,8 @@ export function* mapDma(host: Powernv, { table, first, count }: TableRange, page
     const mapped = host.ops.map(table.slot, first + done, user, chunk, permission);
     done += mapped;
     if (done === count) return;
-    const refusal = mapped < chunk ? whyNot(host, page + done * pagesPerEntry, table.pageShift) : undefined;
+    const at = page + done * pagesPerEntry;
+    const refusal = mapped < chunk ? whyNot(host, { table, first: first + done, count: 1 }, at) : undefined;
     if (refusal !== undefined) {
       yield* table.clear(first, done);
       throw refusal;
@@ -35,7 +36,8 @@ export function* mapDma(host: Powernv, { table, first, count }: TableRange, page
 }
 
 /** Why a user page cannot be mapped; undefined when it can, and only its entry was busy. */
-function whyNot(host: Powernv, page: number, pageShift: number): Errno | undefined {
+function whyNot(host: Powernv, { table, first }: TableRange, page: number): Errno | undefined {
+  const { pageShift } = table;
   const where = `0x${(page * PAGE_SIZE).toString(16)}`;
   const { regions } = host.ops;
   const region = regions.lookup(page, 2 ** (pageShift - PAGE_SHIFT));
@@ -44,5 +46,6 @@ function whyNot(host: Powernv, page: number, pageShift: number): Errno | undefin
     return new Errno('EPERM', `${where}: host pages are smaller than 2^${pageShift} bytes`);
   if (host.kernel.memory.load(region + IOMMU_MEM.offset.mapped) === 0)
     return new Errno('EINVAL', `${where} is being unregistered`);
+  if (!host.ops.has(table.slot, first)) return new Errno('ENOMEM', `a level of the TCE table for entry ${first}`);
   return undefined;
 }

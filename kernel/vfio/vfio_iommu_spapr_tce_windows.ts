@@ -1,12 +1,13 @@
 /** The DMA windows of one sPAPR TCE container (drivers/vfio/vfio_iommu_spapr_tce.c: tce_iommu_create_window and its neighbours). */
 
+import { MAX_TCE_LEVELS } from '../../devices/physical/phb/tce_table.ts';
 import { DMA_WINDOWS, TCE_PAGE_SHIFTS, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { IommuTable, tablePages } from '../ppc/iommu_table.ts';
 import type { Powernv } from '../ppc/powernv.ts';
-import { MAX_LEVELS, type TableGroup, TCE32_PAGE_SHIFT, TCE32_SIZE } from '../ppc/table_group.ts';
+import { type TableGroup, TCE32_PAGE_SHIFT, TCE32_SIZE } from '../ppc/table_group.ts';
 
 /** Entries of a table that a request names. */
 export interface TableRange {
@@ -35,9 +36,19 @@ export class SpaprWindows {
   readonly #host: Powernv;
   /** The default window is wanted, and made when something needs it. */
   #defaultPending = false;
+  /** Pages are pinned one by one, as a v1 container does it, and that is allowed now. */
+  readonly #pins: boolean;
+  #enabled = false;
 
-  constructor(host: Powernv) {
+  constructor(host: Powernv, pins: boolean) {
     this.#host = host;
+    this.#pins = pins;
+  }
+
+  /** A v1 container was enabled, or disabled: what is mapped stays. */
+  enable(on: boolean): void {
+    this.#enabled = on;
+    for (const table of this.tables) table?.enable(on);
   }
 
   /** A group joins: the windows there are become its own. @throws Errno EBUSY, EINVAL; nothing is changed then */
@@ -78,12 +89,14 @@ export class SpaprWindows {
     if (window < 0) throw new Errno('ENOSPC', `${DMA_WINDOWS} DMA windows exist`);
     if (!TCE_PAGE_SHIFTS.some((shift) => shift === pageShift)) throw new Errno('EINVAL', `page shift ${pageShift}`);
     const entries = size / 2 ** pageShift;
-    if (!(entries >= 1) || !Number.isInteger(Math.log2(size)) || levels < 1 || levels > MAX_LEVELS)
+    if (!(entries >= 1) || !Number.isInteger(Math.log2(size)) || levels < 1 || levels > MAX_TCE_LEVELS)
       throw new Errno('EINVAL', `DMA window of 0x${size.toString(16)} bytes in ${levels} levels`);
     const { mm, memory, tracer } = this.#host.kernel;
-    if (entries * TCE_SIZE > memory.size) throw new Errno('ENOMEM', `TCE table of ${entries} entries`);
-    mm.account(tablePages(entries));
-    const table = this.#allocate({ window, pageShift, entries });
+    // In one level they would have to be there at once.
+    if (levels === 1 && entries * TCE_SIZE > memory.size) throw new Errno('ENOMEM', `TCE table of ${entries} entries`);
+    mm.account(tablePages(entries, levels));
+    const table = this.#allocate({ window, pageShift, entries, levels });
+    if (this.#enabled) table.enable(true);
     this.#program(table);
     this.tables[window] = table;
     this.#defaultPending = false;
@@ -91,11 +104,11 @@ export class SpaprWindows {
     return table;
   }
 
-  #allocate(geometry: { window: number; pageShift: number; entries: number }): IommuTable {
+  #allocate(geometry: { window: number; pageShift: number; entries: number; levels: number }): IommuTable {
     try {
-      return new IommuTable(this.#host, geometry);
+      return new IommuTable(this.#host, geometry, this.#pins);
     } catch (error) {
-      this.#host.kernel.mm.unaccount(tablePages(geometry.entries));
+      this.#host.kernel.mm.unaccount(tablePages(geometry.entries, geometry.levels));
       throw error;
     }
   }
@@ -106,7 +119,7 @@ export class SpaprWindows {
       for (const group of this.groups) group.setWindow(table);
     } catch (error) {
       this.#unset(table);
-      this.#host.kernel.mm.unaccount(tablePages(table.entries));
+      this.#host.kernel.mm.unaccount(tablePages(table.entries, table.levels));
       // No hypercall has ever seen it: freeing it waits for nobody.
       this.#host.kernel.actor.spawn('free TCE table', table.put());
       throw error;
@@ -129,19 +142,18 @@ export class SpaprWindows {
     return 0;
   }
 
-  *#free(table: IommuTable, clear?: (table: IommuTable) => Task): Task {
+  *#free(table: IommuTable): Task {
     this.tables[table.window] = undefined;
     this.#unset(table);
-    if (clear !== undefined) yield* clear(table);
     yield* table.revoke();
-    this.#host.kernel.mm.unaccount(tablePages(table.entries));
+    this.#host.kernel.mm.unaccount(tablePages(table.entries, table.levels));
     yield* table.put();
   }
 
-  /** The container goes: all tables. @param clear gives pages back that only the container knows (v1). */
-  *release(clear?: (table: IommuTable) => Task): Task {
+  /** The container goes: all tables. */
+  *release(): Task {
     this.#defaultPending = false;
-    for (const table of [...this.tables]) if (table !== undefined) yield* this.#free(table, clear);
+    for (const table of [...this.tables]) if (table !== undefined) yield* this.#free(table);
   }
 
   /**

@@ -24,6 +24,7 @@ export class Type1Domains {
   *add(domain: IommuDomain): Task {
     const mapped: Type1Dma[] = [];
     const first = this.#domains.length === 0;
+    domain.attach?.();
     try {
       for (const entry of this.#state.tree) {
         if (first) yield* this.#pin(entry);
@@ -40,6 +41,7 @@ export class Type1Domains {
         domain.unmap(entry.iova, entry.size);
         if (first) this.#unpin(entry);
       }
+      domain.detach?.();
       throw error;
     }
     this.#domains.push(domain);
@@ -50,6 +52,7 @@ export class Type1Domains {
   remove(domain: IommuDomain): void {
     this.#domains.splice(this.#domains.indexOf(domain), 1);
     this.#state.domains = this.#domains.length;
+    domain.detach?.();
     for (const entry of this.#state.tree) {
       domain.unmap(entry.iova, entry.size);
       if (this.#domains.length > 0) continue;

@@ -38,7 +38,7 @@ export class VfioCore {
   }
 
   /** A new IOMMU group with the lowest free number. */
-  allocateGroup(options: Pick<IommuGroup, 'emulated' | 'noiommu' | 'tableGroup'>): IommuGroup {
+  allocateGroup(options: Omit<IommuGroup, 'id' | 'devices' | 'ownedByHost'>): IommuGroup {
     let id = 0;
     while (this.#groupIds.has(id)) id++;
     this.#groupIds.add(id);
@@ -98,13 +98,18 @@ export class VfioCore {
     group.registrations.splice(group.registrations.indexOf(registration), 1);
     const index = device.group.devices.indexOf(device);
     if (index >= 0) device.group.devices.splice(index, 1);
-    vfs.remove(`${groupPath(id)}/devices/${device.name}`);
-    vfs.remove(`${registration.path}/iommu_group`);
+    const { permanent } = device.group;
+    if (permanent !== true) {
+      vfs.remove(`${groupPath(id)}/devices/${device.name}`);
+      vfs.remove(`${registration.path}/iommu_group`);
+    }
     if (group.registrations.length > 0) return;
     vfs.remove(group.name);
-    vfs.remove(groupPath(id));
     this.#groups.delete(id);
-    this.#groupIds.delete(id);
+    if (permanent !== true) {
+      vfs.remove(groupPath(id));
+      this.#groupIds.delete(id);
+    }
     yield* group.vanish();
   }
 

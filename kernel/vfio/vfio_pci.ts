@@ -10,16 +10,31 @@ import {
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
 } from '../include/uapi/ioctl.ts';
-import { VFIO_DEVICE_FLAGS, VFIO_PCI, VFIO_REGION_INFO_FLAG, vfio_region_info } from '../include/uapi/vfio.ts';
+import {
+  VFIO_DEVICE_FLAGS,
+  VFIO_PCI,
+  VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+  VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+  VFIO_REGION_INFO_FLAG,
+  vfio_info_cap_header,
+  vfio_region_info,
+  vfio_region_info_cap_sparse_mmap,
+  vfio_region_sparse_mmap_area,
+} from '../include/uapi/vfio.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
 import type { Powernv } from '../ppc/powernv.ts';
 import type { FileOperations } from '../syscall/file.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
+import { type InfoCapability, infoCapabilities } from './info_cap.ts';
 import type { IommuGroup, VfioDevice } from './vfio.ts';
 import type { VfioCore } from './vfio_main.ts';
-import { irqInfo, VfioPciInterrupts } from './vfio_pci_intrs.ts';
-import { REGION_SIZE, regionOffset, VfioPciRegions } from './vfio_pci_rdwr.ts';
+import { VfioPciConfig } from './vfio_pci_config.ts';
+import { PciFunction } from './vfio_pci_function.ts';
+import { hotResetRows } from './vfio_pci_hot_reset.ts';
+import { VfioPciInterrupts } from './vfio_pci_intrs.ts';
+import { VfioPciMmap } from './vfio_pci_mmap.ts';
+import { regionOf, regionOffset, regionSize, VfioPciRegions } from './vfio_pci_rdwr.ts';
 
 /** `0000:bb:dd.f`: the device's name, from its requester ID. */
 export function pciName(rid: number): string {
@@ -32,36 +47,74 @@ export class VfioPciDevice implements VfioDevice {
   readonly group: IommuGroup;
   readonly operations: FileOperations;
   readonly #host: Powernv;
-  readonly #pe: number;
+  readonly #function: PciFunction;
   readonly #interrupts: VfioPciInterrupts;
+  readonly #mmap: VfioPciMmap;
+  #config: VfioPciConfig;
 
-  constructor(host: Powernv, pe: number, group: IommuGroup) {
-    const regions = new VfioPciRegions(host.bridge, pe);
+  /** @param devices every vfio-pci device of the host, this one too later */
+  constructor(host: Powernv, vfio: VfioCore, pe: number, group: IommuGroup, devices: readonly VfioPciDevice[]) {
+    const { kernel } = host;
+    const fn = new PciFunction(host, pe);
     this.#host = host;
-    this.#pe = pe;
+    this.#function = fn;
     this.group = group;
-    this.name = pciName(host.bridge.inspect(pe).rid);
-    this.#interrupts = new VfioPciInterrupts(host.kernel);
+    this.name = pciName(fn.rid);
+    this.#interrupts = new VfioPciInterrupts(kernel, fn, `vfio-pci ${this.name}`);
+    this.#mmap = new VfioPciMmap(kernel, fn, `vfio-pci ${this.name}`);
+    this.#config = this.#newConfig();
+    const mmap = this.#mmap;
+    const regions = new VfioPciRegions(
+      fn,
+      () => this.#config,
+      () => mmap.restore(),
+    );
     this.operations = {
-      ioctl: ioctlOperation(host.kernel, this.#rows()),
+      ioctl: ioctlOperation(kernel, [...this.#rows(), ...hotResetRows(kernel, vfio, this, devices)]),
       *read(count, offset) {
         return regions.read(count, offset);
       },
-      *write(bytes, offset) {
-        return regions.write(bytes, offset);
+      write: (bytes, offset) => regions.write(bytes, offset),
+      *mmap(length, position) {
+        const { index, offset } = regionOf(position);
+        if (index > VFIO_PCI.ROM_REGION_INDEX) throw new Errno('EINVAL', `vfio-pci region ${index} cannot be mapped`);
+        return mmap.map(index, offset, length);
       },
     };
   }
 
+  /** Bus, device and function on the host. */
+  get bus(): number {
+    return this.#function.rid >> 8;
+  }
+  get devfn(): number {
+    return this.#function.rid & 0xff;
+  }
+
+  #newConfig(): VfioPciConfig {
+    const { intx, messages } = this.#interrupts;
+    const mmap = this.#mmap;
+    return new VfioPciConfig(this.#function, {
+      intxDisabled: (disabled) => intx.setDisabled(disabled),
+      memoryDisabled: () => mmap.zap(),
+      get msiQueue() {
+        return messages.queue;
+      },
+    });
+  }
+
   /** First open: the device is as after power-on, and its PE runs (vfio_pci_core_enable, eeh_dev_open). */
   *openDevice(): Task {
-    this.#host.bridge.reset(this.#pe);
+    this.#host.bridge.reset(this.#function.pe);
+    this.#interrupts.intx.reset();
+    this.#config = this.#newConfig();
   }
 
   /** Last close: the device does no more DMA, for its command register is cleared (vfio_pci_core_disable). */
   *closeDevice(): Task {
-    this.#host.bridge.reset(this.#pe);
     yield* this.#interrupts.release();
+    yield* this.#mmap.zap();
+    this.#host.bridge.reset(this.#function.pe);
   }
 
   request(count: number): void {
@@ -80,46 +133,89 @@ export class VfioPciDevice implements VfioDevice {
         return 0;
       }),
       row(VFIO_DEVICE_GET_REGION_INFO, (arg, info) => this.#regionInfo(arg, info)),
-      row(VFIO_DEVICE_GET_IRQ_INFO, function* (_, info) {
-        irqInfo(info);
-        return 0;
-      }),
+      row(VFIO_DEVICE_GET_IRQ_INFO, (_, info) => this.#irqInfo(info)),
       row(VFIO_DEVICE_SET_IRQS, (arg, header) => this.#interrupts.set(arg, header)),
       row(VFIO_DEVICE_RESET, () => this.#reset()),
     ];
+  }
+  *#irqInfo(info: Parameters<VfioPciInterrupts['info']>[0]): Task<number> {
+    this.#interrupts.info(info);
+    return 0;
   }
 
   *#regionInfo(arg: number, info: View<typeof vfio_region_info.fields>): Task<number> {
     const { index } = info;
     if (index >= VFIO_PCI.NUM_REGIONS || index === VFIO_PCI.VGA_REGION_INDEX)
       throw new Errno('EINVAL', `vfio-pci region ${index}`);
-    info.size = REGION_SIZE[index];
+    const { space } = this.#host.kernel.mm;
+    const capabilities = this.#capabilities(index);
+    info.size = regionSize(this.#function, index);
     info.offset = regionOffset(index);
     info.flags = info.size === 0 ? 0 : VFIO_REGION_INFO_FLAG.READ | VFIO_REGION_INFO_FLAG.WRITE;
+    if (capabilities.some(({ id }) => id === VFIO_REGION_INFO_CAP_SPARSE_MMAP))
+      info.flags |= VFIO_REGION_INFO_FLAG.MMAP;
     info.cap_offset = 0;
-    yield* this.#host.kernel.mm.space.copy(arg, vfio_region_info.bytes(info), true);
+    if (capabilities.length > 0) {
+      const { size } = vfio_region_info;
+      const chain = infoCapabilities(size, capabilities);
+      info.flags |= VFIO_REGION_INFO_FLAG.CAPS;
+      if (info.argsz < size + chain.length) {
+        info.argsz = size + chain.length;
+      } else {
+        info.cap_offset = size;
+        yield* space.copy(arg + size, chain, true);
+      }
+    }
+    yield* space.copy(arg, vfio_region_info.bytes(info), true);
     return 0;
   }
 
-  /** pci_try_reset_function: configuration space is saved before and restored after. */
+  /** What can be mapped of a BAR, and that its MSI-X table is no obstacle to that. */
+  #capabilities(bar: number): InfoCapability[] {
+    const { bridge, pe, msix } = this.#function;
+    const capabilities: InfoCapability[] = [];
+    const memory = bridge.barMemory(pe, bar);
+    if (memory !== undefined) {
+      const header = vfio_region_info_cap_sparse_mmap.make({ nr_areas: 1 });
+      const area = vfio_region_sparse_mmap_area.make({ offset: memory.offset, size: memory.size });
+      const bytes = new Uint8Array([
+        ...vfio_region_info_cap_sparse_mmap.bytes(header),
+        ...vfio_region_sparse_mmap_area.bytes(area),
+      ]);
+      capabilities.push({ id: VFIO_REGION_INFO_CAP_SPARSE_MMAP, version: 1, bytes });
+    }
+    if (msix?.table.bar === bar) {
+      const bytes = vfio_info_cap_header.bytes(vfio_info_cap_header.make({}));
+      capabilities.push({ id: VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, version: 1, bytes });
+    }
+    return capabilities;
+  }
+
+  /** pci_try_reset_function. */
   *#reset(): Task<number> {
-    const { bridge } = this.#host;
-    const size = REGION_SIZE[VFIO_PCI.CONFIG_REGION_INDEX];
-    const saved: number[] = [];
-    for (let at = 0; at < size; at += 4) saved.push(bridge.configRead(this.#pe, at, 4));
-    bridge.reset(this.#pe);
-    for (const [i, value] of saved.entries()) bridge.configWrite(this.#pe, i * 4, 4, value);
+    yield* this.zap();
+    this.resetFunction();
     return 0;
+  }
+  /** Nobody reaches the BARs by a mapping any more when it returns. */
+  zap(): Task {
+    return this.#mmap.zap();
+  }
+  /** A reset around which configuration space is saved. */
+  resetFunction(): void {
+    this.#function.reset();
   }
 }
 
 /** Binds vfio-pci to the devices of all PEs: one group per PE, and the devices' directories in sysfs. */
 export function bindVfioPci(host: Powernv, vfio: VfioCore): VfioPciDevice[] {
   const { vfs } = host.kernel;
-  return host.bridge.pes().flatMap((pe) => {
-    if (host.bridge.inspect(pe).device === 'none') return [];
+  const devices: VfioPciDevice[] = [];
+  for (const pe of host.bridge.pes()) {
+    if (host.bridge.inspect(pe).device === 'none') continue;
     const group = vfio.allocateGroup({ emulated: false, tableGroup: host.groups[pe] });
-    const device = new VfioPciDevice(host, pe, group);
+    const device = new VfioPciDevice(host, vfio, pe, group, devices);
+    devices.push(device);
     const path = `/sys/devices/pci0000:00/${device.name}`;
     for (const [name, at, size] of CONFIG_ATTRIBUTES)
       vfs.attribute(
@@ -140,8 +236,8 @@ export function bindVfioPci(host: Powernv, vfio: VfioCore): VfioPciDevice[] {
       kind: 'link',
       target: `../../../../devices/pci0000:00/${device.name}`,
     });
-    return [device];
-  });
+  }
+  return devices;
 }
 
 /** Attributes of a PCI device in sysfs that show configuration space (drivers/pci/pci-sysfs.c): name, offset, bytes. */

@@ -6,14 +6,17 @@
 import { expect, test } from 'vitest';
 import * as ioctls from '../../kernel/include/uapi/ioctl.ts';
 import { TestHost } from '../../kernel/kvm/test_host.ts';
+import { TestPci } from '../../kernel/vfio/test_pci.ts';
 import { CcwFixture } from '../support/ccw_fixture.ts';
 import { CcwRfcFixture } from '../support/ccw_rfc_fixture.ts';
 import { CORE_ROWS } from './core_rows.ts';
+import { bareSurroundings, PAMU_ROWS } from './pamu_rows.ts';
+import { PCI_ROWS } from './pci_rows.ts';
 import { SPAPR_ROWS } from './spapr_rows.ts';
 import { type Row, SPAPR, SPAPR2 } from './surroundings.ts';
 import { TYPE1_ROWS } from './type1_rows.ts';
 
-const ROWS: readonly Row[] = [...CORE_ROWS, ...TYPE1_ROWS, ...SPAPR_ROWS];
+const ROWS: readonly Row[] = [...CORE_ROWS, ...TYPE1_ROWS, ...SPAPR_ROWS, ...PAMU_ROWS, ...PCI_ROWS];
 
 test.each(ROWS.map(([{ name }, ...rest]) => [name, ...rest] as const))('%s: %s', (_ioctl, _what, attempt, expected) => {
   expect(attempt()).toBe(expected);
@@ -28,7 +31,24 @@ const DESCRIPTORS: Readonly<
   group: () => ccwDescriptor((t) => t.group),
   device: () => ccwDescriptor((t) => t.fd),
   type1: () => ccwDescriptor((t) => t.container),
-  'type1, spapr': () => ccwDescriptor((t) => t.container),
+  'type1, spapr, pamu': () => ccwDescriptor((t) => t.container),
+  pamu: () => {
+    const { t, c } = bareSurroundings();
+    return {
+      call: (number, arg) => t.outcome(t.user.ioctl(c, { number } as ioctls.Ioctl, arg)),
+      put: (bytes) => t.user.buffer(bytes),
+    };
+  },
+  'device (vfio-pci)': () => {
+    const t = new TestPci();
+    return {
+      call: (number, arg) => t.host.errno(() => t.host.ioctl(t.device, { number } as ioctls.Ioctl, arg)),
+      put(bytes: Uint8Array) {
+        t.host.poke(0, bytes);
+        return t.host.user;
+      },
+    };
+  },
   spapr: () => spaprDescriptor(SPAPR2),
   'spapr v1': () => spaprDescriptor(SPAPR),
   'spapr v2': () => spaprDescriptor(SPAPR2),

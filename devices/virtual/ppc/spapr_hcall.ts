@@ -1,15 +1,26 @@
 /** The hypercall table of the VMM: token to handler (QEMU hw/ppc/spapr_hcall.c). */
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { HCALL, HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
+import { VFIO_EEH_PE } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import type { HcallResult } from './hcall_result.ts';
 import { SpaprCi } from './spapr_ci.ts';
+import { SpaprIrq } from './spapr_irq.ts';
+import { SpaprRtas } from './spapr_rtas.ts';
+import { ddwRows } from './spapr_rtas_ddw.ts';
+import { eehOp, eehRows } from './spapr_rtas_eeh.ts';
+import { configRows, msiRows, SpaprPhbs } from './spapr_rtas_pci.ts';
+import { platformRows, type RtasPlatform } from './spapr_rtas_platform.ts';
 import { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
 import { setTceTier, type TceTier, TIER_NUMBERS } from './spapr_tier.ts';
 
 export interface SpaprHcallOptions {
   /** Tier that the command line chose. */
   readonly tier: TceTier;
+  /** CPUs, each with a presentation controller; 1 when omitted. */
+  readonly cpus?: number;
+  /** What RTAS may do to the machine as a whole; without it there are no such calls. */
+  readonly platform?: RtasPlatform;
   /** Takes H_MINIVISOR_MARK: one measured batch of `calls` hypercalls that took `units` of the TOD clock (4096 to a microsecond). */
   mark(series: number, calls: number, units: number): void;
 }
@@ -19,13 +30,20 @@ const ARGUMENTS = 9;
 const NO_ARGUMENTS: readonly bigint[] = new Array(ARGUMENTS).fill(0n);
 const answer = (ret: number): HcallResult => ({ ret: BigInt(ret), out: [] });
 
-type Handler = (args: readonly bigint[]) => Task<HcallResult>;
+/** `cpu`: address of the CPU that makes the call. */
+type Handler = (args: readonly bigint[], cpu: number) => Task<HcallResult>;
 
 export class SpaprHypercalls {
   /** LIOBN tables are added here. */
   readonly tce: SpaprTceHcalls;
   /** BAR windows are added here. */
   readonly ci = new SpaprCi();
+  /** The interrupt controller. */
+  readonly irq: SpaprIrq;
+  /** The firmware's calls. */
+  readonly rtas: SpaprRtas;
+  /** Host bridges are added here. */
+  readonly phbs = new SpaprPhbs();
   readonly #machine: Machine;
   readonly #options: SpaprHcallOptions;
   /** The table: one row per token. */
@@ -35,7 +53,15 @@ export class SpaprHypercalls {
     this.#machine = machine;
     this.#options = options;
     this.tce = new SpaprTceHcalls(machine);
-    const { tce, ci } = this;
+    this.irq = new SpaprIrq(machine, options.cpus ?? 1);
+    this.rtas = new SpaprRtas(machine);
+    this.rtas.add(this.irq.rtasRows());
+    this.rtas.add(configRows(this.phbs));
+    this.rtas.add(msiRows(machine, this.phbs));
+    this.rtas.add(eehRows(machine, this.phbs));
+    this.rtas.add(ddwRows(machine, this.phbs));
+    if (options.platform !== undefined) this.rtas.add(platformRows(machine, options.platform));
+    const { tce, ci, irq, rtas } = this;
     const rows: readonly (readonly [number, Handler])[] = [
       [HCALL.H_GET_TCE, (args) => tce.getTce(args)],
       [HCALL.H_PUT_TCE, (args) => tce.putTce(args)],
@@ -43,17 +69,23 @@ export class SpaprHypercalls {
       [HCALL.H_PUT_TCE_INDIRECT, (args) => tce.putTceIndirect(args)],
       [HCALL.H_LOGICAL_CI_LOAD, (args) => ci.load(args)],
       [HCALL.H_LOGICAL_CI_STORE, (args) => ci.store(args)],
+      [HCALL.H_EOI, (args, cpu) => irq.eoi(args, cpu)],
+      [HCALL.H_CPPR, (args, cpu) => irq.cppr(args, cpu)],
+      [HCALL.H_IPI, (args) => irq.ipi(args)],
+      [HCALL.H_IPOLL, (args) => irq.ipoll(args)],
+      [HCALL.H_XIRR, (_, cpu) => irq.xirr(cpu)],
+      [HCALL.H_RTAS, (args) => rtas.hypercall(args)],
       [HCALL.H_MINIVISOR_TIER, (args) => this.#tier(args)],
       [HCALL.H_MINIVISOR_MARK, (args) => this.#mark(args)],
     ];
     this.handlers = new Map(rows.map(([token, handler]) => [BigInt(token), handler]));
   }
 
-  /** One hypercall that came to the VMM; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
-  *hypercall(nr: bigint, args: readonly bigint[]): Task<HcallResult> {
+  /** One hypercall that came to the VMM from CPU `cpu`; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
+  *hypercall(nr: bigint, args: readonly bigint[], cpu = 0): Task<HcallResult> {
     const handler = this.handlers.get(nr);
     if (handler === undefined) return answer(HCALL_RETURN.H_FUNCTION);
-    return yield* handler(args.length < ARGUMENTS ? [...args, ...NO_ARGUMENTS].slice(0, ARGUMENTS) : args);
+    return yield* handler(args.length < ARGUMENTS ? [...args, ...NO_ARGUMENTS].slice(0, ARGUMENTS) : args, cpu);
   }
 
   /** Puts the command line's tier in force; called once KVM is set up. @throws Errno */
@@ -86,6 +118,11 @@ export class SpaprHypercalls {
 
   /** Machine reset. */
   *reset(): Task {
+    for (const phb of this.phbs.all()) {
+      yield* phb.reset();
+      yield* eehOp(this.#machine, phb, VFIO_EEH_PE.ENABLE);
+    }
+    this.irq.reset();
     yield* this.tce.reset();
     yield* this.start();
   }

@@ -43,12 +43,11 @@ export class SpaprTceTable implements SpaprTceGeometry {
   readonly busOffset: number;
   readonly pageShift: number;
   readonly nbTable: number;
-  readonly needVfio: boolean;
-  /** KVM's descriptor of the table, or -1 for one in the heap. */
-  readonly fd: number;
   readonly notifiers: IommuNotifier[] = [];
-  readonly #storage: TceStorage;
-  readonly #mapping: { readonly va: number; readonly length: number } | undefined;
+  #needVfio: boolean;
+  #fd: number;
+  #storage: TceStorage;
+  #mapping: { readonly va: number; readonly length: number } | undefined;
 
   private constructor(
     options: SpaprTceOptions,
@@ -60,8 +59,8 @@ export class SpaprTceTable implements SpaprTceGeometry {
     this.busOffset = options.busOffset;
     this.pageShift = options.pageShift;
     this.nbTable = options.nbTable;
-    this.needVfio = options.needVfio;
-    this.fd = fd;
+    this.#needVfio = options.needVfio;
+    this.#fd = fd;
     this.#storage = storage;
     this.#mapping = mapping;
   }
@@ -94,6 +93,30 @@ export class SpaprTceTable implements SpaprTceGeometry {
     }
   }
 
+  get needVfio(): boolean {
+    return this.#needVfio;
+  }
+  /** KVM's descriptor of the table, or -1 for one in the heap. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /**
+   * The first VFIO device comes to sit behind the table, or the last one goes. KVM's table stays unless KVM could not
+   * tell VFIO of changes to it; then the entries move to one in the heap, and every hypercall ends in the VMM.
+   * (spapr_tce_set_need_vfio.) @throws Errno; Error when nothing would change: a mistake of the caller's
+   */
+  *setNeedVfio(machine: Machine, needVfio: boolean): Task {
+    if (needVfio === this.#needVfio) throw new Error(`LIOBN 0x${this.liobn.toString(16)}: need_vfio is set already`);
+    this.#needVfio = needVfio;
+    if (!needVfio || this.#fd < 0) return;
+    if ((yield* machine.sys.ioctl(machine.vmFd, KVM_CHECK_EXTENSION, KVM_CAP.SPAPR_TCE_VFIO)) > 0) return;
+    const heap = heapStorage(this.nbTable);
+    for (let index = 0; index < this.nbTable; index++) heap.set(index, this.get(index));
+    yield* this.release(machine);
+    this.#storage = heap;
+  }
+
   /** Index of the entry for `ioba`; undefined when it is not page-aligned or not in the window. */
   index(ioba: bigint): number | undefined {
     const offset = ioba - BigInt(this.busOffset);
@@ -116,9 +139,10 @@ export class SpaprTceTable implements SpaprTceGeometry {
     for (const notifier of this.notifiers) yield* (tce & 3n) === 0n ? notifier.unmap(ioba) : notifier.map(ioba, tce);
   }
 
-  /** Adds a notifier and tells it of every entry that is live. */
-  *addNotifier(notifier: IommuNotifier): Task {
+  /** Adds a notifier and tells it of every entry that is live, unless the table is known to be empty. */
+  *addNotifier(notifier: IommuNotifier, empty = false): Task {
     this.notifiers.push(notifier);
+    if (empty) return;
     for (let index = 0; index < this.nbTable; index++) {
       const tce = this.get(index);
       if ((tce & 3n) !== 0n) yield* notifier.map(this.ioba(index), tce);
@@ -135,7 +159,11 @@ export class SpaprTceTable implements SpaprTceGeometry {
   }
   /** Gives the table back to KVM. */
   *release(machine: Machine): Task {
-    if (this.#mapping !== undefined) yield* machine.sys.munmap(this.#mapping.va, this.#mapping.length);
-    if (this.fd >= 0) yield* machine.sys.close(this.fd);
+    const mapping = this.#mapping;
+    const fd = this.#fd;
+    this.#mapping = undefined;
+    this.#fd = -1;
+    if (mapping !== undefined) yield* machine.sys.munmap(mapping.va, mapping.length);
+    if (fd >= 0) yield* machine.sys.close(fd);
   }
 }

@@ -8,6 +8,7 @@ import {
 } from '../../../kernel/include/uapi/ioctl.ts';
 import {
   VFIO_IRQ_SET,
+  VFIO_REGION_INFO_CAP_SPARSE_MMAP,
   VFIO_REGION_INFO_CAP_TYPE,
   VFIO_REGION_INFO_FLAG,
   vfio_device_info,
@@ -15,7 +16,9 @@ import {
   vfio_irq_info,
   vfio_irq_set,
   vfio_region_info,
+  vfio_region_info_cap_sparse_mmap,
   vfio_region_info_cap_type,
+  vfio_region_sparse_mmap_area,
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { View } from '../../../kernel/lib/struct.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
@@ -31,6 +34,8 @@ export interface RegionInfo {
   readonly offset: number;
   /** Type and subtype, of a device-specific region. */
   readonly type?: { readonly type: number; readonly subtype: number };
+  /** Parts that may be mapped; absent: the whole of it if the flags have MMAP. */
+  readonly mappable?: readonly { readonly offset: number; readonly size: number }[];
 }
 
 /** VFIO_DEVICE_GET_INFO. @throws Errno */
@@ -51,25 +56,39 @@ export function* regionInfo(machine: Machine, fd: number, index: number): Task<R
   }
   const { flags, size, offset } = info;
   const first = (flags & VFIO_REGION_INFO_FLAG.CAPS) !== 0 ? info.cap_offset : 0;
-  return { index, flags, size, offset, type: regionType(capabilities, first) };
+  return { index, flags, size, offset, ...regionCapabilities(capabilities, first) };
 }
 
-/** The type capability in what followed the structure. Offsets in the chain count from the structure's beginning. */
-function regionType(tail: Uint8Array, first: number): RegionInfo['type'] {
+/** The capabilities in what followed the structure. Offsets in the chain count from the structure's beginning. */
+function regionCapabilities(tail: Uint8Array, first: number): Pick<RegionInfo, 'type' | 'mappable'> {
   const dv = new DataView(tail.buffer, tail.byteOffset, tail.length);
+  let type: RegionInfo['type'];
+  let mappable: RegionInfo['mappable'];
   // Each capability is at least a header long: a chain that loops ends here.
   let left = Math.floor(tail.length / vfio_info_cap_header.size);
   for (let at = first; at !== 0 && left > 0; left--) {
     const here = at - vfio_region_info.size;
-    if (here < 0 || here + vfio_info_cap_header.size > tail.length) return undefined;
+    if (here < 0 || here + vfio_info_cap_header.size > tail.length) break;
     const header = vfio_info_cap_header.at(dv, here);
     if (header.id === VFIO_REGION_INFO_CAP_TYPE && here + vfio_region_info_cap_type.size <= tail.length) {
-      const { type, subtype } = vfio_region_info_cap_type.at(dv, here);
-      return { type, subtype };
-    }
+      const capability = vfio_region_info_cap_type.at(dv, here);
+      type ??= { type: capability.type, subtype: capability.subtype };
+    } else if (header.id === VFIO_REGION_INFO_CAP_SPARSE_MMAP) mappable ??= mappableAreas(dv, here);
     at = header.next;
   }
-  return undefined;
+  return { ...(type && { type }), ...(mappable && { mappable }) };
+}
+
+/** The areas that a sparse-mmap capability names, as far as they were told. */
+function mappableAreas(dv: DataView, at: number): NonNullable<RegionInfo['mappable']> {
+  const { size } = vfio_region_info_cap_sparse_mmap;
+  if (at + size > dv.byteLength) return [];
+  const told = Math.floor((dv.byteLength - at - size) / vfio_region_sparse_mmap_area.size);
+  const count = Math.min(vfio_region_info_cap_sparse_mmap.at(dv, at).nr_areas, told);
+  return Array.from({ length: count }, (_, i) => {
+    const area = vfio_region_sparse_mmap_area.at(dv, at + size + i * vfio_region_sparse_mmap_area.size);
+    return { offset: area.offset, size: area.size };
+  });
 }
 
 /** VFIO_DEVICE_GET_IRQ_INFO: how many interrupts the index has. @throws Errno */

@@ -29,7 +29,9 @@ static struct {
 
 static const unsigned sizes[] = { 1514, STREAM_MAX_FRAME };
 
-/* Series numbers of the marks: how the mapping was done, then the frame size. */
+/* Series numbers of the marks: from here on two for each way of mapping, one for each frame size. */
+#define MARK_SERIES	16
+
 static void run_size(struct e1000 *nic, struct dma *dma, const char *how, unsigned mode, unsigned index)
 {
 	struct stream stream = { options.frames, sizes[index] };
@@ -40,10 +42,11 @@ static void run_size(struct e1000 *nic, struct dma *dma, const char *how, unsign
 	char name[80];
 
 	format(name, sizeof(name), "%s: %lu frames of %u bytes come back as they were", how, options.frames, stream.size);
-	if (!check(e1000_open(nic, tx, rx, options.loopback, stream_buffer(stream.size)), name,
-		   "the NIC does not answer or has no link, status %08x, return code %ld",
-		   e1000_load(nic, E1000_STATUS), nic->failed))
+	if (!e1000_open(nic, tx, rx, options.loopback, stream_buffer(stream.size))) {
+		check(false, name, "the NIC does not answer or has no link, status %08x, return code %ld",
+		      e1000_load(nic, E1000_STATUS), nic->failed);
 		return;
+	}
 	result = stream_run(nic, dma, &stream);
 	e1000_close(nic);
 	dma_unmap(dma, tx_ring, sizeof(tx_ring), TX_RING_SLOT);
@@ -51,7 +54,7 @@ static void run_size(struct e1000 *nic, struct dma *dma, const char *how, unsign
 	check(!result.stuck && result.wrong == 0 && !nic->failed && !dma->failed, name,
 	      "%u came, %u wrong, register access %ld, mapping %ld", result.received, result.wrong, nic->failed,
 	      dma->failed);
-	hcall(H_MINIVISOR_MARK, mode * 2 + index, result.received, result.units, 0);
+	hcall(H_MINIVISOR_MARK, MARK_SERIES + mode * 2 + index, result.received, result.units, 0);
 	bytes = (uint64_t)result.received * stream.size;
 	microseconds = result.units / TOD_MICROSECOND;
 	print("%s, %u bytes: %lu MB/s, %lu mapping calls a frame\n", how, stream.size,

@@ -1,0 +1,262 @@
+/**
+ * The sPAPR PCI host bridge (QEMU hw/ppc/spapr_pci.c, spapr_pci_vfio.c): a bus of passed-through devices with a range of
+ * guest-physical addresses for their BARs, four interrupt pins, DMA windows and, once it has a device, a VFIO container.
+ * Methods that plug, unplug and reset are called with the machine's lock.
+ */
+import type { Machine } from '../../../hypervisor/machine_api.ts';
+import type { Task } from '../../../kernel/lib/task.ts';
+import type { VFIOContainer } from '../vfio/container.ts';
+import { groupNumber, type VFIOGroup } from '../vfio/group.ts';
+import { VFIOPCIDevice } from '../vfio/pci.ts';
+import type { PciInterruptSink } from '../vfio/pci_irq.ts';
+import { openSpaprContainer, type TceBind } from '../vfio/spapr.ts';
+import type { SpaprCi } from './spapr_ci.ts';
+import { lsiNumber, type SpaprIrq } from './spapr_irq.ts';
+import type { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
+import { SpaprWindows } from './spapr_windows.ts';
+
+/** Bus unit identifier of the first bridge (QEMU: 0x800000020000000 + index). */
+const BUID_FIRST = 0x800_0000_2000_0000n;
+/** Guest-physical addresses of a bridge: 64 GiB each, from here on (QEMU SPAPR_PCI_BASE, before 2.10: SPAPR_PCI_WINDOW_BASE). */
+const WINDOW_BASE = 0x100_0000_0000;
+const WINDOW_SPACING = 0x10_0000_0000;
+/** Bus addresses of 32-bit memory: the upper half below 4 GiB. A BAR's guest-physical address is its bus address above the bridge's base. */
+const MEMORY_START = 0x8000_0000;
+const MEMORY_SIZE = 0x8000_0000;
+/** Where devices write messages (QEMU SPAPR_PCI_MSI_WINDOW). */
+export const SPAPR_PCI_MSI_WINDOW = 0x400_0000_0000n;
+
+/** Guest-physical address where a bridge's memory space begins, and with it BAR 0 of its first device. */
+export function phbMemory(index: number): number {
+  return WINDOW_BASE + index * WINDOW_SPACING + MEMORY_START;
+}
+/** Bus unit identifier of a bridge. */
+export function phbBuid(index: number): bigint {
+  return BUID_FIRST + BigInt(index);
+}
+
+/** Pins of the bridge, and device numbers on its bus. */
+const PINS = 4;
+const SLOTS = 32;
+
+export interface SpaprPhbOptions {
+  /** Number of the bridge, from 0; LIOBNs, addresses and interrupt sources follow from it. */
+  readonly index: number;
+  readonly irq: SpaprIrq;
+  readonly tce: SpaprTceHcalls;
+  readonly ci: SpaprCi;
+  /** HPA of a VMM address. */
+  readonly mapped: (va: number) => number;
+  /** RAM is registered as a whole (spapr_tce v2). Without: every page when it is mapped, and one window (v1). */
+  readonly preregister: boolean;
+  /** What a LIOBN is bound to in KVM. */
+  readonly bind?: TceBind;
+  /** Dynamic DMA windows; on when omitted, where RAM is preregistered. */
+  readonly ddw?: boolean;
+}
+
+/** Interrupt sources that a device has for messages. */
+export interface MsiSources {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** A device on the bus. */
+export interface PluggedDevice {
+  readonly device: VFIOPCIDevice;
+  /** Device number << 3 | function number. */
+  readonly devfn: number;
+  /** What ibm,change-msi gave it. */
+  msis: MsiSources | undefined;
+}
+
+export class SpaprPhb {
+  readonly index: number;
+  readonly buid: bigint;
+  readonly machine: Machine;
+  readonly irq: SpaprIrq;
+  readonly windows: SpaprWindows;
+  /** Dynamic DMA windows are offered. */
+  readonly ddw: boolean;
+  readonly #options: SpaprPhbOptions;
+  readonly #devices = new Map<number, PluggedDevice>();
+  readonly #groups = new Map<number, { readonly group: VFIOGroup; users: number }>();
+  /** Devices that assert each pin. */
+  readonly #asserting: readonly Set<number>[] = Array.from({ length: PINS }, () => new Set());
+  #container: VFIOContainer | undefined;
+
+  private constructor(machine: Machine, options: SpaprPhbOptions) {
+    this.machine = machine;
+    this.index = options.index;
+    this.buid = phbBuid(options.index);
+    this.irq = options.irq;
+    this.ddw = (options.ddw ?? true) && options.preregister;
+    this.#options = options;
+    const { tce, mapped, bind } = options;
+    this.windows = new SpaprWindows(machine, { phb: options.index, tce, mapped, bind });
+  }
+
+  /** A bridge with an empty bus and the default window. @throws Errno; Error */
+  static *realize(machine: Machine, options: SpaprPhbOptions): Task<SpaprPhb> {
+    const phb = new SpaprPhb(machine, options);
+    yield* phb.windows.setDefault();
+    for (let pin = 0; pin < PINS; pin++) options.irq.claimLsi(lsiNumber(phb.index, pin), () => phb.#eoi(pin));
+    options.ci.add({
+      base: phbMemory(phb.index),
+      size: MEMORY_SIZE,
+      read: (offset, length) => phb.#load(MEMORY_START + offset, length),
+      write: (offset, bytes) => phb.#store(MEMORY_START + offset, bytes),
+    });
+    return phb;
+  }
+
+  /** What is added to a bus address to get the guest-physical one. */
+  get base(): number {
+    return WINDOW_BASE + this.index * WINDOW_SPACING;
+  }
+  /** The container of its devices; undefined on an empty bus. */
+  get container(): VFIOContainer | undefined {
+    return this.#container;
+  }
+  /** IOMMU groups with a device on the bus. */
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+  devices(): readonly PluggedDevice[] {
+    return [...this.#devices.values()];
+  }
+  /** The device that a configuration address names: bus << 16 | devfn << 8; there is one bus, 0. */
+  deviceAt(configAddress: number): PluggedDevice | undefined {
+    return (configAddress >>> 16) % 256 === 0 ? this.#devices.get((configAddress >>> 8) & 0xff) : undefined;
+  }
+
+  // Plugging
+
+  /** Puts a device of the host on the bus, at the lowest free device number. @throws Errno; Error naming the device */
+  *plug({ host }: { readonly host: string }): Task<PluggedDevice> {
+    const slot = Array.from({ length: SLOTS }, (_, n) => n).find((n) => !this.#devices.has(n << 3));
+    if (slot === undefined) throw new Error(`vfio-pci ${host}: the bus of host bridge ${this.index} is full`);
+    const devfn = slot << 3;
+    const container = this.#container ?? (yield* openSpaprContainer(this.machine, this.#options.preregister));
+    try {
+      const plugged = yield* this.#realize(host, devfn, container);
+      this.#container = container;
+      this.#devices.set(devfn, plugged);
+      return plugged;
+    } catch (error) {
+      if (this.#container === undefined) yield* container.close();
+      throw error;
+    }
+  }
+  *#realize(host: string, devfn: number, container: VFIOContainer): Task<PluggedDevice> {
+    const number = yield* groupNumber(this.machine, `vfio-pci ${host}`, `/sys/bus/pci/devices/${host}`);
+    const shared = this.#groups.get(number);
+    const device = yield* VFIOPCIDevice.realize(this.machine, {
+      host,
+      container,
+      group: shared?.group,
+      interrupts: this.#sink(devfn),
+    });
+    try {
+      if (shared === undefined) yield* this.windows.groupJoined(container, device.group);
+      yield* this.#assignBars(device);
+    } catch (error) {
+      if (shared === undefined) yield* this.windows.groupLeaves(device.group);
+      yield* device.unrealize();
+      throw error;
+    }
+    if (shared !== undefined) shared.users++;
+    else this.#groups.set(number, { group: device.group, users: 1 });
+    return { device, devfn, msis: undefined };
+  }
+
+  /** Takes a device off the bus; with the last one of its group the group leaves, with the last group the container goes. */
+  *unplug({ device, devfn, msis }: PluggedDevice): Task {
+    if (!this.#devices.delete(devfn)) return;
+    if (msis !== undefined) this.irq.freeMsis(msis.first, msis.count);
+    const shared = this.#groups.get(device.group.number);
+    const last = shared !== undefined && --shared.users === 0;
+    yield* device.unrealize(false);
+    if (!last) return;
+    this.#groups.delete(device.group.number);
+    yield* this.windows.groupLeaves(device.group);
+    yield* device.group.put();
+    if (this.#groups.size > 0) return;
+    const container = this.#container;
+    this.#container = undefined;
+    if (container !== undefined) yield* container.close();
+  }
+
+  /** What the guest's firmware does: each BAR gets an address nobody has, aligned to its size. */
+  *#assignBars(device: VFIOPCIDevice): Task {
+    for (const [bar, { size }] of device.bars.entries())
+      if (size > 0) yield* device.setBar(bar, this.#freeAddress(device, size));
+  }
+  #freeAddress(device: VFIOPCIDevice, size: number): number {
+    const taken = [...this.devices().map((plugged) => plugged.device), device].flatMap((one) =>
+      one.bars.map((bar, n) => ({ start: one.config.barAddress(n), size: bar.size })),
+    );
+    for (let start = MEMORY_START; start + size <= MEMORY_START + MEMORY_SIZE; start += size)
+      if (taken.every((other) => start + size <= other.start || start >= other.start + other.size)) return start;
+    throw new Error(`${device.name}: host bridge ${this.index} has no ${size} bytes left for a BAR`);
+  }
+
+  // Memory space
+
+  /** The BAR that an access lies in, on the bus. */
+  #hit(address: number, length: number) {
+    for (const { device } of this.#devices.values()) {
+      const found = device.barAt(address, length);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  /** All ones where nothing answers: the master abort of PCI. */
+  *#load(address: number, length: number): Task<Uint8Array> {
+    const hit = this.#hit(address, length);
+    return hit === undefined ? new Uint8Array(length).fill(0xff) : yield* hit.bar.read(hit.offset, length);
+  }
+  *#store(address: number, bytes: Uint8Array): Task {
+    const hit = this.#hit(address, bytes.length);
+    if (hit !== undefined) yield* hit.bar.write(hit.offset, bytes);
+  }
+
+  // Interrupts
+
+  /** The bridge's pin of a device's pin: the usual swizzle (pci_spapr_map_irq). */
+  pinOf(devfn: number, pin: number): number {
+    return ((devfn >> 3) + pin - 1) % PINS;
+  }
+  #sink(devfn: number): PciInterruptSink {
+    const phb = this;
+    return {
+      *setPin(asserted) {
+        const pin = phb.pinOf(devfn, 1);
+        const asserting = phb.#asserting[pin];
+        if (asserted) asserting.add(devfn);
+        else asserting.delete(devfn);
+        yield* phb.irq.setLevel(lsiNumber(phb.index, pin), asserting.size > 0);
+      },
+      *message(address, data) {
+        if (address === SPAPR_PCI_MSI_WINDOW) yield* phb.irq.pulse(data);
+      },
+    };
+  }
+  *#eoi(pin: number): Task {
+    for (const { device, devfn } of this.#devices.values())
+      if (device.intx !== undefined && this.pinOf(devfn, 1) === pin) yield* device.intx.eoi();
+  }
+
+  /** Machine reset: devices and windows as after power-on (spapr_phb_reset). @throws Errno; Error */
+  *reset(): Task {
+    for (const plugged of this.#devices.values()) {
+      const { msis } = plugged;
+      plugged.msis = undefined;
+      yield* plugged.device.reset();
+      if (msis !== undefined) this.irq.freeMsis(msis.first, msis.count);
+      for (const [bar, { size }] of plugged.device.bars.entries()) if (size > 0) yield* plugged.device.setBar(bar, 0);
+    }
+    for (const { device } of this.#devices.values()) yield* this.#assignBars(device);
+    yield* this.windows.reset();
+  }
+}

@@ -1,0 +1,68 @@
+/** `--device vfio-platform,host=...` and `--iommu`: what of the host's SoC the guest gets, and what is in front of it. */
+import type { PamuConfig } from '../config.ts';
+import { PLATFORM_FIRST_IRQ, platformDeviceAddress } from '../platform_devices.ts';
+import { UserError } from '../user_error.ts';
+import { HelpRequested, type OptionRow, type Values } from './options.ts';
+
+/** The device model, and the devices of the host that it takes. */
+const DRIVER = 'vfio-platform';
+const HOSTS: readonly string[] = ['dma0', 'dma1', 'dma2', 'dma3'];
+/** These share a LIODN, so they are one IOMMU group: both or neither. */
+const SHARED: readonly string[] = ['dma2', 'dma3'];
+const FORM = `${DRIVER},host=dma0`;
+
+export const DEVICE_OPTIONS: readonly OptionRow[] = [
+  {
+    name: 'device',
+    kind: 'text',
+    value: FORM,
+    many: true,
+    help: "pass a DMA channel of the host's SoC through (dma0 to dma3; dma2 and dma3 are one IOMMU group)",
+  },
+  {
+    name: 'iommu',
+    kind: 'choice',
+    choices: ['pamu', 'type1'],
+    value: 'SIDE',
+    default: 'pamu',
+    help: 'what is in front of those devices: windows of PAMU ("type2"), or pages of an IOMMU that type1 drives',
+  },
+];
+
+/** The SoC that a command line asks for; undefined for none. @throws UserError, HelpRequested */
+export function readPamu(values: Values): PamuConfig | undefined {
+  const given = (values.device as readonly string[] | undefined) ?? [];
+  if (given.includes('help')) throw new HelpRequested(`${HOSTS.map((host) => `${DRIVER},host=${host}`).join('\n')}\n`);
+  if (given.length === 0) return undefined;
+  const devices = given.map(hostOf);
+  const twice = devices.find((host, i) => devices.indexOf(host) !== i);
+  if (twice !== undefined) throw new UserError(`--device ${DRIVER},host=${twice}: given twice; leave one out`);
+  const alone = SHARED.filter((host) => devices.includes(host));
+  if (alone.length === 1)
+    throw new UserError(
+      `--device ${DRIVER},host=${alone[0]}: ${SHARED.join(' and ')} share a LIODN, so no IOMMU tells them apart; give both`,
+    );
+  return { devices, iommu: values.iommu as PamuConfig['iommu'] };
+}
+
+function hostOf(text: string): string {
+  const [driver, ...keys] = text.split(',');
+  if (driver !== DRIVER) throw new UserError(`--device ${text}: no such device model; give ${FORM}`);
+  const values = keys.map((key) => key.split('='));
+  const other = values.find(([key]) => key !== 'host');
+  if (other !== undefined) throw new UserError(`--device ${text}: unknown key '${other[0]}'; give ${FORM}`);
+  const host = values[0]?.[1];
+  if (values.length !== 1 || host === undefined || !HOSTS.includes(host))
+    throw new UserError(
+      `--device ${text}: which device of the host? give host=${HOSTS.slice(0, -1).join(', ')} or ${HOSTS.at(-1)}`,
+    );
+  return host;
+}
+
+/** What the guest learns of its platform devices: ` platform=ADDRESS:SOURCE,...`, both hexadecimal. */
+export function platformWords(pamu: PamuConfig | undefined): string {
+  if (pamu?.devices === undefined || pamu.devices.length === 0) return '';
+  const hex = (value: number) => `0x${value.toString(16)}`;
+  const all = pamu.devices.map((_, i) => `${hex(platformDeviceAddress(i))}:${hex(PLATFORM_FIRST_IRQ + i)}`);
+  return ` platform=${all.join(',')}`;
+}

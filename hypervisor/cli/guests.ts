@@ -1,0 +1,43 @@
+/** The guests that come with the machine: their images, and what their command lines tell them of it. */
+import { fileURLToPath } from 'node:url';
+import { phbBuid, phbMemory } from '../../devices/virtual/ppc/spapr_pci.ts';
+import { pciLiobn } from '../../kernel/include/arch/ppc/tce.ts';
+import type { MachineConfig } from '../config.ts';
+import { DMA_PORT } from '../dma_port.ts';
+import { platformWords } from './device_option.ts';
+
+/** Names for `--guest`. */
+export const GUESTS = ['toy', 'net'] as const;
+export type Guest = (typeof GUESTS)[number];
+
+/** The image, built by `npm run guests` and kept in the repository. */
+export function guestImage(guest: Guest): string {
+  return fileURLToPath(new URL(`../../guest/images/${guest}.elf`, import.meta.url));
+}
+
+const hex = (value: number | bigint) => `0x${value.toString(16)}`;
+
+/** The words that a guest of ours needs. */
+export function guestWords(guest: Guest, config: MachineConfig): string {
+  return guest === 'net' ? netWords(config) : toyWords(config);
+}
+
+/** Under memory pressure all tiers are one: nothing is compared. */
+function toyWords({ drives, ccwApi = 'region', memoryPressure, pamu }: MachineConfig): string {
+  const dasd = drives.find((drive) => drive.type !== 'echo');
+  return [
+    `liobn=${hex(DMA_PORT.liobn)} window=${hex(DMA_PORT.window)} dmaport=${hex(DMA_PORT.bar)}`,
+    ...(dasd?.slow === undefined ? [] : [`slow=${dasd.slow.cylinder}`]),
+    `bench=${memoryPressure ? 0 : 1}`,
+    ...(ccwApi === 'region' ? [] : [`ccwapi=${ccwApi}`]),
+    ...(pamu === undefined ? [] : [platformWords(pamu).trim()]),
+  ].join(' ');
+}
+
+/** The first NIC: its host bridge comes behind the DMA port's. */
+function netWords({ dmaPort, memory, memoryPressure }: MachineConfig): string {
+  const phb = dmaPort ? 1 : 0;
+  const words = `nic=${hex(phbMemory(phb))} liobn=${hex(pciLiobn(phb, 0))} mem=${hex(memory)} config=0`;
+  // A container that pins page by page has one window.
+  return memoryPressure ? words : `${words} buid=${hex(phbBuid(phb))}`;
+}

@@ -1,0 +1,66 @@
+/** `--nic`: its keys, and how they become the configuration of a network interface. */
+import { resolve } from 'node:path';
+import type { NicConfig } from '../config.ts';
+import { UserError } from '../user_error.ts';
+import type { Keys, OptionRow } from './options.ts';
+
+/** Partitionable endpoints that the host bridge has beside the DMA port's. */
+const MAX_NICS = 8;
+/** First address of NICs without one: QEMU's range. */
+const MAC_PREFIX = '52:54:00:12:34:';
+const MAC_FIRST = 0x56;
+
+export const NIC_OPTION: OptionRow = {
+  name: 'nic',
+  kind: 'keys',
+  value: 'wire=...,...',
+  many: true,
+  keys: {
+    wire: 'loopback (default: what is sent comes back), echo (a host that answers ARP and ping), none, or pair:N (NIC N of this list, from 0)',
+    mac: `Ethernet address (from ${MAC_PREFIX}${MAC_FIRST.toString(16)} on)`,
+    pcap: 'write every frame of the cable to this file, for tcpdump and Wireshark',
+    link: 'up (default) or down: whether the cable is plugged in',
+  },
+  help: 'an Intel 82540EM of the host, passed through with vfio-pci on a host bridge of its own',
+};
+
+/** The NICs of a command line. @throws UserError */
+export function readNics(given: readonly Keys[] | undefined): NicConfig[] {
+  const all = given ?? [];
+  if (all.length > MAX_NICS) throw new UserError(`--nic: ${all.length} of them; the machine has room for ${MAX_NICS}`);
+  const nics = all.map(readNic);
+  for (const [index, { mac, wire }] of nics.entries()) {
+    if (nics.findIndex((nic) => nic.mac === mac) < index)
+      throw new UserError(`--nic mac=${mac}: two NICs cannot have one address; give another`);
+    if (typeof wire === 'string') continue;
+    const other = nics[wire.pair]?.wire;
+    const back = typeof other === 'object' && other.pair === index;
+    if (wire.pair === index || !back)
+      throw new UserError(
+        `--nic wire=pair:${wire.pair}: a cable has two ends; NIC ${wire.pair} must have wire=pair:${index}`,
+      );
+  }
+  return nics;
+}
+
+function readNic(keys: Keys, index: number): NicConfig {
+  const { mac, pcap, link = 'up' } = keys as Readonly<Record<string, string | undefined>>;
+  if (mac !== undefined && !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac))
+    throw new UserError(`--nic mac=${mac}: not an Ethernet address; give six bytes, as in ${MAC_PREFIX}56`);
+  if (mac !== undefined && (Number.parseInt(mac, 16) & 1) !== 0)
+    throw new UserError(`--nic mac=${mac}: a group address; the first byte of a NIC's own address is even`);
+  if (link !== 'up' && link !== 'down') throw new UserError(`--nic link=${link}: not understood; give up or down`);
+  return {
+    mac: mac?.toLowerCase() ?? `${MAC_PREFIX}${(MAC_FIRST + index).toString(16)}`,
+    wire: readWire(keys as Readonly<Record<string, string | undefined>>),
+    pcap: pcap === undefined ? undefined : resolve(pcap),
+    link,
+  };
+}
+
+function readWire({ wire = 'loopback' }: Readonly<Record<string, string | undefined>>): NicConfig['wire'] {
+  if (wire === 'loopback' || wire === 'echo' || wire === 'none') return wire;
+  const pair = /^pair:(\d)$/.exec(wire);
+  if (pair === null) throw new UserError(`--nic wire=${wire}: not understood; give loopback, echo, none or pair:N`);
+  return { pair: Number(pair[1]) };
+}
