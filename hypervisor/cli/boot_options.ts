@@ -171,9 +171,7 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     tce: values.tce as TceTier,
     tceBind: values['tce-bind'] as TceBind,
     ccwApi: values['ccw-api'] as CcwApi,
-    lockLimit:
-      ((values.memlock as number | undefined) ??
-        defaultMemlock(memory, values['memory-pressure'] === true) + (pamu === undefined ? 0 : memory)) / 4096,
+    lockLimit: 0,
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
@@ -183,7 +181,8 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   };
   const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
-  return { ...config, append, kernel: readKernel(file, memory, append) };
+  const lockLimit = ((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096;
+  return { ...config, append, lockLimit, kernel: readKernel(file, memory, append) };
 }
 
 /** The net guest gets a NIC when none is given. */
@@ -191,9 +190,13 @@ function nicsOf(guest: Guest, { nic, kernel }: Values) {
   return readNics((nic as readonly Keys[] | undefined) ?? (guest === 'net' && kernel === undefined ? [{}] : undefined));
 }
 
-/** Enough for RAM and tables; platform devices have a container of their own, which pins RAM once more; a container that pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE). */
-function defaultMemlock(memory: number, pageByPage: boolean): number {
-  return memory + MEMLOCK_TABLES + (pageByPage ? DMA_PORT.window : 0);
+/**
+ * Enough for RAM and tables; platform devices have a container of their own, which pins RAM once more; a container that
+ * pins page by page is charged for its whole window (VFIO_IOMMU_ENABLE), and each PCI device has one.
+ */
+function defaultMemlock({ memory, memoryPressure, pamu, dmaPort, nics = [] }: MachineConfig): number {
+  const pageByPage = memoryPressure ? ((dmaPort ? 1 : 0) + nics.length) * DMA_PORT.window : 0;
+  return memory + MEMLOCK_TABLES + (pamu === undefined ? 0 : memory) + pageByPage;
 }
 
 /** Adds the words of `defaults` whose keys are not given already. */

@@ -54,12 +54,13 @@ export function* realizePlatform(vmm: Vmm, ram: Ram): Task {
   for (const name of names) yield* passThroughPlatform(vmm.sys, name);
   const container = yield* pamu?.iommu === 'type1' ? VFIOContainer.open(vmm) : openPamuContainer(vmm, ram.granule);
   const groups = new VFIOPlatformGroups(vmm, container);
-  const { irq, ci } = vmm.hypercalls;
+  const { irq, ci, fsl } = vmm.hypercalls;
   for (const [number, host] of names.entries()) {
     const source = irq.claimMsis(1, 1);
     if (source !== PLATFORM_FIRST_IRQ + number)
       throw new Error(`vfio-platform ${host}: its interrupt source ${PLATFORM_FIRST_IRQ + number} is in use`);
     const device = yield* VFIOPlatformDevice.realize(vmm, { host, groups, interrupt: () => irq.pulse(source) });
     ci.add(device.window(platformDeviceAddress(number)));
+    fsl.add(device);
   }
 }

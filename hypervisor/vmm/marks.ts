@@ -2,7 +2,7 @@
 import type { MarkSeries, WorkCounters } from '../config.ts';
 
 /** Series numbers a guest may use. */
-const SERIES = 16;
+const SERIES = 32;
 /** Batches kept of a series; later ones replace them in turn, so that a long run still ends with its own distribution. */
 const KEPT = 65536;
 /** Nanoseconds in a TOD unit (SA22-7832 chapter 4: 4096 units are a microsecond). */

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
+import { parseOptions } from './options.ts';
+
+async function nicsOf(...nics: string[]) {
+  const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
+    '--sim',
+    '--drive',
+    'type=echo',
+    ...nics.flatMap((nic) => ['--nic', nic]),
+  ]);
+  return (await bootConfig(values, rest)).nics;
+}
+
+test('a NIC has an address of its own and a loopback plug unless told otherwise', async () => {
+  expect(await nicsOf('wire=echo', 'mac=02:AB:00:00:00:01,link=down')).toEqual([
+    { mac: '52:54:00:12:34:56', wire: 'echo', pcap: undefined, link: 'up' },
+    { mac: '02:ab:00:00:00:01', wire: 'loopback', pcap: undefined, link: 'down' },
+  ]);
+  expect(await nicsOf()).toEqual([]);
+});
+
+test('two NICs share a cable when both say so', async () => {
+  expect((await nicsOf('wire=pair:1', 'wire=pair:0'))?.map(({ wire }) => wire)).toEqual([{ pair: 1 }, { pair: 0 }]);
+});
+
+test.each([
+  ['wire=radio', /--nic wire=radio: not understood; give loopback, echo, none or pair:N/],
+  ['wire=pair:0', /--nic wire=pair:0: a cable has two ends; NIC 0 must have wire=pair:0/],
+  ['wire=pair:3', /--nic wire=pair:3: a cable has two ends; NIC 3 must have wire=pair:0/],
+  ['mac=1:2', /--nic mac=1:2: not an Ethernet address; give six bytes/],
+  ['mac=01:00:00:00:00:01', /--nic mac=01:.*: a group address/],
+  ['link=sideways', /--nic link=sideways: not understood; give up or down/],
+  ['speed=10', /--nic: unknown key 'speed'|--nic speed=10: unknown key/],
+])('--nic %s is refused', async (nic, sentence) => {
+  await expect(nicsOf(nic)).rejects.toThrow(sentence);
+});
+
+test('two NICs with one address are refused', async () => {
+  await expect(nicsOf('mac=02:00:00:00:00:01', 'mac=02:00:00:00:00:01')).rejects.toThrow(/two NICs cannot have one/);
+});
