@@ -25,6 +25,7 @@ import { type HostMemory, PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts, OWN_LOWCORE } from '../../kernel/lib/local_interrupts.ts';
 import { Ring } from '../../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
+import { TakenIo } from '../../kernel/lib/taken_io.ts';
 import { type Actor, preempt, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
 import { EVENT, Tracer } from '../../kernel/lib/trace.ts';
 import { Cpu, type CpuModel } from '../cpu/cpu.ts';
@@ -109,7 +110,8 @@ export class VcpuThread {
     this.#page = areas.run;
     this.#run = KVM_RUN.at(memory.dv, areas.run);
     this.#registers = new Registers(memory, areas.state);
-    this.#floating = new FloatingInterrupts(memory, map.floating);
+    const taken = new TakenIo(memory, areas.run + KVM_RUN.offset.io_taken);
+    this.#floating = new FloatingInterrupts(memory, map.floating, taken);
     this.#local = new LocalInterrupts(memory, areas.run + RUN_LOCAL_INTERRUPTS);
     this.#pages = new GuestPages(memory, map);
     this.#quiesce = new Quiesce(memory, map, index);
@@ -217,8 +219,11 @@ export class VcpuThread {
   #leaveGuestMode(): void {
     const { memory } = this.#o;
     memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.OUTSIDE_GUEST_MODE);
-    const requests = memory.load(this.#page + KVM_RUN.offset.requests);
-    if (requests === 0) return;
+    this.#answer(memory.load(this.#page + KVM_RUN.offset.requests));
+  }
+  /** Only a flush has somebody waiting: an interruption's ring would take the CPU from the VMM that has sent it. */
+  #answer(requests: number): void {
+    if ((requests & KVM_REQ.TLB_FLUSH) === 0) return;
     this.#kernel.ring();
     this.#quiesce.answer(requests);
   }
@@ -240,9 +245,7 @@ export class VcpuThread {
       for (let page = this.#staleCode.pop(); page !== undefined; page = this.#staleCode.pop())
         this.cpu.invalidatePage((page >>> 0) * PAGE_SIZE);
     this.#leaveGuestMode();
-    // The kernel, or another CPU, may be waiting for these requests to be served.
-    this.#kernel.ring();
-    this.#quiesce.answer(requests);
+    this.#answer(requests);
     yield* this.#orders();
     return true;
   }

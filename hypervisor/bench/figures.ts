@@ -14,7 +14,20 @@ export interface PerOperation {
 export interface Figure {
   readonly scenario: string;
   readonly name: string;
-  readonly unit: 'ns' | 'ms' | 'MiB' | 'MIPS' | 'bytes/op' | 'I/O/s';
+  /** The side it belongs to, where several are shown next to each other, one row for each name. */
+  readonly column?: string;
+  readonly unit:
+    | 'ns'
+    | 'ms'
+    | 'MiB'
+    | 'MIPS'
+    | 'bytes/op'
+    | 'I/O/s'
+    | 'calls/s'
+    | 'MB/s'
+    | 'ioctls'
+    | 'bytes'
+    | 'lines';
   readonly p50: number;
   /** Of a rate the slow end: what all but one in a hundred samples exceed. */
   readonly p99?: number;

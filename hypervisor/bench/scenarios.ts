@@ -15,6 +15,10 @@ import { ccwApi } from './ccw_api.ts';
 import { ccwTranslate } from './ccw_translate.ts';
 import { type Figure, quantiles, slope } from './figures.ts';
 import { runFloor, runInPool } from './floors.ts';
+import { groups } from './groups.ts';
+import { hcalls } from './hcalls.ts';
+import { net } from './net.ts';
+import { pamu } from './pamu.ts';
 import type { BenchContext, Scenario } from './scenario.ts';
 import { floorFigure, subject } from './series.ts';
 import { bootToy, IMAGE } from './toy_run.ts';
@@ -169,6 +173,23 @@ async function growth(context: BenchContext): Promise<Figure[]> {
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'tce', summary: 'H_PUT_TCE in each tier beside the two- and three-party floors', run: tce },
   {
+    name: 'hcalls',
+    summary: 'each TCE hypercall in each tier, per call and per TCE, 512 of them where one call takes many',
+    long: true,
+    run: hcalls,
+  },
+  {
+    name: 'groups',
+    summary: 'H_PUT_TCE in real mode with 1 to 16 groups in the container',
+    run: groups,
+  },
+  {
+    name: 'net',
+    summary: 'frames through the NIC, mapped packet by packet in each tier, and in one big window',
+    long: true,
+    run: net,
+  },
+  {
     name: 'ssch',
     summary: 'SSCH to interruption with a zero-latency device beside the bare chain of hand-offs',
     run: ssch,
@@ -184,6 +205,12 @@ export const SCENARIOS: readonly Scenario[] = [
     summary: 'reads a second from 1 and 4 devices of 0, 100 us and 1 ms, in both designs of --ccw-api',
     long: true,
     run: ccwApi,
+  },
+  {
+    name: 'pamu',
+    summary: 'RAM and MSI banks behind type1 and behind PAMUs: ioctls, tables, set-up, an access, a violation',
+    long: true,
+    run: pamu,
   },
   { name: 'mips', summary: 'guest instructions a second on the integer loop', run: mips },
   { name: 'start', summary: 'time to the first guest instruction, whole boot, peak memory', run: start },

@@ -1,7 +1,8 @@
-/** Boots of the toy guest that only measure. */
+/** Boots of a guest that only measure. */
 import { join } from 'node:path';
 import { after } from '../../kernel/lib/host_timer.ts';
 import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
+import type { Guest } from '../cli/guests.ts';
 import { parseOptions } from '../cli/options.ts';
 import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
 import { UserError } from '../user_error.ts';
@@ -13,21 +14,25 @@ export const IMAGE = 'bench.ckd';
 const PATIENCE = 600;
 
 export interface ToyOptions {
+  /** Another guest than the toy one. */
+  readonly guest?: Guest;
   /** Options of `boot` beside `--append` and `--drive`. */
   readonly words?: readonly string[];
   /** Keys of each `--drive` beside its file; one drive without any when omitted. Several must be read-only. */
   readonly drives?: readonly string[];
 }
 
-/** Boots the toy guest with extra words on its command line. @throws UserError when a check of the guest fails */
+/** Boots the toy guest, or another one, with extra words on its command line. @throws UserError when a check of the guest fails */
 export async function bootToy(
   context: BenchContext,
   append: string,
-  { words = [], drives = [''] }: ToyOptions = {},
+  { guest = 'toy', words = [], drives = [''] }: ToyOptions = {},
 ): Promise<ThreadedRun> {
   const file = join(context.folder, IMAGE).replaceAll(',', ',,');
   const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
     ...drives.flatMap((keys) => ['--drive', `file=${file}${keys === '' ? '' : `,${keys}`}`]),
+    '--guest',
+    guest,
     '--append',
     append,
     ...words,
@@ -37,7 +42,9 @@ export async function bootToy(
   try {
     const run = await machine.run();
     if (run.result.status !== 0)
-      throw new UserError(`the toy guest failed (${run.result.reason}): minivisor boot shows which check`);
+      throw new UserError(
+        `the ${guest} guest failed (${run.result.reason}): minivisor boot --guest ${guest} shows which check`,
+      );
     return run;
   } finally {
     cancel();

@@ -7,6 +7,7 @@ import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
 import { checkOutput, writeOutput } from './output_file.ts';
+import { sideBySide } from './side_by_side.ts';
 import { table } from './table.ts';
 
 const OPTIONS: readonly OptionRow[] = [
@@ -28,12 +29,26 @@ function show(figure: Figure, value: number): string {
       return showNs(value);
     case 'bytes/op':
       return value.toFixed(1);
+    case 'ioctls':
+    case 'bytes':
+    case 'lines':
+      return value.toFixed(0);
     default:
       return value.toFixed(value < 100 ? 1 : 0);
   }
 }
 
 function figuresTable(figures: readonly Figure[]): string {
+  const alone = figures.filter(({ column }) => column === undefined);
+  const sides = figures.filter(({ column }) => column !== undefined);
+  const withUnit = (f: Figure) => (f.unit === 'ns' ? show(f, f.p50) : `${show(f, f.p50)} ${f.unit}`);
+  return [
+    ...(alone.length === 0 ? [] : [oneByOne(alone)]),
+    ...(sides.length === 0 ? [] : [sideBySide(sides, withUnit)]),
+  ].join('\n');
+}
+
+function oneByOne(figures: readonly Figure[]): string {
   const counted = figures.some((f) => f.perOperation !== undefined);
   const rows = figures.map((f) => [
     f.scenario,

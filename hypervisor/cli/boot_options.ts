@@ -13,7 +13,7 @@ import { COMMAND_LINE } from '../vmm/loader.ts';
 import { DEVICE_OPTIONS, readPamu } from './device_option.ts';
 import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
-import { GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
+import { checkGuest, GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
 import { NIC_OPTION, readNics } from './nic_option.ts';
 import { HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
 
@@ -42,7 +42,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     choices: [...GUESTS],
     value: 'NAME',
     default: 'toy',
-    help: 'which of our own guests: toy checks channel I/O and hypercalls, net streams frames through a NIC',
+    help: 'which of our own guests: toy checks channel I/O and hypercalls, net streams frames through a NIC, dma drives and provokes a DMA engine',
   },
   {
     name: 'append',
@@ -141,7 +141,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
   },
   { name: 'stats', kind: 'text', value: 'FILE', help: 'write times and memory of the run to a file, as JSON' },
-  { name: 'verbose', alias: ['v'], kind: 'flag', help: 'show the log of all threads' },
+  { name: 'verbose', alias: ['v'], kind: 'flag', help: 'show the log of all threads, and the last instructions of a run that was cut' },
 ];
 
 /** Builds and checks the configuration; reads the guest's file. @throws UserError */
@@ -179,6 +179,7 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     monitor: readMonitor(values.monitor as string | undefined, simulated),
     trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*', ...trace],
   };
+  if (values.kernel === undefined) checkGuest(guest, config, config.append);
   const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
   const lockLimit = ((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096;

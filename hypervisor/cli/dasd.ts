@@ -3,10 +3,10 @@ import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { CkdImage, ImageError } from '../../devices/physical/dasd/ckd_image.ts';
 import { imageFile } from '../../devices/physical/dasd/image_name.ts';
-import { createVolume } from '../../devices/physical/dasd/volume.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
 import { guard } from './dasd/guard.ts';
+import { makeVolume } from './dasd/make_volume.ts';
 import { progressLine } from './dasd/progress.ts';
 import type { Verb } from './dasd/verb.ts';
 import { VERBS } from './dasd/verbs.ts';
@@ -15,7 +15,7 @@ import { optionsHelp, parseOptions } from './options.ts';
 /** The volume a boot without --drive uses: with the pattern the toy guest checks. */
 export function createToyVolume(file: string): void {
   guard(file, () =>
-    createVolume(file, {
+    makeVolume(file, {
       volser: 'TOY001',
       cylinders: 10,
       layout: 'cdl',
@@ -62,7 +62,7 @@ function checkWords(name: string, verb: Verb, words: readonly string[]): void {
 
 export const dasd: Command = {
   name: 'dasd',
-  summary: 'makes, lists, checks and dumps 3390 images',
+  summary: 'makes, lists, checks, dumps, prints and recovers 3390 images (create, ls, check, dump, cat, recover)',
   help: () => {
     const verbs = Object.values(VERBS);
     const width = Math.max(...verbs.map((v) => v.usage.length)) + 2;

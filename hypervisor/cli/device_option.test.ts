@@ -8,7 +8,7 @@ const device = (host: string) => ['--device', `vfio-platform,host=${host}`];
 
 test('devices of the SoC and the side of the argument', () => {
   expect(read()).toBeUndefined();
-  expect(read('--iommu', 'type1')).toBeUndefined();
+  expect(read('--iommu', 'pamu')).toBeUndefined();
   expect(read(...device('dma0'))).toEqual({ devices: ['dma0'], iommu: 'pamu' });
   expect(read(...device('dma3'), ...device('dma2'), '--iommu', 'type1')).toEqual({
     devices: ['dma3', 'dma2'],
@@ -29,6 +29,7 @@ test.each([
   [device('dma4'), 'which device of the host? give host=dma0, dma1, dma2 or dma3'],
   [['--device', 'vfio-platform,bus=0'], "unknown key 'bus'"],
   [[...device('dma0'), ...device('dma0')], 'host=dma0: given twice'],
+  [['--iommu', 'type1'], '--iommu type1: there is no device behind it; give --device vfio-platform,host=dma0 too'],
   [device('dma2'), 'dma2 and dma3 share a LIODN, so no IOMMU tells them apart; give both'],
 ])('%j is refused in one sentence', (words, message) => {
   expect(() => read(...words)).toThrow(UserError);

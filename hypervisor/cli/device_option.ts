@@ -29,11 +29,19 @@ export const DEVICE_OPTIONS: readonly OptionRow[] = [
   },
 ];
 
+/** What the dma guest gets when nothing is given: two channels that nothing is shared between. */
+const DMA_GUEST_DEVICES: readonly string[] = [`${DRIVER},host=dma0`, `${DRIVER},host=dma1`];
+
 /** The SoC that a command line asks for; undefined for none. @throws UserError, HelpRequested */
 export function readPamu(values: Values): PamuConfig | undefined {
-  const given = (values.device as readonly string[] | undefined) ?? [];
+  const wanted = values.guest === 'dma' && values.kernel === undefined ? DMA_GUEST_DEVICES : [];
+  const given = (values.device as readonly string[] | undefined) ?? wanted;
   if (given.includes('help')) throw new HelpRequested(`${HOSTS.map((host) => `${DRIVER},host=${host}`).join('\n')}\n`);
-  if (given.length === 0) return undefined;
+  if (given.length === 0) {
+    if (values.iommu === 'type1')
+      throw new UserError(`--iommu type1: there is no device behind it; give --device ${FORM} too, or leave it out`);
+    return undefined;
+  }
   const devices = given.map(hostOf);
   const twice = devices.find((host, i) => devices.indexOf(host) !== i);
   if (twice !== undefined) throw new UserError(`--device ${DRIVER},host=${twice}: given twice; leave one out`);
@@ -57,6 +65,13 @@ function hostOf(text: string): string {
       `--device ${text}: which device of the host? give host=${HOSTS.slice(0, -1).join(', ')} or ${HOSTS.at(-1)}`,
     );
   return host;
+}
+
+/** Number of the first device that is in another IOMMU group than device 0; undefined when there is none. */
+export function neighbourOfFirst(pamu: PamuConfig | undefined): number | undefined {
+  const devices = pamu?.devices ?? [];
+  const other = devices.findIndex((host, i) => i > 0 && !(SHARED.includes(host) && SHARED.includes(devices[0])));
+  return other < 0 ? undefined : other;
 }
 
 /** What the guest learns of its platform devices: ` platform=ADDRESS:SOURCE,...`, both hexadecimal. */

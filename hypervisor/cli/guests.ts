@@ -4,10 +4,11 @@ import { phbBuid, phbMemory } from '../../devices/virtual/ppc/spapr_pci.ts';
 import { pciLiobn } from '../../kernel/include/arch/ppc/tce.ts';
 import type { MachineConfig } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';
-import { platformWords } from './device_option.ts';
+import { UserError } from '../user_error.ts';
+import { neighbourOfFirst, platformWords } from './device_option.ts';
 
 /** Names for `--guest`. */
-export const GUESTS = ['toy', 'net'] as const;
+export const GUESTS = ['toy', 'net', 'dma'] as const;
 export type Guest = (typeof GUESTS)[number];
 
 /** The image, built by `npm run guests` and kept in the repository. */
@@ -19,8 +20,14 @@ const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 
 /** The words that a guest of ours needs. */
 export function guestWords(guest: Guest, config: MachineConfig): string {
-  return guest === 'net' ? netWords(config) : toyWords(config);
+  return WORDS[guest](config);
 }
+
+const WORDS: Readonly<Record<Guest, (config: MachineConfig) => string>> = {
+  toy: toyWords,
+  net: netWords,
+  dma: dmaWords,
+};
 
 /** Under memory pressure all tiers are one: nothing is compared. */
 function toyWords({ drives, ccwApi = 'region', memoryPressure, pamu }: MachineConfig): string {
@@ -40,4 +47,24 @@ function netWords({ dmaPort, memory, memoryPressure }: MachineConfig): string {
   const words = `nic=${hex(phbMemory(phb))} liobn=${hex(pciLiobn(phb, 0))} mem=${hex(memory)} config=0`;
   // A container that pins page by page has one window.
   return memoryPressure ? words : `${words} buid=${hex(phbBuid(phb))}`;
+}
+
+/**
+ * Refuses a machine on which a guest of ours would wait for ever: the net guest needs back what it sends, from the plug
+ * in the socket or, with `lbm=1`, from the NIC's own loopback. @param append what the user adds to its command line
+ */
+export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
+  const wire = nics[0]?.wire;
+  if (guest !== 'net' || wire === undefined || wire === 'loopback' || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
+  const given = typeof wire === 'object' ? `pair:${wire.pair}` : wire;
+  throw new UserError(
+    `--nic wire=${given}: the net guest needs its frames back; give its first NIC wire=loopback, or --append lbm=1`,
+  );
+}
+
+/** The platform devices, what is in front of them, where RAM ends, and which device is in another IOMMU group. */
+function dmaWords({ memory, pamu }: MachineConfig): string {
+  const neighbour = neighbourOfFirst(pamu);
+  const words = `mem=${hex(memory)} iommu=${pamu?.iommu ?? 'pamu'}${platformWords(pamu)}`;
+  return neighbour === undefined ? words : `${words} neighbour=${neighbour}`;
 }

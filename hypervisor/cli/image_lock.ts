@@ -2,7 +2,8 @@
  * One writer per DASD image: a lock file beside it names the process that has it. A lock whose process is gone is
  * stale and taken over; since process numbers are used again, the lock names the time the process started, too.
  */
-import { readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { UserError } from '../user_error.ts';
 
 /** Locks that this process has. */
@@ -66,8 +67,10 @@ function make(lock: string): boolean {
 /** Times that a stale lock is removed: more means that somebody else does the same. */
 const ATTEMPTS = 3;
 
-/** Whatever name the image is given by, there is one lock for it. */
-const lockOf = (file: string) => `${realpathSync(file)}.lock`;
+/** Whatever name the image is given by, there is one lock for it; one that is still to be made has a lock too. */
+function lockOf(file: string): string {
+  return `${existsSync(file) ? realpathSync(file) : join(realpathSync(dirname(file)), basename(file))}.lock`;
+}
 
 function inUse(file: string, lock: string, owner: Owner): UserError {
   if (held.has(lock)) return new UserError(`${file}: is given twice; give each --drive an image of its own`);

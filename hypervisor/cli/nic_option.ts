@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { NicConfig } from '../config.ts';
 import { UserError } from '../user_error.ts';
 import type { Keys, OptionRow } from './options.ts';
+import { checkOutput } from './output_file.ts';
 
 /** Partitionable endpoints that the host bridge has beside the DMA port's. */
 const MAX_NICS = 8;
@@ -33,14 +34,22 @@ export function readNics(given: readonly Keys[] | undefined): NicConfig[] {
     if (nics.findIndex((nic) => nic.mac === mac) < index)
       throw new UserError(`--nic mac=${mac}: two NICs cannot have one address; give another`);
     if (typeof wire === 'string') continue;
-    const other = nics[wire.pair]?.wire;
-    const back = typeof other === 'object' && other.pair === index;
-    if (wire.pair === index || !back)
-      throw new UserError(
-        `--nic wire=pair:${wire.pair}: a cable has two ends; NIC ${wire.pair} must have wire=pair:${index}`,
-      );
+    const problem = pairProblem(nics, index, wire.pair);
+    if (problem !== undefined) throw new UserError(`--nic wire=pair:${wire.pair}: ${problem}`);
   }
   return nics;
+}
+
+/** What is wrong with the cable from NIC `index` to NIC `to`, and what to do; undefined for nothing. */
+function pairProblem(nics: readonly NicConfig[], index: number, to: number): string | undefined {
+  if (to === index) return `is NIC ${index} itself; name another NIC, or give wire=loopback`;
+  if (nics[to] === undefined) {
+    const there = nics.length === 1 ? 'NIC 0 is the only one' : `there are NICs 0 to ${nics.length - 1}`;
+    return `there is no NIC ${to}, ${there}; give --nic once for each end of the cable`;
+  }
+  const { wire: back } = nics[to];
+  if (typeof back === 'object' && back.pair === index) return undefined;
+  return `a cable has two ends; NIC ${to} must have wire=pair:${index}`;
 }
 
 function readNic(keys: Keys, index: number): NicConfig {
@@ -50,6 +59,7 @@ function readNic(keys: Keys, index: number): NicConfig {
   if (mac !== undefined && (Number.parseInt(mac, 16) & 1) !== 0)
     throw new UserError(`--nic mac=${mac}: a group address; the first byte of a NIC's own address is even`);
   if (link !== 'up' && link !== 'down') throw new UserError(`--nic link=${link}: not understood; give up or down`);
+  checkOutput('nic pcap=', pcap);
   return {
     mac: mac?.toLowerCase() ?? `${MAC_PREFIX}${(MAC_FIRST + index).toString(16)}`,
     wire: readWire(keys as Readonly<Record<string, string | undefined>>),

@@ -8,11 +8,15 @@ function guard(option: string, file: string, body: () => void): void {
     body();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new UserError(`--${option} ${file}: ${code}; give a place where a file can be written`);
+    throw new UserError(`--${option}${option.endsWith('=') ? '' : ' '}${file}: ${code}; give a place where a file can be written`);
   }
 }
 
-/** Checks that `file` can be written, without touching it. @throws UserError naming the option */
+/**
+ * Checks that `file` can be written, without touching it.
+ * @param option name without dashes; of a key `OPTION KEY=`
+ * @throws UserError naming the option
+ */
 export function checkOutput(option: string, file: string | undefined): void {
   if (file === undefined) return;
   guard(option, file, () => {

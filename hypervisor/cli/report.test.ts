@@ -51,13 +51,15 @@ test('an I/O that was halted is passed over for the next complete one', () => {
   expect(bootReport(result({}), halted, KERNEL)).toBe('');
 });
 
-test('a step that overtakes another took no time, and the next counts from the later of the two', () => {
+test('a step that overtakes another ran beside it, and the next counts from the later of the two', () => {
   const trace = io(0, 1000).map((r) => (r.event === 'vfio_ccw_K5' ? { ...r, time: 5500 } : r));
   expect(steps(trace).slice(6, 9)).toEqual([
     ['Q5', '6.0', '+1.0'],
-    ['K5', '5.5', '+0.0'],
+    ['K5', '5.5', '-'],
     ['K6', '8.0', '+2.0'],
   ]);
+  expect(bootReport(result({}), byTime(trace), KERNEL)).toMatch(/\n {2}- side by side with the step above\n$/);
+  expect(bootReport(result({}), io(0, 1000), KERNEL)).not.toContain('side by side');
 });
 
 test('of several I/Os the one of median duration is shown', () => {

@@ -24,14 +24,17 @@ function stepsReport(trace: readonly TraceRecord[], { prefix, title, setup, step
   const ios = completeIos(records, steps).sort((a, b) => duration(a, steps) - duration(b, steps));
   const io = ios[ios.length >> 1];
   if (io === undefined) return '';
-  const rows = stepTimes(io, steps).map(({ at, took }, i) => {
+  const times = stepTimes(io, steps);
+  const beside = times.map(({ at }, i) => i > 0 && times.slice(0, i).some((above) => above.at > at));
+  const rows = times.map(({ at, took }, i) => {
     const [step, thread, what] = steps[i];
-    return [step, thread, (at / 1000).toFixed(1), `+${(took / 1000).toFixed(1)}`, what];
+    return [step, thread, (at / 1000).toFixed(1), beside[i] ? '-' : `+${(took / 1000).toFixed(1)}`, what];
   });
+  const footnote = beside.includes(true) ? '  - side by side with the step above\n' : '';
   const once = setup
     .filter(([step]) => records.some((r) => r.event === `${prefix}${step}`))
     .map(([step, thread, what]) => [step, thread, '', '', what]);
-  return `\n${title} (microseconds; the median of ${ios.length} I/Os):\n${table(['step', 'thread', 'at', 'took', 'what'], [...once, ...rows], '<<>><')}`;
+  return `\n${title} (microseconds; the median of ${ios.length} I/Os):\n${table(['step', 'thread', 'at', 'took', 'what'], [...once, ...rows], '<<>><')}${footnote}`;
 }
 
 /** What the blocking design cost and could not do, where it ran. */

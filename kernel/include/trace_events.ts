@@ -58,6 +58,7 @@ export const TRACE_EVENTS = {
   // PAMU, MPIC message banks and the Elo DMA engine
   pamu_violation: ['liodn', 'address', 'code', 'kind'],
   pamu_access: ['liodn', 'address', 'physical', 'attributes'],
+  fsl_pamu_isolated: ['liodn', 'address'],
   fsl_msi: ['bank', 'srs', 'ibs', 'liodn'],
   ccsr_foreign_access: ['liodn', 'offset', 'value'],
   fsl_dma_start: ['channel', 'mode', 'liodn'],

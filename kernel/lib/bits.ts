@@ -22,6 +22,16 @@ export interface BitField<F extends Record<string, BitRange>> {
   print(word: number): string;
 }
 
+/** A reader of one field, right-aligned: {@link BitField.get} for where every nanosecond counts, the field looked up once. */
+export function fieldReader<F extends Record<string, BitRange>>(
+  { mask }: BitField<F>,
+  field: keyof F,
+): (word: number) => number {
+  const bits = mask[field];
+  const shift = 31 - Math.clz32(bits & -bits);
+  return (word) => ((word & bits) >>> 0) >>> shift;
+}
+
 /**
  * Declares a bit field.
  * @throws Error when two fields overlap or one leaves the word: a mistake in the table, found at load.

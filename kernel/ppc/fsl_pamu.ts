@@ -24,6 +24,7 @@ import {
   windowCount,
 } from '../include/arch/ppc/pamu.ts';
 import type { Kernel } from '../kernel.ts';
+import { EVENT } from '../lib/trace.ts';
 import { PamuTables } from './fsl_pamu_tables.ts';
 import type { FslSocBus } from './fsl_soc_bus.ts';
 import type { Mpic } from './mpic.ts';
@@ -133,6 +134,14 @@ export class FslPamu {
     }
   }
 
+  /**
+   * Handles what was captured and not handled yet: the interrupt may still be on its way. Whoever lets a LIODN go on asks for
+   * this first, or a violation from before would stop it again.
+   */
+  settle(): void {
+    this.#violation();
+  }
+
   /** pamu_av_isr. */
   #violation(): void {
     for (let pamu = 0; pamu < PAMUS; pamu++) {
@@ -153,6 +162,7 @@ export class FslPamu {
     if (disabled) this.#store(pamu, PAMU.PICS, (pics & ~PAMU_PICS.ENABLE) | PAMU_PICS.STAT);
     else {
       this.tables.setValid(liodn, false);
+      this.#kernel.tracer.point(EVENT.fsl_pamu_isolated, liodn, address);
       this.#store(pamu, PAMU.PICS, pics);
       for (const listener of this.#faultListeners) listener(liodn);
     }

@@ -125,6 +125,7 @@ export class FslPamuDomain<Window extends MappedWindow = MappedWindow> {
   enable(): void {
     if (this.#core.mapped() === 0) throw new Errno('ENODEV', 'PAMU enable: nothing is mapped');
     this.#hold = false;
+    this.#pamu.settle();
     for (const attached of this.#liodns.values()) attached.faulted = false;
     this.#start();
   }

@@ -176,9 +176,8 @@ export class Type1Iommu implements VfioIommu {
     const iommu = this;
     yield* this.#locked(function* () {
       if (group.emulated) iommu.#emulatedGroups--;
-      if (group.domain === undefined) return;
-      iommu.#domains.remove(group.domain);
-      // Without mediated devices nobody else has a use for the mappings (vfio_iommu_unmap_unpin_all).
+      if (group.domain !== undefined) iommu.#domains.remove(group.domain);
+      // Nobody is left who has a use for the mappings (vfio_iommu_unmap_unpin_all).
       if (iommu.#state.domains === 0 && iommu.#emulatedGroups === 0) iommu.#removeAll();
     });
   }

@@ -48,9 +48,11 @@ export class Type1Domains {
     this.#state.domains = this.#domains.length;
   }
 
-  /** An IOMMU leaves. With the last one pages are held for mediated devices only. */
+  /** An IOMMU leaves, if it is one of them. With the last one pages are held for mediated devices only. */
   remove(domain: IommuDomain): void {
-    this.#domains.splice(this.#domains.indexOf(domain), 1);
+    const at = this.#domains.indexOf(domain);
+    if (at < 0) return;
+    this.#domains.splice(at, 1);
     this.#state.domains = this.#domains.length;
     domain.detach?.();
     for (const entry of this.#state.tree) {

@@ -1,5 +1,6 @@
 /** Who has a DMA channel, and when: the host before and after VFIO, several groups in a container, ends in every order. */
 import { expect, test } from 'vitest';
+import { FSL_DMA_SR } from '../../kernel/include/arch/ppc/fsldma.ts';
 import * as ioctls from '../../kernel/include/uapi/ioctl.ts';
 import * as uapi from '../../kernel/include/uapi/vfio.ts';
 import { preempt, type Task } from '../../kernel/lib/task.ts';
@@ -128,6 +129,25 @@ test('19: 256 windows for eight LIODNs; a ninth group is refused, the eight go o
   expect(t.run(t.copy(late, 64 * WINDOW, 64 * WINDOW + 1, 1))).toBe(true);
   domains[0].detach(0x100);
   expect(tables.allocated).toBe(7 * 255 + 7);
+});
+
+test('ENABLE right after a transfer error: the violation is handled first, and does not stop the device again', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { t, ram } = fixture({ seed });
+    const { container, fds } = t.run(configured(t, ram, 'dma0'));
+    t.run(
+      (function* () {
+        yield* t.startCopy(fds[0], 7 * WINDOW, WINDOW, K);
+        // No system call in between: what the registers say is known before the host's interrupt is.
+        while ((t.hardware('dma0', 'SR') & FSL_DMA_SR.CB) !== 0) yield* preempt();
+        yield* t.user.ioctl(fds[0], ioctls.VFIO_DEVICE_RESET);
+        yield* t.setEnable(container, 1);
+      })(),
+    );
+    t.settle();
+    expect([seed, t.host.pamu.violations.length, ...t.run(t.enable(container))]).toEqual([seed, 1, 1, 0]);
+    expect(t.run(t.copy(fds[0], 0, WINDOW, K))).toBe(true);
+  }
 });
 
 test('24: a group that joins late sees the same at once, and leaves without disturbing the first', () => {

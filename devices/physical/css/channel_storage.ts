@@ -73,10 +73,8 @@ export class ChannelStorage {
    */
   fetch(at: number, length: number, limit: number, what: string): void {
     if (!this.contains(at, length, limit)) throw new ChannelCheck(`invalid ${what} address`);
-    const keys = this.#keys;
-    if (keys === undefined) return;
-    if (!keys.fetchAllowed(at, this.#key)) throw new ChannelCheck(`${what} is protected`, CSTAT.PROT_CHECK);
-    keys.touched(at, false);
+    if (this.#keys?.access(at, this.#key, false) === false)
+      throw new ChannelCheck(`${what} is protected`, CSTAT.PROT_CHECK);
   }
 
   /**
@@ -93,9 +91,7 @@ export class ChannelStorage {
     if (keys !== undefined) {
       const inPage = at % PAGE_SIZE;
       part = Math.min(part, backward ? inPage + 1 : PAGE_SIZE - inPage);
-      if (!(stored ? keys.storeAllowed(at, this.#key) : keys.fetchAllowed(at, this.#key)))
-        throw new ChannelCheck('data is protected', CSTAT.PROT_CHECK);
-      keys.touched(at, stored);
+      if (!keys.access(at, this.#key, stored)) throw new ChannelCheck('data is protected', CSTAT.PROT_CHECK);
     }
     this.hpa = backward ? at + 1 - part : at;
     return part;

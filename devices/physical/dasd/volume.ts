@@ -44,6 +44,8 @@ export interface CreateVolumeOptions {
   readonly pattern?: boolean;
   /** Replace a file that exists. */
   readonly force?: boolean;
+  /** Nobody else makes this volume now: an unfinished file is one that a killed process left, and is replaced. */
+  readonly alone?: boolean;
   /** Split the image over files of so many cylinders, 2 or more (a highest cylinder of 0 would say it is the last file): `NAME_1.ckd`, `NAME_2.ckd` and so on. */
   readonly split?: number;
   /** Told after every cylinder. */
@@ -88,7 +90,7 @@ export function createVolume(file: string, options: CreateVolumeOptions): string
   try {
     for (const [index, one] of files.entries()) {
       const name = `${one.name}.tmp`;
-      const fd = openUnfinished(one.name, name, options.force === true);
+      const fd = openUnfinished(one.name, name, options.force === true || options.alone === true);
       unfinished.push(name);
       try {
         const last = index === files.length - 1;
@@ -128,9 +130,9 @@ function plan(file: string, { cylinders, split }: CreateVolumeOptions): NewFile[
   return files;
 }
 
-function openUnfinished(file: string, name: string, force: boolean): number {
+function openUnfinished(file: string, name: string, replace: boolean): number {
   try {
-    return openSync(name, force ? 'w' : 'wx');
+    return openSync(name, replace ? 'w' : 'wx');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST')

@@ -40,10 +40,10 @@ import {
   PAMU_STRIDE,
   type PamuViolation,
   PPAACE_AF,
-  SPAACE_AF,
   windowCount,
   windowSize,
 } from '../../../kernel/include/arch/ppc/pamu.ts';
+import { fieldReader } from '../../../kernel/lib/bits.ts';
 import { readPaaceWord } from './paact.ts';
 import type { SocArea } from './soc_area.ts';
 
@@ -94,16 +94,29 @@ function entryAt(
   return at >= area.get('firstFrame') && at + size <= area.memory.size ? at : 'lost';
 }
 
-/** An address in two registers, high word first, rounded down; the 36 bits that an address has. */
+/** An address in two registers, high word first, rounded down to a power of two; the 36 bits that an address has. */
 function address64(area: SocArea, pamu: number, high: number, align: number): number {
   const register = pamuRegister(pamu, high);
-  const address = (area.load(register) & 0xf) * 0x1_0000_0000 + area.load(register + 4);
-  return address - (address % align);
+  return (area.load(register) & 0xf) * 0x1_0000_0000 + ((area.load(register + 4) & -align) >>> 0);
 }
 
 const PRIMARY = { base: PAMU.PPBAH, limit: PAMU.PPLAH };
 const SECONDARY = { base: PAMU.SPBAH, limit: PAMU.SPLAH };
 const OPERATIONS = { base: PAMU.OBAH, limit: PAMU.OLAH };
+
+/** Fields of the entries: every access reads them. V and AP are where they are in entries of both tables. */
+const validOf = fieldReader(PPAACE_AF, 'V');
+const sizeCodeOf = fieldReader(PPAACE_AF, 'WSE');
+const multipleOf = fieldReader(PPAACE_AF, 'MW');
+const permissionOf = fieldReader(PPAACE_AF, 'AP');
+const countCodeOf = fieldReader(PAACE_IA, 'WCE');
+const translationOf = fieldReader(PAACE_IA, 'ATM');
+const stashOf = fieldReader(PAACE_IA, 'CID');
+const operationModeOf = fieldReader(PAACE_IA, 'OTM');
+const mappedCodeOf = fieldReader(PAACE_WIN, 'SWSE');
+/** Bytes and counts by their codes, for the same reason: codes have 6 and 4 bits. */
+const SIZES = Float64Array.from({ length: 64 }, (_, code) => windowSize(code));
+const COUNTS = Float64Array.from({ length: 16 }, (_, code) => windowCount(code));
 
 /** Looks an access up; the caller holds the area's lock until the data has moved. */
 export function lookup(area: SocArea, pamu: number, access: PamuAccess): PamuGranted | PamuRefused {
@@ -118,26 +131,25 @@ export function lookup(area: SocArea, pamu: number, access: PamuAccess): PamuGra
   const primary = entryAt(area, pamu, PRIMARY, liodn * PAACE.size, PAACE.size);
   if (typeof primary === 'string') return { violation: 'LAV', entry: 0, fetchFailed: primary === 'lost' };
   const af = readPaaceWord(memory, primary, PAACE.offset.addr_bitfields);
-  if (PPAACE_AF.get(af, 'V') === 0) return { violation: 'LAV', entry: primary };
+  if (validOf(af) === 0) return { violation: 'LAV', entry: primary };
 
   const outside: PamuRefused = { violation: 'WAV', entry: primary };
   const base = readPaaceWord(memory, primary, PAACE.offset.wbah) * 0x1_0000_0000 + ((af & PPAACE_AF.mask.WBAL) >>> 0);
-  const aperture = windowSize(PPAACE_AF.get(af, 'WSE'));
+  const aperture = SIZES[sizeCodeOf(af)];
   const inAperture = address - base;
   if (inAperture < 0 || inAperture + length > aperture) return outside;
-  if (PPAACE_AF.get(af, 'MW') === 0) return throughEntry(area, pamu, access, { entry: primary, offset: inAperture });
+  if (multipleOf(af) === 0) return throughEntry(area, pamu, access, { entry: primary, offset: inAperture });
 
-  const wce = PAACE_IA.get(readPaaceWord(memory, primary, PAACE.offset.impl_attr), 'WCE');
-  const size = aperture / windowCount(wce);
+  const wce = countCodeOf(readPaaceWord(memory, primary, PAACE.offset.impl_attr));
+  const size = aperture / COUNTS[wce];
   if (wce > PAMU_MAX_WCE || size < PAMU_PAGE_SIZE) return outside;
   const window = Math.floor(inAperture / size);
-  const offset = inAperture % size;
+  const offset = inAperture - window * size;
   if (window === 0) return throughEntry(area, pamu, access, { entry: primary, offset, bounded: true });
   const index = readPaaceWord(memory, primary, PAACE.offset.fspi) + window - 1;
   const entry = entryAt(area, pamu, SECONDARY, index * PAACE.size, PAACE.size);
   if (typeof entry === 'string') return { ...outside, fetchFailed: entry === 'lost' };
-  if (SPAACE_AF.get(readPaaceWord(memory, entry, PAACE.offset.addr_bitfields), 'V') === 0)
-    return { violation: 'WAV', entry };
+  if (validOf(readPaaceWord(memory, entry, PAACE.offset.addr_bitfields)) === 0) return { violation: 'WAV', entry };
   return throughEntry(area, pamu, access, { entry, offset, bounded: true });
 }
 
@@ -158,21 +170,21 @@ function throughEntry(
   const { memory } = area;
   const word = (field: keyof typeof PAACE.offset) => readPaaceWord(memory, entry, PAACE.offset[field]);
   const [attributes, window] = [word('impl_attr'), word('win_bitfields')];
-  const translated = (PAACE_IA.get(attributes, 'ATM') & PAACE_ATM.WINDOW_XLATE) !== 0;
-  const swse = PAACE_WIN.get(window, 'SWSE');
-  if ((bounded || (translated && swse !== 0)) && offset + length > windowSize(swse)) return { violation: 'WAV', entry };
-  const permission = SPAACE_AF.get(word('addr_bitfields'), 'AP');
+  const translated = (translationOf(attributes) & PAACE_ATM.WINDOW_XLATE) !== 0;
+  const swse = mappedCodeOf(window);
+  if ((bounded || (translated && swse !== 0)) && offset + length > SIZES[swse]) return { violation: 'WAV', entry };
+  const permission = permissionOf(word('addr_bitfields'));
   if ((permission & (write ? PAACE_AP.UPDATE : PAACE_AP.QUERY)) === 0) return { violation: 'APV', entry };
   const operation = mapOperation(area, pamu, entry, write);
   if (operation === 'invalid') return { violation: 'OTV', entry };
   const base = word('twbah') * 0x1_0000_0000 + ((window & PAACE_WIN.mask.TWBAL) >>> 0);
   const physical = translated ? base + offset : address;
-  return { physical, stash: PAACE_IA.get(attributes, 'CID'), operation };
+  return { physical, stash: stashOf(attributes), operation };
 }
 
 /** The operation on the interconnect; undefined when the entry leaves it as it is. */
 function mapOperation(area: SocArea, pamu: number, entry: number, write: boolean): number | undefined | 'invalid' {
-  const mode = PAACE_IA.get(readPaaceWord(area.memory, entry, PAACE.offset.impl_attr), 'OTM');
+  const mode = operationModeOf(readPaaceWord(area.memory, entry, PAACE.offset.impl_attr));
   if (mode === PAACE_OTM.RESERVED) return 'invalid';
   // Immediate encodings replace particular inbound operations; plain reads and writes are as they were.
   if (mode !== PAACE_OTM.INDEXED) return undefined;

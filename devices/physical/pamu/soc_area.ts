@@ -58,7 +58,8 @@ const PAGES = [
   CCSR.GUTS,
 ];
 /** Offset of a CCSR page's copy in the area, by page number; 0 for none. */
-const COPY = new Map(PAGES.map((page, i) => [page / PAGE, (i + 1) * PAGE]));
+const COPY = new Int32Array(CCSR_SIZE / PAGE);
+for (const [i, page] of PAGES.entries()) COPY[page / PAGE] = (i + 1) * PAGE;
 
 export class SocArea {
   readonly memory: HostMemory;
@@ -95,8 +96,9 @@ export class SocArea {
 
   /** HPA of a register's word. @param offset from CCSR, 4-aligned. @throws RangeError for a page without registers. */
   at(offset: number): number {
-    const copy = COPY.get(Math.floor(offset / PAGE));
-    if (copy === undefined) throw new RangeError(`CCSR offset ${offset.toString(16)} has no registers`);
+    const copy = COPY[Math.floor(offset / PAGE)];
+    // Behind CCSR there is no page at all.
+    if (!copy) throw new RangeError(`CCSR offset ${offset.toString(16)} has no registers`);
     return this.base + copy + (offset % PAGE);
   }
   /** A register's word, unsigned. */

@@ -3,6 +3,7 @@ import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { HCALL, HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { VFIO_EEH_PE } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { FslHcalls } from './fsl_hcalls.ts';
 import type { HcallResult } from './hcall_result.ts';
 import { SpaprCi } from './spapr_ci.ts';
 import { SpaprIrq } from './spapr_irq.ts';
@@ -42,6 +43,8 @@ export class SpaprHypercalls {
   readonly irq: SpaprIrq;
   /** The firmware's calls. */
   readonly rtas: SpaprRtas;
+  /** Platform devices are added here. */
+  readonly fsl: FslHcalls;
   /** Host bridges are added here. */
   readonly phbs = new SpaprPhbs();
   readonly #machine: Machine;
@@ -55,13 +58,14 @@ export class SpaprHypercalls {
     this.tce = new SpaprTceHcalls(machine);
     this.irq = new SpaprIrq(machine, options.cpus ?? 1);
     this.rtas = new SpaprRtas(machine);
+    this.fsl = new FslHcalls(machine);
     this.rtas.add(this.irq.rtasRows());
     this.rtas.add(configRows(this.phbs));
     this.rtas.add(msiRows(machine, this.phbs));
     this.rtas.add(eehRows(machine, this.phbs));
     this.rtas.add(ddwRows(machine, this.phbs));
     if (options.platform !== undefined) this.rtas.add(platformRows(machine, options.platform));
-    const { tce, ci, irq, rtas } = this;
+    const { tce, ci, irq, rtas, fsl } = this;
     const rows: readonly (readonly [number, Handler])[] = [
       [HCALL.H_GET_TCE, (args) => tce.getTce(args)],
       [HCALL.H_PUT_TCE, (args) => tce.putTce(args)],
@@ -77,6 +81,7 @@ export class SpaprHypercalls {
       [HCALL.H_RTAS, (args) => rtas.hypercall(args)],
       [HCALL.H_MINIVISOR_TIER, (args) => this.#tier(args)],
       [HCALL.H_MINIVISOR_MARK, (args) => this.#mark(args)],
+      [HCALL.FH_DMA_ENABLE, (args) => fsl.dmaEnable(args)],
     ];
     this.handlers = new Map(rows.map(([token, handler]) => [BigInt(token), handler]));
   }
@@ -122,6 +127,7 @@ export class SpaprHypercalls {
       yield* phb.reset();
       yield* eehOp(this.#machine, phb, VFIO_EEH_PE.ENABLE);
     }
+    yield* this.fsl.reset();
     this.irq.reset();
     yield* this.tce.reset();
     yield* this.start();

@@ -13,6 +13,8 @@ import { vfioListenerRegionAdd, vfioListenerRegionDel } from './memory_listener.
 export interface ContainerListener {
   add(machine: Machine, container: VFIOContainer): Task;
   remove(machine: Machine, container: VFIOContainer): Task;
+  /** Lets devices go on that the IOMMU has stopped; absent where it stops none. */
+  restart?(machine: Machine, container: VFIOContainer): Task;
 }
 
 /** The whole of RAM as one type1 mapping: bus address is guest-physical address. */
@@ -68,6 +70,10 @@ export class VFIOContainer {
   /** A group is about to leave. With the last one the guest's memory leaves too. */
   *groupLeaves(): Task {
     if (--this.#groups === 0) yield* this.#listener.remove(this.#machine, this);
+  }
+  /** Lets the devices of every group in it do DMA again, after a violation. @throws Errno */
+  *restart(): Task {
+    if (this.#listener.restart !== undefined) yield* this.#listener.restart(this.#machine, this);
   }
   *close(): Task {
     yield* this.#machine.sys.close(this.fd);

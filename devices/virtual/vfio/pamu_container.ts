@@ -21,6 +21,7 @@ import {
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
   vfio_pamu_attr,
+  vfio_pamu_attr_enable,
   vfio_pamu_attr_geometry,
   vfio_pamu_attr_windows,
   vfio_pamu_msi_bank_map,
@@ -128,6 +129,11 @@ export function openPamuContainer(machine: Machine, granule: number): Task<VFIOC
     },
     *remove(_, { fd }) {
       if (made !== undefined) yield* undo(machine, fd, made);
+    },
+    // The attribute is the container's: every LIODN in it that a violation has stopped goes on.
+    *restart(_, { fd }) {
+      const enable = vfio_pamu_attr_enable.bytes(vfio_pamu_attr_enable.make({ enable: 1 }));
+      yield* setAttr(machine, fd, VFIO_PAMU_ATTR.ENABLE, enable);
     },
   };
   return VFIOContainer.open(machine, VFIO_FSL_PAMU_IOMMU, listener);

@@ -3,6 +3,7 @@ import { Errno, type ErrnoName } from '../../../kernel/include/uapi/errno.ts';
 import {
   VFIO_FSL_PAMU_IOMMU,
   VFIO_PAMU_ATTR,
+  vfio_pamu_attr_enable,
   vfio_pamu_attr_geometry,
   vfio_pamu_attr_windows,
 } from '../../../kernel/include/uapi/vfio.ts';
@@ -34,7 +35,7 @@ beforeEach(() => {
   const { kernel } = machine;
   for (const host of ['dma2', 'dma3'])
     kernel.links.set(`/sys/bus/platform/devices/${host}/iommu_group`, `../../../../kernel/iommu_groups/${GROUP}`);
-  for (const name of ['VFIO_GET_API_VERSION', 'VFIO_GROUP_SET_CONTAINER', 'VFIO_SET_IOMMU', 'VFIO_DEVICE_RESET'])
+  for (const name of ['VFIO_GET_API_VERSION', 'VFIO_GROUP_SET_CONTAINER', 'VFIO_SET_IOMMU'])
     kernel.ioctls.set(name, () => 0);
   const hex = (value: number) => value.toString(16);
   const answers: Record<string, Parameters<typeof kernel.ioctls.set>[1]> = {
@@ -45,6 +46,10 @@ beforeEach(() => {
     },
     VFIO_GROUP_UNSET_CONTAINER: () => {
       done.push('unset');
+      return 0;
+    },
+    VFIO_DEVICE_RESET() {
+      done.push('reset');
       return 0;
     },
     VFIO_IOMMU_PAMU_GET_MSI_BANK_COUNT: () => 2,
@@ -60,7 +65,8 @@ beforeEach(() => {
       if (view.attribute === VFIO_PAMU_ATTR.GEOMETRY) {
         const { aperture_start, aperture_end } = vfio_pamu_attr_geometry.at(dv);
         done.push(`geometry ${hex(aperture_start)} ${hex(aperture_end)}`);
-      } else done.push(`windows ${vfio_pamu_attr_windows.at(dv).count}`);
+      } else if (view.attribute === VFIO_PAMU_ATTR.ENABLE) done.push(`enable ${vfio_pamu_attr_enable.at(dv).enable}`);
+      else done.push(`windows ${vfio_pamu_attr_windows.at(dv).count}`);
       return 0;
     },
     VFIO_IOMMU_MAP_DMA({ view }) {
@@ -187,4 +193,11 @@ test('its message interrupts the guest, once for all that came before it was ser
   machine.kernel.signal(eventfd);
   machine.run(until('interrupt', () => interrupts > 0));
   expect(interrupts).toBe(1);
+});
+
+test('a restart ends what the device does, and only then lets DMA go on', () => {
+  const [device] = open(0x10000, ['dma2']);
+  done.length = 0;
+  machine.run(device.restart());
+  expect(done).toEqual(['reset', 'enable 1']);
 });

@@ -157,9 +157,13 @@ export class VFIOPlatformDevice {
     };
   }
 
-  /** Machine reset. */
-  *reset(): Task {
+  /**
+   * The device as after power-on, with its DMA going on if a violation has stopped it. The device first: nothing of what it
+   * did is left when its DMA goes on. @throws Errno
+   */
+  *restart(): Task {
     if (this.#reset) yield* this.#machine.sys.ioctl(this.fd, VFIO_DEVICE_RESET);
+    yield* this.#groups.container.restart();
   }
 
   /** Closes the device and lets its group go. The window must be detached before. */

@@ -11,6 +11,9 @@
 #define H_PUT_TCE		0x20	/* liobn, ioba, tce */
 #define H_LOGICAL_CI_LOAD	0x3c	/* size, address -> value */
 #define H_LOGICAL_CI_STORE	0x40	/* size, address, value */
+#define H_EOI			0x64	/* xirr */
+#define H_CPPR			0x68	/* processor priority */
+#define H_XIRR			0x74	/* -> priority, interrupt source */
 #define H_STUFF_TCE		0x138	/* liobn, ioba, tce, count */
 #define H_PUT_TCE_INDIRECT	0x13c	/* liobn, ioba, list, count */
 #define H_RTAS			0xf000	/* argument buffer; KVM's own number */
@@ -18,6 +21,9 @@
 /* The machine's own, outside PAPR's range. */
 #define H_MINIVISOR_TIER	0xf0f0	/* tier: who handles the TCE calls from now on */
 #define H_MINIVISOR_MARK	0xf0f4	/* series, calls, TOD units: one measured batch */
+
+/* Freescale's hypervisor: resets a device and lets its DMA go on (fsl_hcalls.h, fh_dma_enable). */
+#define FH_DMA_ENABLE		0x10009	/* number of the platform device */
 
 #define H_SUCCESS	0
 #define H_FUNCTION	(-2)

@@ -1,6 +1,7 @@
 #include "e1000.h"
 
 #include "hcall.h"
+#include "interruption.h"
 
 #define CTRL		0x0000
 #define CTRL_FD		1U
@@ -62,6 +63,24 @@ static uint64_t fields_of(const struct e1000_desc *desc)
 	return __builtin_bswap64(*(const volatile uint64_t *)&desc->fields);
 }
 
+/* A link comes up by itself some time after CTRL.SLU: looked for after 1 ms, 2 ms more, 4 ms more, some 4 s in all. */
+#define LINK_FIRST_PAUSE	1000UL
+#define LINK_LAST_PAUSE		2048000UL
+
+static bool wait_for_link(struct e1000 *nic)
+{
+	static const volatile bool never;
+
+	for (uint64_t pause = LINK_FIRST_PAUSE; !nic->failed; pause *= 2) {
+		if (e1000_load(nic, E1000_STATUS) & E1000_STATUS_LU)
+			return !nic->failed;
+		if (pause > LINK_LAST_PAUSE)
+			return false;
+		wait_for(&never, pause);
+	}
+	return false;
+}
+
 bool e1000_open(struct e1000 *nic, uint64_t tx_bus, uint64_t rx_bus, bool loopback, unsigned buffer_size)
 {
 	nic->failed = 0;
@@ -69,7 +88,7 @@ bool e1000_open(struct e1000 *nic, uint64_t tx_bus, uint64_t rx_bus, bool loopba
 	store(nic, CTRL, CTRL_RST);
 	store(nic, IMC, ~0U);
 	store(nic, CTRL, CTRL_FD | CTRL_SLU);
-	if (nic->failed || !(e1000_load(nic, E1000_STATUS) & E1000_STATUS_LU))
+	if (!wait_for_link(nic))
 		return false;
 	store(nic, TDBAL, tx_bus);
 	store(nic, TDBAH, tx_bus >> 32);

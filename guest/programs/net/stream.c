@@ -5,19 +5,31 @@
 #include "hcall.h"
 #include "interruption.h"
 
-/* Frames under way at most; also how many go to the device with one store of a tail register. */
-#define WINDOW		32
-#define BURST		16
+/* Frames under way at most. */
+#define WINDOW		176
+/* Descriptors given to the device with one store of a tail register: a store is an exit. */
+#define BURST		64
+/* The device keeps a buffer for every frame under way while a burst of others waits to be given back. */
+#define BUFFERS		(WINDOW + BURST)
 /* Each frame has its own pages, and each its own slot of I/O bus addresses, four pages. */
 #define FRAME_SPACE	(4 * DMA_PAGE)
 #define TX_SLOTS	0x100000UL
 #define RX_SLOTS	0x400000UL
-#define PATIENCE_UNITS	(2000000UL * TOD_MICROSECOND)
+#define PATIENCE_UNITS	(5000000UL * TOD_MICROSECOND)
 
-static uint8_t tx_frames[WINDOW][FRAME_SPACE] __attribute__((aligned(DMA_PAGE)));
-static uint8_t rx_frames[WINDOW][FRAME_SPACE] __attribute__((aligned(DMA_PAGE)));
+/* The frames lie behind what a program's image may occupy. */
+#define POOL		0x200000UL
+
+static uint8_t (*const tx_frames)[FRAME_SPACE] = (void *)POOL;
+static uint8_t (*const rx_frames)[FRAME_SPACE] = (void *)(POOL + WINDOW * FRAME_SPACE);
 /* Which frame's memory a descriptor has. */
 static uint8_t tx_frame_of[E1000_RING], rx_frame_of[E1000_RING];
+_Static_assert(BUFFERS < E1000_RING, "a full ring looks empty");
+
+uint64_t stream_memory(void)
+{
+	return POOL + (WINDOW + BUFFERS) * FRAME_SPACE;
+}
 
 unsigned stream_buffer(unsigned frame_size)
 {
@@ -57,69 +69,119 @@ static bool frame_is(const uint8_t *frame, uint64_t number, unsigned size)
 	return frame[0] == 0xff && frame[12] == 0x88;
 }
 
-/* The NIC of a length this big writes up to its buffer size: all of it is mapped. */
-static void give_buffer(struct e1000 *nic, struct dma *dma, unsigned frame, unsigned size)
-{
-	uint64_t bus = dma_map(dma, rx_frames[frame], size, RX_SLOTS + frame * FRAME_SPACE, TCE_WRITE);
+/* What a run works on. */
+struct run {
+	struct e1000 *nic;
+	struct dma *dma;
+	const struct stream *stream;
+	struct stream_result *result;
+	unsigned sent, reclaimed;
+	unsigned to_give;	/* buffers that wait for the next store of the tail */
+	unsigned batch_from;	/* frames received when the batch began */
+	uint64_t batch_start;
+};
 
-	rx_frame_of[e1000_queue_rx(nic, bus)] = frame;
+/* The device writes no more than a frame: only that much of a buffer is mapped. */
+static void give_buffer(struct run *run, unsigned frame)
+{
+	uint64_t bus = dma_map(run->dma, rx_frames[frame], run->stream->size, RX_SLOTS + frame * FRAME_SPACE, TCE_WRITE);
+
+	rx_frame_of[e1000_queue_rx(run->nic, bus)] = frame;
 }
 
-struct stream_result stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream)
+/* Makes and queues a whole burst, or what is left, once there is room for it. */
+static void send(struct run *run)
 {
-	struct stream_result result = { 0 };
-	unsigned buffer = stream->size;
-	unsigned sent = 0, in_flight = 0;
-	uint64_t start, last;
+	unsigned size = run->stream->size;
+	unsigned left = run->stream->frames - run->sent;
+	unsigned burst = left < BURST ? left : BURST;
 
-	for (unsigned i = 0; i < WINDOW; i++)
-		give_buffer(nic, dma, i, buffer);
+	/* A frame may come back before the descriptor that sent it is written back: its slot is free only then. */
+	if (!burst || run->sent + burst - run->reclaimed > WINDOW || run->sent + burst - run->result->received > WINDOW)
+		return;
+	for (unsigned i = 0; i < burst; i++, run->sent++) {
+		unsigned slot = run->sent % WINDOW;
+		uint64_t bus;
+
+		make_frame(tx_frames[slot], run->sent, size);
+		bus = dma_map(run->dma, tx_frames[slot], size, TX_SLOTS + slot * FRAME_SPACE, TCE_READ);
+		tx_frame_of[e1000_queue_tx(run->nic, bus, size)] = slot;
+	}
+	e1000_kick_tx(run->nic);
+}
+
+static void reclaim(struct run *run)
+{
+	int done;
+
+	while ((done = e1000_sent(run->nic)) >= 0) {
+		unsigned slot = tx_frame_of[done];
+
+		dma_unmap(run->dma, tx_frames[slot], run->stream->size, TX_SLOTS + slot * FRAME_SPACE);
+		run->reclaimed++;
+	}
+}
+
+/* Takes what came, at most a burst; false when nothing did. */
+static bool receive(struct run *run)
+{
+	struct stream_result *result = run->result;
+	unsigned size = run->stream->size, came = 0;
+	struct e1000_frame frame;
+
+	while (came < BURST && e1000_received(run->nic, &frame)) {
+		unsigned slot = rx_frame_of[frame.index];
+
+		dma_unmap(run->dma, rx_frames[slot], size, RX_SLOTS + slot * FRAME_SPACE);
+		if (frame.errors || frame.length != size || !frame_is(rx_frames[slot], result->received, size))
+			result->wrong++;
+		result->received++;
+		give_buffer(run, slot);
+		came++;
+		if (++run->to_give == BURST) {
+			e1000_kick_rx(run->nic);
+			run->to_give = 0;
+		}
+	}
+	return came > 0;
+}
+
+/* Ends a batch when it has its frames. */
+static void measure(struct run *run, uint64_t now)
+{
+	struct stream_result *result = run->result;
+	unsigned frames = result->received - run->batch_from;
+
+	if (frames < run->stream->frames / STREAM_BATCHES || result->batches == STREAM_BATCHES)
+		return;
+	result->batch[result->batches++] = (struct stream_batch){ frames, now - run->batch_start };
+	run->batch_from = result->received;
+	run->batch_start = now;
+}
+
+void stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream, struct stream_result *result)
+{
+	struct run run = { .nic = nic, .dma = dma, .stream = stream, .result = result };
+	uint64_t last;
+
+	*result = (struct stream_result){ 0 };
+	for (unsigned i = 0; i < BUFFERS; i++)
+		give_buffer(&run, i);
 	e1000_kick_rx(nic);
-	start = last = store_clock_fast();
-	while (result.received < stream->frames) {
-		struct e1000_frame frame;
-		unsigned burst = 0;
-		int done;
+	run.batch_start = last = store_clock_fast();
+	while (result->received < stream->frames) {
+		uint64_t now;
 
-		while (sent < stream->frames && in_flight < WINDOW && burst < BURST) {
-			unsigned slot = sent % WINDOW;
-
-			make_frame(tx_frames[slot], sent, stream->size);
-			tx_frame_of[e1000_queue_tx(nic, dma_map(dma, tx_frames[slot], stream->size,
-								TX_SLOTS + slot * FRAME_SPACE, TCE_READ),
-						   stream->size)] = slot;
-			sent++;
-			in_flight++;
-			burst++;
-		}
-		if (burst)
-			e1000_kick_tx(nic);
-		burst = 0;
-		while ((done = e1000_sent(nic)) >= 0)
-			dma_unmap(dma, tx_frames[tx_frame_of[done]], stream->size,
-				  TX_SLOTS + tx_frame_of[done] * FRAME_SPACE);
-		while (burst < BURST && e1000_received(nic, &frame)) {
-			unsigned slot = rx_frame_of[frame.index];
-
-			dma_unmap(dma, rx_frames[slot], buffer, RX_SLOTS + slot * FRAME_SPACE);
-			if (frame.errors || frame.length != stream->size ||
-			    !frame_is(rx_frames[slot], result.received, stream->size))
-				result.wrong++;
-			result.received++;
-			in_flight--;
-			burst++;
-			give_buffer(nic, dma, slot, buffer);
-		}
-		if (burst) {
-			e1000_kick_rx(nic);
-			last = store_clock_fast();
+		send(&run);
+		reclaim(&run);
+		if (receive(&run)) {
+			last = now = store_clock_fast();
+			measure(&run, now);
 		} else if (store_clock_fast() - last > PATIENCE_UNITS) {
-			result.stuck = true;
+			result->stuck = true;
 			break;
 		}
 	}
-	result.units = last - start;
-	for (unsigned i = 0; i < WINDOW; i++)
-		dma_unmap(dma, rx_frames[i], buffer, RX_SLOTS + i * FRAME_SPACE);
-	return result;
+	for (unsigned i = 0; i < BUFFERS; i++)
+		dma_unmap(dma, rx_frames[i], stream->size, RX_SLOTS + i * FRAME_SPACE);
 }

@@ -10,15 +10,27 @@ struct stream {
 	unsigned size;		/* bytes of each, with the Ethernet header */
 };
 
+/* Measured batches of a run. The first ones warm up: whoever reads them leaves the first half out. */
+#define STREAM_BATCHES	32
+
+struct stream_batch {
+	unsigned frames;
+	uint64_t units;		/* TOD units */
+};
+
 struct stream_result {
 	unsigned received;
 	unsigned wrong;		/* frames with a wrong length, an error, or a byte that is not the sender's */
-	uint64_t units;		/* TOD units from the first to the last */
 	bool stuck;		/* nothing came for a while */
+	unsigned batches;
+	struct stream_batch batch[STREAM_BATCHES];
 };
 
 /* Sends and receives. The NIC is open. */
-struct stream_result stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream);
+void stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream, struct stream_result *result);
+
+/* Bytes of storage that a machine must have for it. */
+uint64_t stream_memory(void);
 
 /* Size of a receive buffer for frames of this size: the NIC's buffer size that holds one. */
 unsigned stream_buffer(unsigned frame_size);

@@ -22,7 +22,7 @@
 /* The numbers of the command line, read before anything else so that a bad one is always reported. */
 static struct {
 	bool has_liobn, has_slow;
-	uint64_t liobn, window, dmaport, slow, bench, ssch, noop, read, parallel, writeload, seed;
+	uint64_t liobn, window, dmaport, slow, bench, hcalls, ssch, noop, read, parallel, writeload, seed;
 } options;
 
 static void read_options(void)
@@ -32,6 +32,7 @@ static void read_options(void)
 	cmdline_number("window", &options.window);
 	cmdline_number("dmaport", &options.dmaport);
 	cmdline_number("bench", &options.bench);
+	cmdline_number("hcalls", &options.hcalls);
 	cmdline_number("ssch", &options.ssch);
 	options.noop = options.read = options.ssch;
 	cmdline_number("noop", &options.noop);
@@ -77,6 +78,7 @@ static void run_tce(void)
 	}
 	check_tce(&window, options.dmaport);
 	bench(options.liobn, options.bench);
+	bench_hcalls(options.liobn, options.hcalls);
 }
 
 void __attribute__((noreturn)) main(void)

@@ -1,8 +1,9 @@
 /** `minivisor dasd create`. */
 import { MAX_LARGE_CYLINDERS, MODEL_CYLINDERS } from '../../../devices/physical/dasd/geometry.ts';
-import { createVolume, SPLIT_CYLINDERS, type VolumeLayout } from '../../../devices/physical/dasd/volume.ts';
+import { SPLIT_CYLINDERS, type VolumeLayout } from '../../../devices/physical/dasd/volume.ts';
 import { UserError } from '../../user_error.ts';
 import type { Values } from '../options.ts';
+import { makeVolume } from './make_volume.ts';
 import { progressLine } from './progress.ts';
 import type { Verb } from './verb.ts';
 
@@ -52,7 +53,7 @@ export const create: Verb = {
   run([file], values) {
     const cylinders = cylindersOf(values);
     const layout = values.layout as VolumeLayout;
-    const files = createVolume(file, {
+    const files = makeVolume(file, {
       volser: values.volser as string,
       cylinders,
       layout,

@@ -93,7 +93,9 @@ export const KVM_RUN = struct(
     hcall_real: u64n,
     /** The same for virtual mode. */
     hcall_virtual: u64n,
-    reserved1: bytes(80),
+    /** I/O interruptions that the vCPU took off the queue, for the VMM: see `kernel/lib/taken_io.ts`. */
+    io_taken: bytes(68),
+    reserved1: bytes(12),
     // intercepted instruction
     text: bytes(8),
     operand: u64,
@@ -122,7 +124,16 @@ export const KVM_RUN = struct(
   },
   {
     size: 664,
-    offsets: { hcall_state: 64, hcall_nr: 72, hcall_args: 80, text: 256, operand: 264, psw_mask: 320, gprs: 336 },
+    offsets: {
+      hcall_state: 64,
+      hcall_nr: 72,
+      hcall_args: 80,
+      io_taken: 176,
+      text: 256,
+      operand: 264,
+      psw_mask: 320,
+      gprs: 336,
+    },
   },
 );
 export type KvmRun = View<typeof KVM_RUN.fields>;

@@ -23,6 +23,11 @@ export const HCALL = {
   H_MINIVISOR_TIER: 0xf0f0,
   /** minivisor's own: marks the end of a measured batch. */
   H_MINIVISOR_MARK: 0xf0f4,
+  /**
+   * Freescale's hypervisor: lets a device do DMA (Linux arch/powerpc/include/asm/fsl_hcalls.h, FH_DMA_ENABLE, with the
+   * vendor's number above it: epapr_hcalls.h, EV_FSL_VENDOR_ID).
+   */
+  FH_DMA_ENABLE: 0x1_0009,
 } as const;
 
 export type HcallName = keyof typeof HCALL;

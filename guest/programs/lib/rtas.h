@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 /* Tokens of this machine's device tree, QEMU's numbers. */
+#define RTAS_IBM_SET_XIVE		0x200a
 #define RTAS_IBM_QUERY_PE_DMA_WINDOW	0x2026
 #define RTAS_IBM_CREATE_PE_DMA_WINDOW	0x2027
 #define RTAS_IBM_REMOVE_PE_DMA_WINDOW	0x2028
