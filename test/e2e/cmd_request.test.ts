@@ -149,3 +149,16 @@ test('a signal ends it too', async () => {
   const { status, stderr } = await ended;
   expect([status, stderr]).toEqual([1, expect.stringMatching(/interrupted/)]);
 }, 20_000);
+
+test.each([
+  ['stop', ['1s:stop', '10s:info status', '20s:quit'], 'VM status: paused'],
+  ['system_reset', ['1s:system_reset', '2500ms:info status', '20s:quit'], 'VM status: running'],
+])('%s resets a device that holds a CPU for ever', async (_, commands, expected) => {
+  const at = commands.flatMap((command) => ['--at', command]);
+  const slow = drive.replace('slow-ms=50', 'slow-ms=60000');
+  const words = ['--sim', '--append', 'bench=0', '--memory', '16M', ...RFC, ...at];
+  const run = await simulate(await toyConfig(slow, words));
+  expect(run.result).toMatchObject({ status: 0, reason: '' });
+  expect(run.console).toContain(expected);
+  expect(run.log.join('\n')).toContain('a reset ends the request that keeps a CPU from stopping');
+});

@@ -1,11 +1,12 @@
 /** `npm run fuzz -- SUBJECT [--runs N] [--seed S]`: the properties of the tests, for as long as one likes. */
 import { parseArgs } from 'node:util';
+import { fuzzBoot } from './boot.ts';
 import { fuzzCcw } from './ccw/property.ts';
 
 /** What can be fuzzed: runs that many cases from a seed, tells how many are done; throws at the first difference. */
 const SUBJECTS: Readonly<
   Record<string, (runs: number, seed: number, progress: (done: number) => void) => Promise<void>>
-> = { ccw: fuzzCcw };
+> = { boot: fuzzBoot, ccw: fuzzCcw };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -13,6 +13,13 @@ export interface SeedResult {
   readonly kernel: unknown;
 }
 
+/** A boot for each seed: one CPU or two, every tier, every fourth with frames on the move. */
+export function seedWords(seed: number): string[] {
+  const tier = ['real', 'virtual', 'user'][seed % 3];
+  const words = ['--sim', '--seed', `${seed}`, '--cpus', `${1 + (seed % 2)}`, '--tce', tier];
+  return [...words, '--append', 'bench=0', '--memory', '16M', ...(seed % 4 === 3 ? ['--memory-pressure'] : [])];
+}
+
 /** Boots with every trace event on; @throws Error naming the seed. */
 export async function runSeed(config: MachineConfig): Promise<SeedResult> {
   try {
