@@ -139,6 +139,8 @@ export interface MachineResult {
   readonly status: number;
   /** One sentence when the status is not 0. */
   readonly reason: string;
+  /** When the machine's run ended, ns of its time. */
+  readonly endedNs: number;
   readonly marks: Readonly<Record<number, MarkSeries>>;
   readonly systemCalls: number;
   readonly exits: Readonly<Record<string, number>>;

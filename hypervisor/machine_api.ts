@@ -71,6 +71,13 @@ export interface DequeuedIo {
   readonly word: number;
 }
 
+/** An I/O interruption that was made pending, as seen later. */
+export interface IoWatch {
+  readonly subsystemId: number;
+  /** A CPU has taken it off the queue: nothing is pending any more. False also when that cannot be told. */
+  taken(): boolean;
+}
+
 /** The machine. */
 export interface Machine {
   readonly actor: Actor;
@@ -95,8 +102,8 @@ export interface Machine {
   clearIo(subsystemId: number): Task;
   /** Withdraws everything that is pending for the machine as a whole (KVM_DEV_FLIC_CLEAR_IRQS). */
   clearInterrupts(): Task;
-  /** A CPU is outside the guest with an instruction: an interruption made pending now came too late for its TSCH to take. */
-  exitUnderWay(): boolean;
+  /** Watches the subchannel's interruption; called before it is made pending, while none of it is. */
+  watchIo(subsystemId: number): IoWatch;
   /** Makes a service signal pending (external interruption 2401). */
   injectService(parameter: number): Task;
   /** Makes a channel-report machine check pending. */

@@ -89,7 +89,7 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     return stopping(host, map) || simulation.now >= limitNs || options.interrupted?.() === true;
   };
   // The event loop gets a turn now and then: for signals.
-  while (!simulation.advance(stopped, SLICE_STEPS)) {
+  while (!simulation.advance(stopped, SLICE_STEPS, limitNs)) {
     if (options.limitNs === undefined && simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
     await delay(0);
   }
@@ -104,7 +104,8 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     trace,
     traceLost: reader.lost,
     cut,
-    now: simulation.now,
+    // The step that was the last may have taken until after the limit.
+    now: Math.min(simulation.now, limitNs),
     steps: simulation.steps,
     memory: host,
     map,

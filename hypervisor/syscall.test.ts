@@ -5,7 +5,9 @@ import { VFIO_GROUP_GET_STATUS, VFIO_SET_IOMMU } from '../kernel/include/uapi/io
 import { NR } from '../kernel/include/uapi/syscall.ts';
 import { vfio_group_status } from '../kernel/include/uapi/vfio.ts';
 import { Kernel } from '../kernel/kernel.ts';
+import { Doorbell } from '../kernel/lib/doorbell.ts';
 import { PAGE_SIZE } from '../kernel/lib/host_memory.ts';
+import { actorAreas } from '../kernel/lib/shared_map.ts';
 import { Simulation } from '../kernel/lib/simulated.ts';
 import { sleep, type Task, until, type Wait } from '../kernel/lib/task.ts';
 import { File } from '../kernel/syscall/file.ts';
@@ -210,6 +212,33 @@ test('waiting for an eventfd leaves the thread free to spin, every other call pu
   const heap = { alloc: () => 0, free: () => {}, bytes: () => new Uint8Array(8) };
   Object.defineProperty(sys, 'heap', { value: heap });
   expect(first(sys.eventfdRead(0))).toBeUndefined();
+});
+
+test('an eventfd read that was begun is told to the kernel once, with the next call or alone', () => {
+  const rings: number[] = [];
+  let count = 0n;
+  const bell = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
+  boot(7, function* ({ sys, kernel }) {
+    const fd = yield* sys.eventfd();
+    const eventFd = EventFd.of(kernel.files.file(fd));
+    const note = () => rings.push(bell.sequence());
+    note();
+    const first = yield* sys.beginEventfdRead(fd);
+    note();
+    eventFd.signal(2n);
+    yield* sys.close(yield* sys.eventfd());
+    sys.tell();
+    note();
+    count += yield* first;
+    const second = yield* sys.beginEventfdRead(fd);
+    sys.tell();
+    sys.tell();
+    note();
+    eventFd.signal(3n);
+    count += yield* second;
+  });
+  expect(count).toBe(5n);
+  expect(rings.map((n) => n - rings[0])).toEqual([0, 0, 2, 3]);
 });
 
 test('a file that is closed during a call on it is released after the call', () => {

@@ -37,6 +37,8 @@ export class Syscalls {
   readonly #kernel: Doorbell;
   readonly #free = Array.from({ length: SYSCALL_SLOTS }, (_, i) => i);
   #heap: Heap | undefined;
+  /** A call is on the ring that the kernel was not woken for. */
+  #untold = false;
   /** System calls made so far. */
   count = 0;
 
@@ -55,6 +57,14 @@ export class Syscalls {
    */
   *call(what: string, nr: number, args: readonly number[], strategy: WaitClass | null = 'sleep'): Task<number> {
     if (this.#free.length === 0) yield* until('free system-call slot', () => this.#free.length > 0);
+    const slot = this.#post(nr, args);
+    this.#ringKernel();
+    const state = this.#base + slot * size + offset.state;
+    yield* until(what, () => this.memory.load(state) === SLOT.DONE, strategy ?? undefined);
+    return this.#result(slot, what);
+  }
+  /** Puts a call on the ring. @returns its slot; there must be a free one */
+  #post(nr: number, args: readonly number[]): number {
     const slot = this.#free.pop() as number;
     const at = this.#base + slot * size;
     const { dv } = this.memory;
@@ -62,12 +72,18 @@ export class Syscalls {
     for (let i = 0; i < 6; i++) dv.setFloat64(at + offset.args + 8 * i, args[i] ?? 0, true);
     this.memory.store(at + offset.state, SLOT.POSTED);
     this.#ring.push(slot);
-    this.#kernel.ring();
     this.count++;
-    const state = at + offset.state;
-    yield* until(what, () => this.memory.load(state) === SLOT.DONE, strategy ?? undefined);
-    const result = dv.getFloat64(at + offset.ret, true);
-    this.memory.store(state, SLOT.FREE);
+    return slot;
+  }
+  #ringKernel(): void {
+    this.#untold = false;
+    this.#kernel.ring();
+  }
+  /** What a finished call gives; its slot is free again. @throws Errno */
+  #result(slot: number, what: string): number {
+    const at = this.#base + slot * size;
+    const result = this.memory.dv.getFloat64(at + offset.ret, true);
+    this.memory.store(at + offset.state, SLOT.FREE);
     this.#free.push(slot);
     if (result < 0) throw new Errno(errnoName(-result), what);
     return result;
@@ -137,13 +153,36 @@ export class Syscalls {
   }
   /** Waits for an eventfd and takes its count. Does not keep the VMM from spinning for the guest. */
   *eventfdRead(fd: number): Task<bigint> {
+    const signal = yield* this.beginEventfdRead(fd);
+    this.tell();
+    return yield* signal;
+  }
+  /**
+   * Begins such a read; the task it returns waits for it, and must be run to its end. The kernel is not woken for it: it
+   * sees the read with the next call, or by {@link tell}, one of which must follow. So a handler's first call and the
+   * wait for the next signal cost one hand-off together.
+   */
+  *beginEventfdRead(fd: number): Task<Task<bigint>> {
+    if (this.#free.length === 0) yield* until('free system-call slot', () => this.#free.length > 0);
     const va = this.heap.alloc(8);
+    const slot = this.#post(NR.read, [fd, va, 8]);
+    this.#untold = true;
+    return this.#endEventfdRead(slot, va);
+  }
+  *#endEventfdRead(slot: number, va: number): Task<bigint> {
+    const state = this.#base + slot * size + offset.state;
     try {
-      yield* this.call('read eventfd', NR.read, [fd, va, 8], null);
-      return new DataView(this.heap.bytes(va, 8).slice().buffer).getBigUint64(0, true);
+      yield* until('read eventfd', () => this.memory.load(state) === SLOT.DONE);
+      this.#result(slot, 'read eventfd');
+      const { buffer, byteOffset } = this.heap.bytes(va, 8);
+      return new DataView(buffer, byteOffset).getBigUint64(0, true);
     } finally {
       this.heap.free(va);
     }
+  }
+  /** Wakes the kernel for reads that were begun, unless a call did so since. */
+  tell(): void {
+    if (this.#untold) this.#ringKernel();
   }
   *eventfd(): Task<number> {
     return yield* this.call('eventfd', NR.eventfd2, [0, 0]);

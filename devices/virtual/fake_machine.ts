@@ -2,7 +2,14 @@
  * A machine for unit tests: guest memory in an array, a kernel whose answers are scripted, interruptions that are
  * recorded, tasks under the simulated scheduler.
  */
-import { type GuestMemory, type Machine, PGM, ProgramInterruption, type Vcpu } from '../../hypervisor/machine_api.ts';
+import {
+  type GuestMemory,
+  type IoWatch,
+  type Machine,
+  PGM,
+  ProgramInterruption,
+  type Vcpu,
+} from '../../hypervisor/machine_api.ts';
 import type { Syscalls } from '../../hypervisor/syscall.ts';
 import { TRACE_EVENTS, type TraceEvent } from '../../kernel/include/trace_events.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
@@ -140,6 +147,11 @@ class FakeSyscalls {
     this.#kernel.eventfds.set(fd, 0n);
     return count;
   }
+  *beginEventfdRead(fd: number): Task<Task<bigint>> {
+    yield* preempt();
+    return this.eventfdRead(fd);
+  }
+  tell(): void {}
   *mmap(): Task<number> {
     yield* preempt();
     return FAKE_MMAP_VA;
@@ -218,8 +230,8 @@ export class FakeMachine implements Machine {
   channelReports = 0;
   /** Subchannels whose interruption was withdrawn, in order. */
   readonly cleared: number[] = [];
-  /** What `exitUnderWay` answers. */
-  exiting = false;
+  /** Subchannels whose interruption a CPU took, in order. */
+  readonly #taken: number[] = [];
   readonly logs: string[] = [];
   readonly trace: (readonly [TraceEvent, ...number[]])[] = [];
   readonly tracer = {
@@ -256,8 +268,14 @@ export class FakeMachine implements Machine {
     this.services.length = 0;
     this.channelReports = 0;
   }
-  exitUnderWay(): boolean {
-    return this.exiting;
+  watchIo(subsystemId: number): IoWatch {
+    const from = this.#taken.length;
+    return { subsystemId, taken: () => this.#taken.includes(subsystemId, from) };
+  }
+  /** A CPU takes the oldest I/O interruption off the queue. */
+  takeIo(): void {
+    const io = this.io.shift();
+    if (io !== undefined) this.#taken.push(io.subsystemId);
   }
   *injectService(parameter: number): Task {
     yield* preempt();

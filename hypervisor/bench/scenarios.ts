@@ -235,7 +235,10 @@ export async function runScenarios(
   try {
     createToyVolume(join(folder, IMAGE));
     const figures: Figure[] = [];
-    for (const scenario of scenarios) figures.push(...(await scenario.run({ rounds, folder, progress })));
+    for (const scenario of scenarios) {
+      progress(scenario.name);
+      figures.push(...(await scenario.run({ rounds, folder, progress })));
+    }
     return figures;
   } finally {
     process.off('SIGINT', interrupted);

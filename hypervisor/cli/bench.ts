@@ -1,9 +1,11 @@
 /** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { stopwatch } from '../../kernel/lib/clock.ts';
+import { after } from '../../kernel/lib/host_timer.ts';
 import { type Figure, type PerOperation, showNs, showRatio } from '../bench/figures.ts';
 import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
+import { BenchProgress, PROGRESS_MS } from './bench_progress.ts';
 import type { Command } from './commands.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
 import { checkOutput, writeOutput } from './output_file.ts';
@@ -96,6 +98,9 @@ export const bench: Command = {
         (s) => `  ${s.name.padEnd(width)}${s.summary}${s.long === true ? ' (only when named: takes minutes)' : ''}`,
       ),
       '',
+      'Without SCENARIO all that are not marked run, one after the other: that takes minutes too; --rounds 1 is the',
+      `quickest. Progress goes to standard error: where that is no terminal, a line every ${PROGRESS_MS / 1000} s at most.`,
+      '',
       optionsHelp(OPTIONS),
       '',
     ].join('\n');
@@ -111,11 +116,11 @@ export const bench: Command = {
     const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
     const where = machine();
     process.stdout.write(`${where.cpuModel}, ${where.cpus} CPUs, ${where.platform}, Node ${where.node}\n`);
-    const elapsed = stopwatch();
-    const figures = await runScenarios(chosen, values.rounds as number, (what) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what} (${(elapsed() / 1000).toFixed(0)} s)`);
-    });
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    const write = (text: string) => process.stderr.write(text);
+    const progress = new BenchProgress(process.stderr.isTTY === true, { elapsed: stopwatch(), after, write });
+    const figures = await runScenarios(chosen, values.rounds as number, (what) => progress.show(what)).finally(() =>
+      progress.end(),
+    );
     process.stdout.write(figuresTable(figures));
     if (values.json !== undefined)
       writeOutput('json', values.json as string, { schema: 'minivisor-bench-1', machine: where, figures });

@@ -6,16 +6,17 @@ import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
 import { TRACE_RECORDS } from '../../kernel/lib/trace.ts';
-import type { DriveConfig, MachineConfig, MachineResult } from '../config.ts';
+import type { DriveConfig, MachineConfig } from '../config.ts';
 import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
 import { MonitorFrontEnd } from '../monitor/front_end.ts';
-import { monitorPlace } from '../monitor/place.ts';
+import { clearStaleSocket, monitorPlace } from '../monitor/place.ts';
 import { simulate, TooLong, traceText } from '../simulate.ts';
 import { UserError } from '../user_error.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
 import { DEFAULT_DRIVE } from './drive_options.ts';
+import { endingText, notGiven } from './ending.ts';
 import { checkUnlocked, lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
 import { checkOutput, writeOutput } from './output_file.ts';
@@ -134,16 +135,22 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
   const monitor = new MonitorFrontEnd(machine.monitor());
   try {
-    if (values.monitor !== undefined) await monitor.start(monitorPlace(values.monitor as string));
+    if (values.monitor !== undefined) {
+      const place = monitorPlace(values.monitor as string);
+      await clearStaleSocket(place);
+      await monitor.start(place);
+    }
     const run = await machine.run();
     if (values.trace !== undefined) printTrace(run);
     if (values.stats !== undefined) writeStats(values.stats as string, run);
     const report = bootReport(run.result, run.trace, hypercallsByTier(run));
     if (report !== '') process.stdout.write(report);
-    return ended(run.result, run.actors, interruption.why);
+    process.stderr.write(notGiven(config.at, run.result.endedNs));
+    return ended(run, interruption.why, values);
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
-    if (interruption.why !== undefined) return ended({ status: 1, reason: '' }, {}, interruption.why);
+    if (interruption.why !== undefined)
+      return ended({ result: { status: 1, reason: '' }, actors: {} }, interruption.why, values);
     throw error;
   } finally {
     monitor.end();
@@ -201,7 +208,8 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
       `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
     );
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
-    return ended(run.result, run.actors, interruption.why ?? cut);
+    process.stderr.write(notGiven(config.at, run.result.endedNs));
+    return ended(run, interruption.why ?? cut, values);
   } catch (error) {
     if (error instanceof TaskFailure || error instanceof Deadlock || error instanceof TooLong)
       throw new ThreadDied('of the simulation', error);
@@ -211,33 +219,8 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
   }
 }
 
-/** What a vCPU's thread tells at its end, as far as it is shown. */
-interface CpuReport {
-  readonly instructions: number;
-  readonly psw: string;
-  readonly lastInstructions: readonly string[];
-  readonly missing: readonly string[];
-}
-
 /** Says why a run did not end well, and where each CPU was; returns the exit status. */
-function ended(
-  result: Pick<MachineResult, 'status' | 'reason'>,
-  actors: Readonly<Record<string, unknown>>,
-  interrupted?: string,
-): number {
-  if (interrupted === undefined && result.status === 0) return 0;
-  const reason = interrupted === undefined ? result.reason : `the guest was stopped: ${interrupted}`;
-  const cpus = Object.entries(actors)
-    .filter(([name]) => name.startsWith('vcpu'))
-    .map(([name, actor]) => ({ name, ...(actor as CpuReport) }))
-    .filter(({ instructions }) => instructions > 0);
-  // The cause comes before what came of it.
-  for (const { name, missing } of cpus)
-    if (missing.length > 0) process.stderr.write(`${name}: no such instruction here: ${missing.join(', ')}\n`);
-  process.stderr.write(`minivisor: ${reason}\n`);
-  for (const { name, psw, lastInstructions } of cpus) {
-    process.stderr.write(`${name}: PSW ${psw}${lastInstructions.length === 0 ? '' : '; last instructions:'}\n`);
-    for (const line of lastInstructions) process.stderr.write(`  ${line}\n`);
-  }
-  return interrupted === undefined ? result.status : 1;
+function ended(run: Parameters<typeof endingText>[0], interrupted: string | undefined, { verbose }: Values): number {
+  process.stderr.write(endingText(run, interrupted, verbose === true));
+  return interrupted === undefined ? run.result.status : 1;
 }

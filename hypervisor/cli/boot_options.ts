@@ -141,7 +141,12 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
   },
   { name: 'stats', kind: 'text', value: 'FILE', help: 'write times and memory of the run to a file, as JSON' },
-  { name: 'verbose', alias: ['v'], kind: 'flag', help: 'show the log of all threads, and the last instructions of a run that was cut' },
+  {
+    name: 'verbose',
+    alias: ['v'],
+    kind: 'flag',
+    help: 'show the log of all threads, and the last instructions of a run that was cut',
+  },
 ];
 
 /** Builds and checks the configuration; reads the guest's file. @throws UserError */

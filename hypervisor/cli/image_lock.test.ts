@@ -47,6 +47,14 @@ test('a lock of a process whose number another process has now is stale', () => 
   }
 });
 
+test('an image that is still to be made has one owner too', () => {
+  const file = join(folder, 'new.ckd');
+  const unlock = lockImage(file);
+  expect(existsSync(`${file}.lock`)).toBe(true);
+  expect(() => lockImage(file)).toThrow(/is given twice/);
+  unlock();
+});
+
 test('an image under two names has one lock', () => {
   const file = image('c.ckd');
   const other = join(folder, 'other-name.ckd');

@@ -26,14 +26,26 @@ test('two NICs share a cable when both say so', async () => {
 
 test.each([
   ['wire=radio', /--nic wire=radio: not understood; give loopback, echo, none or pair:N/],
-  ['wire=pair:0', /--nic wire=pair:0: a cable has two ends; NIC 0 must have wire=pair:0/],
-  ['wire=pair:3', /--nic wire=pair:3: a cable has two ends; NIC 3 must have wire=pair:0/],
+  ['wire=pair:0', /^--nic wire=pair:0: is NIC 0 itself; name another NIC, or give wire=loopback$/],
+  ['wire=pair:3', /^--nic wire=pair:3: there is no NIC 3, NIC 0 is the only one; give --nic once for each end/],
+  ['pcap=/no such folder/x.pcap', /^--nic pcap=\/no such folder\/x\.pcap: ENOENT; give a place where a file can be/],
   ['mac=1:2', /--nic mac=1:2: not an Ethernet address; give six bytes/],
   ['mac=01:00:00:00:00:01', /--nic mac=01:.*: a group address/],
   ['link=sideways', /--nic link=sideways: not understood; give up or down/],
   ['speed=10', /--nic: unknown key 'speed'|--nic speed=10: unknown key/],
 ])('--nic %s is refused', async (nic, sentence) => {
   await expect(nicsOf(nic)).rejects.toThrow(sentence);
+});
+
+test.each([
+  [['wire=pair:1', 'wire=loopback'], /^--nic wire=pair:1: a cable has two ends; NIC 1 must have wire=pair:0$/],
+  [
+    ['wire=pair:1', 'wire=pair:2', 'wire=pair:1'],
+    /^--nic wire=pair:1: a cable has two ends; NIC 1 must have wire=pair:0$/,
+  ],
+  [['wire=none', 'wire=pair:2'], /^--nic wire=pair:2: there is no NIC 2, there are NICs 0 to 1; give --nic once/],
+])('a cable without its other end is refused: %j', async (nics, sentence) => {
+  await expect(nicsOf(...nics)).rejects.toThrow(sentence);
 });
 
 test('two NICs with one address are refused', async () => {

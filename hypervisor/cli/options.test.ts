@@ -81,6 +81,18 @@ test('help as a value lists the keys, one a line, and the notes', () => {
   );
 });
 
+test('help leaves out a default that is empty', () => {
+  const text = (value: string): OptionRow => ({
+    name: 'append',
+    kind: 'text',
+    value: 'TEXT',
+    default: value,
+    help: 'words',
+  });
+  expect(optionsHelp([text('')])).toBe('  --append TEXT  words');
+  expect(optionsHelp([text('a')])).toBe('  --append TEXT  words; default a');
+});
+
 test('a repeatable key keeps all its values, and one that is on or off may stand alone', () => {
   const { values } = parseOptions('boot', ROWS, ['-drive', 'fault=a,readonly,fault=b']);
   expect(values.drive).toEqual([{ fault: ['a', 'b'], readonly: 'on' }]);

@@ -204,7 +204,8 @@ export function optionsHelp(rows: readonly OptionRow[]): string {
       if (row.choices !== undefined) details.push(`one of ${row.choices.join(', ')}`);
       if (row.keys !== undefined)
         details.push(`keys, which --${row.name} help explains: ${Object.keys(row.keys).join(', ')}`);
-      if (row.default !== undefined && row.default !== '' && row.kind !== 'flag') details.push(`default ${row.default}`);
+      if (row.default !== undefined && row.default !== '' && row.kind !== 'flag')
+        details.push(`default ${row.default}`);
       const gap = left[i].length < width ? ' '.repeat(width - left[i].length) : `\n${' '.repeat(width)}`;
       return `${left[i]}${gap}${details.join('; ')}`;
     })

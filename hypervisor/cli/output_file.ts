@@ -8,7 +8,9 @@ function guard(option: string, file: string, body: () => void): void {
     body();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new UserError(`--${option}${option.endsWith('=') ? '' : ' '}${file}: ${code}; give a place where a file can be written`);
+    throw new UserError(
+      `--${option}${option.endsWith('=') ? '' : ' '}${file}: ${code}; give a place where a file can be written`,
+    );
   }
 }
 

@@ -19,6 +19,7 @@ const io = (start: number, each: number, schid = 0) => STEPS.map((step, i) => re
 const result = (marks: Record<number, MarkSeries>): MachineResult => ({
   status: 0,
   reason: '',
+  endedNs: 0,
   marks,
   systemCalls: 0,
   exits: {},

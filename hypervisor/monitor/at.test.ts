@@ -47,9 +47,9 @@ test('commands come at their times, of equal times in the order given; a late on
     'at',
     timedCommands(actor, monitor, commands, (text) => shown.push(text)),
   );
-  simulation.run(() => shown.length === 4, 100);
+  simulation.run(() => shown.length === 8, 100);
   expect(shown).toEqual(
-    ['a', 'b', 'c', 'late'].map((c, i) => `(minivisor ${['1ms', '1ms', '2ms', '3ms'][i]}) ${c}\n<${c}>\n`),
+    ['a', 'b', 'c', 'late'].flatMap((c, i) => [`(minivisor ${['1ms', '1ms', '2ms', '3ms'][i]}) ${c}\n`, `<${c}>\n`]),
   );
   expect(times.map((t) => Math.floor(t / 1e6))).toEqual([1, 3, 3, 3]);
 });

@@ -25,7 +25,7 @@ export function parseAt(text: string): TimedCommand {
   return { ns: Number(number) * UNITS[unit], time: `${number}${unit}`, command: command.trim() };
 }
 
-/** Gives the commands at their times, those of the same time in the order they were given; shows each with its answer. */
+/** Gives the commands at their times, those of the same time in the order they were given; shows each, then its answer. */
 export function* timedCommands(
   actor: Parameters<typeof sleep>[0],
   monitor: Monitor,
@@ -34,7 +34,9 @@ export function* timedCommands(
 ): Task {
   for (const { ns, time, command } of [...commands].sort((a, b) => a.ns - b.ns)) {
     if (ns > actor.now()) yield* sleep(actor, ns - actor.now());
+    // Before it is carried out: it may end the run, or never end.
+    show(`(minivisor ${time}) ${command}\n`);
     const answer = yield* monitor.execute(command);
-    show(`(minivisor ${time}) ${command}\n${answer}`);
+    if (answer !== '') show(answer);
   }
 }

@@ -14,6 +14,8 @@ export interface MonitorCommand {
   /** Words that follow it, for help; each is needed unless it is in brackets. */
   readonly parameters: readonly string[];
   readonly help: string;
+  /** False: it is carried out whatever other command is under way. */
+  readonly alone?: false;
   /** @param words the parameters, at most as many as there are names. @returns what is shown. @throws MonitorError, Errno, Error */
   readonly handler: (target: MonitorTarget, words: readonly string[]) => Task<string>;
 }
@@ -53,6 +55,7 @@ export const COMMANDS: readonly MonitorCommand[] = [
     name: 'sysfs_read',
     parameters: ['PATH'],
     help: 'shows an attribute, a link or a directory of the host',
+    alone: false,
     *handler({ machine }, [path]) {
       return yield* readSysfs(machine.sys, sysfsPath(path));
     },
@@ -61,6 +64,8 @@ export const COMMANDS: readonly MonitorCommand[] = [
     name: 'sysfs_write',
     parameters: ['PATH', 'VALUE'],
     help: 'writes an attribute of the host: /sys/devices/css0/chp0.80/status offline',
+    // The host may wait for something that only another command gives: a device that has to be unplugged.
+    alone: false,
     *handler({ machine }, [path, value]) {
       yield* machine.sys.writeFile(sysfsPath(path), value);
       return '';
@@ -109,6 +114,7 @@ export const COMMANDS: readonly MonitorCommand[] = [
     alias: ['q'],
     parameters: [],
     help: 'ends the run, with exit status 0',
+    alone: false,
     *handler(target) {
       target.quit();
       return '';

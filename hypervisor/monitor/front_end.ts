@@ -5,11 +5,14 @@
 import { unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import type { MailboxClient } from '../../kernel/lib/monitor_mailbox.ts';
+import { after } from '../../kernel/lib/host_timer.ts';
+import { MAILBOX_TEXT, type MailboxClient } from '../../kernel/lib/monitor_mailbox.ts';
 import { UserError } from '../user_error.ts';
 import type { MonitorPlace } from './place.ts';
 
 const PROMPT = '(minivisor) ';
+/** Milliseconds that a client has to read what was written, once the machine has ended. */
+const FLUSH_MS = 500;
 const BANNER = "minivisor monitor - type 'help' for more information\n";
 
 /** Something that gives lines and shows text. */
@@ -43,8 +46,7 @@ export class MonitorFrontEnd {
   /** The machine has ended: nobody is heard any more. */
   end(): void {
     for (const reader of this.#readers) reader.close();
-    // What was written goes out first.
-    for (const socket of this.#sockets) socket.end();
+    for (const socket of this.#sockets) hangUp(socket);
     this.#server?.close();
     if (this.#path !== undefined) removeSocket(this.#path);
     // A terminal that is still open would keep the process.
@@ -79,7 +81,7 @@ export class MonitorFrontEnd {
     ready();
     let last: Promise<void> = Promise.resolve();
     reader.on('line', (line) => {
-      last = this.#mailbox.ask(line).then((answer) => {
+      last = this.#answer(line, last).then((answer) => {
         if (answer === undefined) return;
         write(answer.text);
         if (answer.cut) write('(the rest is too long to be shown)\n');
@@ -91,6 +93,26 @@ export class MonitorFrontEnd {
       void last.then(done);
     });
   }
+
+  /** A line that the mailbox cannot hold as a whole is refused in its turn. */
+  async #answer(line: string, last: Promise<void>): ReturnType<MailboxClient['ask']> {
+    const bytes = Buffer.byteLength(line);
+    if (bytes <= MAILBOX_TEXT) return await this.#mailbox.ask(line);
+    await last;
+    return { text: `Error: the line has ${bytes} bytes; give at most ${MAILBOX_TEXT}\n`, cut: false };
+  }
+}
+
+/** Ends a connection, whether the client hangs up or not: what was written goes out first, if the client takes it. */
+function hangUp(socket: Socket): void {
+  // The process does not wait for it.
+  socket.unref();
+  socket.destroySoon();
+  if (!socket.destroyed)
+    socket.once(
+      'close',
+      after(FLUSH_MS, () => socket.destroy()),
+    );
 }
 
 function advice(error: Error): string {

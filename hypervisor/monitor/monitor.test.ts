@@ -3,11 +3,11 @@ import { FakeMachine } from '../../devices/virtual/fake_machine.ts';
 import { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { addFakeDevice } from '../../devices/virtual/s390x/fake_device.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
-import type { Task } from '../../kernel/lib/task.ts';
+import { sleep, type Task, until } from '../../kernel/lib/task.ts';
 import type { MachineConfig } from '../config.ts';
 import { COMMANDS } from './commands.ts';
 import { SUBJECTS } from './info.ts';
-import { Monitor } from './monitor.ts';
+import { Monitor, PATIENCE_NS } from './monitor.ts';
 import type { MonitorTarget, PlugOptions } from './target.ts';
 
 let machine: FakeMachine;
@@ -200,4 +200,41 @@ test('commands are carried out one at a time', () => {
     );
   machine.runUntil(() => ended === 2);
   expect(order).toEqual(['begin', 'end', 'begin', 'end']);
+});
+
+test('a command that does not end leaves the monitor to others: quit, and what it waits for', () => {
+  let released = false;
+  machine.sys.writeFile = function* (path) {
+    yield* until('a descriptor to be closed', () => released);
+    done.push(`written ${path}`);
+  };
+  device('dasd0', function* () {
+    released = true;
+    return true;
+  });
+  const goesOn = /^sysfs_write: goes on, its answer comes with a later command's; quit ends the run at once\n$/;
+  expect(say('sysfs_write /sys/a/unbind 0.0.0000')).toMatch(goesOn);
+  expect(machine.simulation.now).toBeGreaterThanOrEqual(PATIENCE_NS);
+  expect(say('info status')).toMatch(/^VM status: running/);
+  expect(say('device_del dasd0')).toBe('');
+  machine.runUntil(() => done.length > 0);
+  expect(say('cont')).toBe('(sysfs_write /sys/a/unbind 0.0.0000: has ended)\nthe machine runs already\n');
+});
+
+test('quit does not wait for a command that changes the machine; another such command does', () => {
+  let released = false;
+  plug = function* () {
+    while (!released) yield* sleep(machine.actor, 1e6);
+    throw new Errno('EBUSY', 'open /dev/vfio/7');
+  };
+  const began = machine.simulation.now;
+  expect(say('device_add vfio-ccw,drive=0')).toContain('device_add: goes on');
+  expect(machine.simulation.now - began).toBeLessThan(PATIENCE_NS + 2e6);
+  expect(say('stop')).toContain('stop: goes on');
+  expect(running).toBe(true);
+  say('quit');
+  expect(done).toEqual(['quit']);
+  released = true;
+  machine.runUntil(() => !running);
+  expect(say('')).toMatch(/^\(device_add .*: has ended\)\nError: open \/dev\/vfio\/7: EBUSY/);
 });

@@ -11,7 +11,7 @@ test('a batch is kept as nanoseconds a call: 4096 TOD units are a microsecond', 
 
 test.each([
   [-1, 1, 1],
-  [16, 1, 1],
+  [32, 1, 1],
   [2 ** 64, 1, 1],
   [Number.NaN, 1, 1],
   [0, 0, 1],

@@ -3,13 +3,15 @@
  * stopped by the order that SIGP STOP gives, so that each is found between two instructions.
  */
 import { KVM_S390 } from '../../kernel/include/uapi/kvm.ts';
-import { sleep, type Task, until } from '../../kernel/lib/task.ts';
+import { sleep, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
 import { loadGuest } from './loader.ts';
 import type { VcpuHandle } from './vcpu_handle.ts';
 import type { Vmm } from './vmm.ts';
 
 /** Nanoseconds between two looks at a CPU that is about to rest. */
 const SETTLE_NS = 20_000;
+/** Nanoseconds that a CPU has to stop. A device for whose I/O it stands still is reset then: the I/O may never end. */
+const STOP_NS = 1e9;
 
 export class RunState {
   readonly #vmm: Vmm;
@@ -37,12 +39,19 @@ export class RunState {
         yield* kvm.injectVcpu(vcpu.fd, KVM_S390.SIGP_STOP, 0);
       }
       for (const vcpu of operating) {
-        yield* until(`CPU ${vcpu.address} to stop`, () => !vcpu.operating);
+        yield* this.#stopped(vcpu);
         yield* this.#settled(vcpu);
       }
       operating = vcpus.filter((v) => v.operating);
     }
     return true;
+  }
+
+  /** Until a CPU that was told to has stopped. */
+  *#stopped(vcpu: VcpuHandle): Task {
+    const { actor, board } = this.#vmm;
+    while (!(yield* untilDeadline(`CPU ${vcpu.address} to stop`, () => !vcpu.operating, actor.now() + STOP_NS)))
+      for (const { operations } of [...board.css.subchannels()]) yield* operations.letCpuGo?.() ?? nothing();
   }
 
   /** Until a CPU that has stopped waits for orders: its exit is answered then, and its registers may be set. It rings no doorbell. */
@@ -85,3 +94,5 @@ export class RunState {
     if (ran) yield* this.cont();
   }
 }
+
+function* nothing(): Task {}

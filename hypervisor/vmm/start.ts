@@ -5,7 +5,7 @@ import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kv
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
 import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { MailboxServer } from '../../kernel/lib/monitor_mailbox.ts';
-import { stopMachine } from '../../kernel/lib/stop.ts';
+import { stopMachine, stopping } from '../../kernel/lib/stop.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import { EVENT } from '../../kernel/lib/trace.ts';
 import type { MachineConfig, MachineResult } from '../config.ts';
@@ -43,6 +43,7 @@ class Run {
   readonly #state: RunState;
   readonly #ends = new Map<number, CpuEnd>();
   #outcome: Outcome = { status: 1, reason: 'the machine was stopped before the guest ended' };
+  #endedNs: number | undefined;
 
   constructor(context: ActorContext<MachineConfig>) {
     this.#context = context;
@@ -57,6 +58,7 @@ class Run {
   result(): MachineResult {
     return {
       ...this.#outcome,
+      endedNs: this.#endedNs ?? this.#context.actor.now(),
       marks: this.#vmm.marks.result(),
       systemCalls: this.#vmm.sys.count,
       exits: this.#vmm.exits,
@@ -97,7 +99,8 @@ class Run {
   /** @param last nobody else can give a command: a machine that is stopped afterwards stays so for ever */
   *#timed(commands: Task, last: boolean): Task {
     yield* commands;
-    if (last && !this.#state.running)
+    const { memory, map } = this.#context;
+    if (last && !this.#state.running && !stopping(memory, map))
       this.#end({ status: 1, reason: 'the machine is stopped, and no --at command is left that lets it go on' });
   }
 
@@ -169,6 +172,7 @@ class Run {
 
   #end(how: Outcome): void {
     this.#outcome = how;
+    this.#endedNs = this.#context.actor.now();
     stopMachine(this.#context.memory, this.#context.map);
   }
 }

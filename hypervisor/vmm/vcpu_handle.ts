@@ -16,6 +16,7 @@ import { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
+import { TakenIo } from '../../kernel/lib/taken_io.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
 import { type DequeuedIo, type GuestMemory, PGM, ProgramInterruption, type Vcpu } from '../machine_api.ts';
 import type { LogicalMemory } from './logical_memory.ts';
@@ -30,6 +31,8 @@ const CHSC = 0xb25f;
 export class VcpuHandle implements Vcpu {
   readonly address: number;
   readonly run: KvmRun;
+  /** The I/O interruptions it took off KVM's queue. */
+  readonly taken: TakenIo;
   fd = -1;
   readonly #memory: HostMemory;
   readonly #page: number;
@@ -47,6 +50,7 @@ export class VcpuHandle implements Vcpu {
     this.#ram = ram;
     this.#kvmMemory = logical;
     this.run = KVM_RUN.at(memory.dv, this.#page);
+    this.taken = new TakenIo(memory, this.#page + KVM_RUN.offset.io_taken);
     this.#local = new LocalInterrupts(memory, this.#page + RUN_LOCAL_INTERRUPTS);
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
   }
@@ -93,8 +97,7 @@ export class VcpuHandle implements Vcpu {
 
   /**
    * True from before the CPU takes an interruption off the queue for its exit until the exit is answered: it is outside
-   * the guest and not idle. The mode is loaded first: a CPU that has left its wait and come out of the guest since then
-   * took its interruption after whatever happened before this call.
+   * the guest and not idle.
    */
   get exiting(): boolean {
     if (this.#memory.load(this.#page + KVM_RUN.offset.mode) === VCPU_MODE.IN_GUEST_MODE) return false;

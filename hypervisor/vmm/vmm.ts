@@ -10,7 +10,7 @@ import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import { type Actor, Mutex, type Task } from '../../kernel/lib/task.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
 import type { MachineConfig } from '../config.ts';
-import type { Machine } from '../machine_api.ts';
+import type { IoWatch, Machine } from '../machine_api.ts';
 import { Syscalls } from '../syscall.ts';
 import { MachineCpus } from './cpus.ts';
 import { GuestRam } from './guest_memory.ts';
@@ -122,8 +122,12 @@ export class Vmm implements Machine {
   clearInterrupts(): Task {
     return this.kvm.clearInterrupts();
   }
-  exitUnderWay(): boolean {
-    return this.vcpus.some((vcpu) => vcpu.exiting);
+  watchIo(subsystemId: number): IoWatch {
+    const counts = this.vcpus.map(({ taken }) => taken.count());
+    return {
+      subsystemId,
+      taken: () => this.vcpus.some(({ taken }, i) => taken.since(counts[i], subsystemId)),
+    };
   }
   injectService(parameter: number): Task {
     return this.kvm.injectService(parameter);

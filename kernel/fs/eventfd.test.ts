@@ -46,3 +46,8 @@ test('fewer than eight bytes are EINVAL, and other files are no eventfds', () =>
   expect(codeOf(() => EventFd.of(new File('x', {})))).toBe('EINVAL');
   for (const initial of [1.5, Number.NaN, 2 ** 32]) expect(EventFd.of(EventFd.file(initial)).count).toBeLessThan(2n);
 });
+
+test('the count can be taken without waiting for one', () => {
+  const context = new EventFd(3);
+  expect([context.take(), context.take(), context.count]).toEqual([3n, 0n, 0n]);
+});

@@ -24,6 +24,13 @@ export class EventFd {
     this.signals++;
   }
 
+  /** The count, which is 0 afterwards; does not wait (eventfd_ctx_do_read). */
+  take(): bigint {
+    const count = this.#count;
+    this.#count = 0n;
+    return count;
+  }
+
   /** A file for it: read takes the counter (8 bytes, host order) and waits for a signal when it is 0. */
   static file(initial: number): File {
     const context = new EventFd(initial);
@@ -34,8 +41,7 @@ export class EventFd {
           if (count < 8) throw new Errno('EINVAL', 'eventfd read');
           yield* until('eventfd', () => context.#count !== 0n);
           const bytes = new Uint8Array(8);
-          new DataView(bytes.buffer).setBigUint64(0, context.#count, true);
-          context.#count = 0n;
+          new DataView(bytes.buffer).setBigUint64(0, context.take(), true);
           return bytes;
         },
         *write(bytes) {

@@ -5,6 +5,7 @@
  * meanwhile is told by the request bit that the kernel sets afterwards.
  */
 import type { HostMemory } from './host_memory.ts';
+import type { TakenIo } from './taken_io.ts';
 
 /** Bits of the summary above the eight ISC bits (`0x80 >> isc`). */
 export const PENDING = { ISC_MASK: 0xff, SERVICE: 0x100, MACHINE_CHECK: 0x200 } as const;
@@ -27,10 +28,13 @@ const CAPACITY = 512;
 export class FloatingInterrupts {
   readonly #memory: HostMemory;
   readonly #base: number;
+  readonly #taken: TakenIo | undefined;
 
-  constructor(memory: HostMemory, base: number) {
+  /** @param taken where a vCPU notes the I/O interruptions it takes */
+  constructor(memory: HostMemory, base: number, taken?: TakenIo) {
     this.#memory = memory;
     this.#base = base;
+    this.#taken = taken;
   }
 
   /** What is pending: ISC bits and PENDING bits. */
@@ -71,6 +75,7 @@ export class FloatingInterrupts {
         intparm: this.#word(best, 2) >>> 0,
         word: this.#word(best, 3) >>> 0,
       };
+      this.#taken?.record(io.subsystemId);
       this.#remove(best, count);
       return io;
     });

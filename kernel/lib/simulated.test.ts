@@ -241,3 +241,18 @@ test('producers and consumers over a ring lose nothing and keep each producer’
     { numRuns: 100 },
   );
 });
+
+test('time does not jump past the limit of a run', () => {
+  const simulation = new Simulation(1);
+  const actor = simulation.actor('a');
+  let woke = false;
+  actor.spawn(
+    'sleeper',
+    (function* (): Task {
+      yield* sleep(actor, 3e9);
+      woke = true;
+    })(),
+  );
+  expect(simulation.advance(() => simulation.now >= 2e9, 100, 2e9)).toBe(true);
+  expect([simulation.now, woke]).toEqual([2e9, false]);
+});

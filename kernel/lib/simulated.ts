@@ -66,8 +66,12 @@ export class Simulation {
     if (!this.advance(stopped, maxSteps)) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
   }
 
-  /** Makes at most `steps` task steps; returns true when `stopped()` holds or no task is left. @throws Deadlock, TaskFailure */
-  advance(stopped: () => boolean, steps: number): boolean {
+  /**
+   * Makes at most `steps` task steps; returns true when `stopped()` holds or no task is left.
+   * @param limit virtual time, ns, at which `stopped()` will hold: no step begins then or later, and time does not jump past it.
+   * @throws Deadlock, TaskFailure
+   */
+  advance(stopped: () => boolean, steps: number, limit = Number.POSITIVE_INFINITY): boolean {
     const ready: number[] = [];
     for (let step = 0; step < steps; step++) {
       if (this.#entries.length === 0 || stopped()) return true;
@@ -80,7 +84,7 @@ export class Simulation {
         else if (wait.deadline !== undefined && wait.deadline < deadline) deadline = wait.deadline;
       }
       if (ready.length > 0) this.#step(ready[ready.length === 1 ? 0 : this.#random.below(ready.length)]);
-      else if (deadline !== Number.POSITIVE_INFINITY) this.#now = deadline;
+      else if (deadline !== Number.POSITIVE_INFINITY) this.#now = Math.min(deadline, limit);
       else throw new Deadlock(this.#entries.map((e) => `${e.actor.name}/${e.name}: ${e.wait?.what}`));
     }
     return false;

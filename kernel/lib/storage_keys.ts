@@ -66,16 +66,6 @@ export class StorageKeys {
     }
   }
 
-  /** Key-controlled protection allows fetching (SA22-7832 chapter 3, "Key-Controlled Protection"). */
-  fetchAllowed(hpa: number, accessKey: number): boolean {
-    if (accessKey === 0) return true;
-    const key = this.get(hpa);
-    return (key & STORAGE_KEY.FETCH) === 0 || key >>> 4 === accessKey;
-  }
-  /** Key-controlled protection allows storing. */
-  storeAllowed(hpa: number, accessKey: number): boolean {
-    return accessKey === 0 || this.get(hpa) >>> 4 === accessKey;
-  }
   /**
    * An access: asks key-controlled protection and notes the reference, and the change when `stored`. Permission and
    * reference bit are of one value of the key: whoever changes the key afterwards finds the reference bit on, and so

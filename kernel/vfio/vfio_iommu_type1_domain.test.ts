@@ -156,3 +156,22 @@ test('the limit of mappings is a module parameter, for containers opened later',
   t.run(t.mapDma(0, K));
   expect(t.outcome(t.mapDma(K, K))).toBe(0);
 });
+
+test('an IOMMU that is none of the container leaves nothing undone, and takes no other with it', () => {
+  const { t, nic, mm } = fixture();
+  t.run(t.join(nic));
+  t.run(t.mapDma(0, K));
+  const stranger = new WithIommu(t.core, 'hba', () => new Errno('EINVAL', 'hba'));
+  t.run(t.iommu.detachGroup(stranger.group));
+  expect([nic.table.size, mm.lockedVm]).toEqual([1, 1]);
+  t.run(t.mapDma(K, K));
+  expect(nic.table.size).toBe(2);
+});
+
+test('mappings go with the last group, mediated or not', () => {
+  const { t } = fixture();
+  t.run(t.mapDma(0, 4 * K));
+  const { iommu } = t;
+  t.run(iommu.detachGroup(t.device.group));
+  expect([...iommu.mappings]).toEqual([]);
+});

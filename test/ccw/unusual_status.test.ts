@@ -88,15 +88,19 @@ test('attention right behind the end of a program: one IRB carries both, so the 
 });
 
 test('a busy device keeps the start pending; the program runs when device end comes, and the guest sees one ending', async () => {
-  const s = script();
-  const irb = s.irb();
-  // Not a multiple of the time after which the start is tried again: its device end comes between two tries.
-  s.run(0, s.orb({ cpa: s.program(prepare(s, HOW.BUSY, { microseconds: 2500 }), [NOP, SLI, 1, 0]) }), s.irb());
-  const started = s.run(0, s.orb({ cpa: s.program([NOP, SLI, 1, 0]) }), irb);
-  const run = await s.simulate(ECHO);
-  expect(run.result(started)).toMatchObject({ cc: 0, count: 1 });
-  expect(run.result(started).tookNs).toBeGreaterThan(1_500_000);
-  expect(run.status(irb)).toEqual({ ...ENDED, count: 1 });
+  // The channel asks again every millisecond: also at the very time of device end.
+  for (let seed = 1; seed <= 20; seed++) {
+    const s = script();
+    const irb = s.irb();
+    s.run(0, s.orb({ cpa: s.program(prepare(s, HOW.BUSY, { microseconds: 2000 }), [NOP, SLI, 1, 0]) }), s.irb());
+    const started = s.run(0, s.orb({ cpa: s.program([NOP, SLI, 1, 0]) }), irb);
+    const more = s.wait(EVENT.IO, 5000);
+    const run = await s.simulate([...ECHO, '--seed', `${seed}`]);
+    expect(run.result(started), `seed ${seed}`).toMatchObject({ cc: 0, count: 1 });
+    expect(run.result(started).tookNs, `seed ${seed}`).toBeGreaterThan(1_500_000);
+    expect(run.status(irb), `seed ${seed}`).toEqual({ ...ENDED, count: 1 });
+    expect(run.result(more).events, `seed ${seed}`).toBe(EVENT.TIMEOUT);
+  }
 });
 
 test('an endless program runs until CSCH: nothing stays pinned, and the subchannel works again', async () => {

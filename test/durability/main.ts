@@ -1,17 +1,16 @@
 /** `npm run durability -- --runs N --seed S`: kills minivisor in the middle of its guest's writes, again and again. */
-import { parseArgs } from 'node:util';
 import { workFolder } from '../support/cli.ts';
+import { endingOfWords, readRunWords } from '../support/run_words.ts';
 import { freshVolume, killRun } from './kill_run.ts';
 
-const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' } },
+const words = readRunWords(process.argv.slice(2), {
+  name: 'durability',
+  what: "Kills minivisor in the middle of its guest's writes and looks at the image, once for each seed from S on.",
+  runs: 50,
+  seed: 1,
 });
-const runs = Number(values.runs);
-const first = Number(values.seed);
-if (!(runs >= 1) || !Number.isInteger(first)) {
-  process.stderr.write('durability: give --runs N from 1 on, and --seed S\n');
-  process.exit(1);
-}
+if ('status' in words) endingOfWords(words);
+const { runs, seed: first } = words;
 
 const { folder, remove } = workFolder();
 const fresh = freshVolume(folder);

@@ -1,5 +1,5 @@
 /** `npm run fuzz -- SUBJECT [--runs N] [--seed S]`: the properties of the tests, for as long as one likes. */
-import { parseArgs } from 'node:util';
+import { endingOfWords, readRunWords } from '../support/run_words.ts';
 import { fuzzBoot } from './boot.ts';
 import { fuzzCcw } from './ccw/property.ts';
 
@@ -8,18 +8,17 @@ const SUBJECTS: Readonly<
   Record<string, (runs: number, seed: number, progress: (done: number) => void) => Promise<void>>
 > = { boot: fuzzBoot, ccw: fuzzCcw };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { runs: { type: 'string', default: '100000' }, seed: { type: 'string' } },
+const words = readRunWords(process.argv.slice(2), {
+  name: 'fuzz',
+  what: 'Runs random cases of a subject until one differs; a seed gives the same cases again.',
+  subjects: Object.keys(SUBJECTS),
+  runs: 100_000,
+  seed: Number(process.hrtime.bigint() & 0x7fff_ffffn),
+  seedIs: "the clock's",
 });
-const [name = ''] = positionals;
+if ('status' in words) endingOfWords(words);
+const { subject: name, runs, seed } = words;
 const subject = SUBJECTS[name];
-const runs = Number(values.runs);
-const seed = Number(values.seed ?? process.hrtime.bigint() & 0x7fff_ffffn);
-if (subject === undefined || !Number.isInteger(runs) || runs < 1 || !Number.isInteger(seed)) {
-  console.error(`usage: npm run fuzz -- ${Object.keys(SUBJECTS).join('|')} [--runs N] [--seed S]`);
-  process.exit(2);
-}
 console.log(`fuzz ${name}: ${runs} runs, seed ${seed}`);
 const began = process.hrtime.bigint();
 let shown = 0;

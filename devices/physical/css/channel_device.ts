@@ -35,8 +35,8 @@ export interface CommandEnding {
 export interface DeviceHost {
   /** Nanoseconds since power-on. */
   now(): number;
-  /** Presents device status of its own accord, `ns` nanoseconds from now. */
-  presentLater(ns: number, dstat: number): void;
+  /** Presents device status of its own accord, `ns` nanoseconds from now. @param about called just before, with nothing between */
+  presentLater(ns: number, dstat: number, about?: () => void): void;
 }
 
 /** Trouble as sense information tells it: bytes 0 and 1, and byte 7, format and message. */

@@ -113,12 +113,14 @@ class Processor implements IoProcessor {
   #hostOf(schid: number): DeviceHost {
     return {
       now: () => this.#actor.now(),
-      presentLater: (ns, dstat) => this.#actor.spawn(`device on subchannel ${schid}`, this.#later(schid, ns, dstat)),
+      presentLater: (ns, dstat, about) =>
+        this.#actor.spawn(`device on subchannel ${schid}`, this.#later(schid, ns, dstat, about)),
     };
   }
 
-  *#later(schid: number, ns: number, dstat: number): Task {
+  *#later(schid: number, ns: number, dstat: number, about = () => {}): Task {
     yield* sleep(this.#actor, ns);
+    about();
     this.attention(schid, dstat);
   }
 

@@ -26,10 +26,10 @@ export class EchoDevice implements ChannelDevice {
   #sense = new Uint8Array(ECHO_SENSE);
   /** How the next command will end. */
   #next: Ending | undefined;
-  /** Initial status until then (ns). */
-  #busy: { readonly status: number; readonly until: number } | undefined;
   #host: DeviceHost | undefined;
   #first = false;
+  /** Initial status while the device owes a device end. */
+  #busy: number | undefined;
 
   attach(host: DeviceHost): void {
     this.#host = host;
@@ -46,14 +46,16 @@ export class EchoDevice implements ChannelDevice {
   *execute(command: number, port: DataPort): Task<CommandEnding> {
     const first = this.#first;
     this.#first = false;
-    if (this.#busy !== undefined && this.#now() >= this.#busy.until) this.#busy = undefined;
     const row = ECHO_COMMANDS.get(command);
     const ending = this.#take(first, row?.keepsSense === true);
     if (ending?.how === HOW.BUSY) {
-      this.#busy = { status: DSTAT.BUSY | ending.status, until: this.#now() + ending.ns };
-      this.presentLater(ending.ns, DSTAT.DEVICE_END);
+      this.#busy = DSTAT.BUSY | ending.status;
+      this.#host?.presentLater(ending.ns, DSTAT.DEVICE_END, () => {
+        this.#busy = undefined;
+      });
     }
-    if (this.#busy !== undefined && first) return { status: this.#busy.status };
+    // Until it has said that it is busy no more: the channel may ask before.
+    if (this.#busy !== undefined && first) return { status: this.#busy };
     if (row?.keepsSense !== true) this.#sense.fill(0);
     if (row === undefined) return { status: ENDED | this.fail(COMMAND_REJECT) };
     yield* row.perform(this, port);
@@ -95,10 +97,6 @@ export class EchoDevice implements ChannelDevice {
   }
 
   close(): void {}
-
-  #now(): number {
-    return this.#host?.now() ?? 0;
-  }
 
   /** The prepared ending, if this command takes it: busy is for what begins a program, and basic sense ends as usual. */
   #take(first: boolean, sense: boolean): Ending | undefined {

@@ -156,17 +156,22 @@ test('busy: the device itself says busy, hears nothing of the command, and prese
   });
   const device = new FaultyDevice(inner, { schid: 0, faults: once('busy', { ns: 77 }), seed: 1 });
   const later: number[][] = [];
-  let now = 1000;
-  const host: DeviceHost = { now: () => now, presentLater: (ns, dstat) => later.push([ns, dstat]) };
+  let presents = () => {};
+  const host: DeviceHost = {
+    now: () => 1000,
+    presentLater: (ns, dstat, about = () => {}) => {
+      later.push([ns, dstat]);
+      presents = about;
+    },
+  };
   device.attach(host);
   const execute = () => device.execute(0x03, {} as DataPort).next().value;
   device.begin(0x80);
   expect(execute()).toEqual({ status: DSTAT.BUSY });
   expect(inner.commands).toEqual([]);
-  now += 76;
   device.begin(0x80);
   expect(execute()).toEqual({ status: DSTAT.BUSY });
-  now++;
+  presents();
   expect(later).toEqual([[77, DSTAT.DEVICE_END]]);
   device.begin(0x80);
   expect(execute()).toEqual({ status: CE_DE });

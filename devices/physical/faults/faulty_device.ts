@@ -33,7 +33,8 @@ export class FaultyDevice implements ChannelDevice {
   readonly #suffers: ProgramFaults = { busyNs: undefined, loses: false };
   /** When a lost path comes back (ns, perhaps never), by its bit. */
   readonly #lostUntil = new Map<number, number>();
-  #busyUntil = 0;
+  /** The device owes a device end. */
+  #busy = false;
   /** The program that began last is not let in. */
   #answersBusy = false;
   #host: DeviceHost | undefined;
@@ -68,7 +69,7 @@ export class FaultyDevice implements ChannelDevice {
     suffers.busyNs = undefined;
     suffers.loses = false;
     // A start that is tried again too early finds the device still busy.
-    this.#answersBusy = this.#busyUntil > 0 && this.#attached().now() < this.#busyUntil;
+    this.#answersBusy = this.#busy;
     if (this.#answersBusy) return;
     for (const lots of this.#program) if (this.#strikes(lots, 0)) FAULT_EFFECTS[lots.kind].program?.(suffers, lots.ns);
     if (suffers.busyNs === undefined) {
@@ -78,8 +79,10 @@ export class FaultyDevice implements ChannelDevice {
     // The program gets no ending of its own that could be lost.
     suffers.loses = false;
     this.#answersBusy = true;
-    this.#busyUntil = this.#attached().now() + suffers.busyNs;
-    this.#attached().presentLater(suffers.busyNs, DSTAT.DEVICE_END);
+    this.#busy = true;
+    this.#attached().presentLater(suffers.busyNs, DSTAT.DEVICE_END, () => {
+      this.#busy = false;
+    });
   }
 
   execute(command: number, port: DataPort): Task<CommandEnding> {
@@ -114,7 +117,7 @@ export class FaultyDevice implements ChannelDevice {
   }
 
   reset(): void {
-    this.#busyUntil = 0;
+    this.#busy = false;
     this.#suffers.loses = false;
     this.#inner.reset();
   }

@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { HCALL } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { Errno, type ErrnoName } from '../../../kernel/include/uapi/errno.ts';
-import { VFIO_EEH_PE, VFIO_IRQ_SET } from '../../../kernel/include/uapi/vfio.ts';
+import { VFIO_EEH_PE, VFIO_IRQ_SET, VFIO_REGION_INFO_FLAG } from '../../../kernel/include/uapi/vfio.ts';
 import { preempt } from '../../../kernel/lib/task.ts';
 import { FakeMachine } from '../fake_machine.ts';
 import { SpaprHypercalls } from './spapr_hcall.ts';
 import { SpaprPhb, type SpaprPhbOptions } from './spapr_pci.ts';
 
+const { READ, WRITE, MMAP } = VFIO_REGION_INFO_FLAG;
 const REGION = 2 ** 40;
 const CONFIG = 7;
 const DDW = 2 ** 59;
@@ -226,6 +227,27 @@ describe('plugging', () => {
       expect(windows.size).toBe(1);
     },
   );
+  test('a device whose interrupts cannot be had leaves none of its BARs mapped', () => {
+    const { kernel, sys } = machine;
+    const told = kernel.ioctls.get('VFIO_DEVICE_GET_REGION_INFO')!;
+    kernel.ioctls.set('VFIO_DEVICE_GET_REGION_INFO', (call) => {
+      call.view.flags = READ | WRITE | MMAP;
+      return told(call);
+    });
+    const calls: string[] = [];
+    const { mmap, munmap } = sys;
+    sys.mmap = (...args) => {
+      calls.push('mmap');
+      return mmap.apply(sys, args);
+    };
+    sys.munmap = (...args) => {
+      calls.push('munmap');
+      return munmap.apply(sys, args);
+    };
+    fails = 'VFIO_DEVICE_SET_IRQS';
+    expect(() => plug()).toThrow();
+    expect(calls).toEqual(['mmap', 'munmap']);
+  });
   test('a second bridge has its own numbers', () => {
     const other = realize({ index: 1 });
     machine.run(other.plug({ host: '0000:02:00.0' }));
@@ -350,6 +372,27 @@ describe('messages', () => {
     fails = 'VFIO_DEVICE_SET_IRQS';
     expect(writeConfig(0x52, 2, 1)).toBe(0);
     expect(machine.logs.at(-1)).toContain('vfio-pci 0000:01:00.0: interrupts: VFIO_DEVICE_SET_IRQS: EINVAL');
+  });
+  test('what the kernel refuses is tried and told once for each time the guest asks; then the pin is back', () => {
+    change(3, 1);
+    const failures = () => machine.logs.filter((line) => line.includes('interrupts:')).length;
+    const setIrqs = machine.kernel.ioctls.get('VFIO_DEVICE_SET_IRQS')!;
+    machine.kernel.ioctls.set('VFIO_DEVICE_SET_IRQS', (call) => {
+      if (call.view.index === 1) throw new Errno('EINVAL', 'messages');
+      return setIrqs(call);
+    });
+    const before = failures();
+    writeConfig(0x52, 2, 1);
+    writeConfig(0x54, 4, 0x1000);
+    writeConfig(0x3c, 1, 5);
+    expect(failures()).toBe(before + 1);
+    machine.kernel.ioctls.set('VFIO_DEVICE_SET_IRQS', setIrqs);
+    writeConfig(0x54, 4, 0x1000);
+    expect(fake(phb.devices()[0]).index).not.toBe(1);
+    writeConfig(0x52, 2, 0);
+    expect(fake(phb.devices()[0]).index).toBe(0);
+    writeConfig(0x52, 2, 1);
+    expect([fake(phb.devices()[0]).index, failures()]).toEqual([1, before + 1]);
   });
   test('hot unplug frees the sources', () => {
     change(3, 4);

@@ -6,6 +6,7 @@
 import type { DequeuedIo, Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import { PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
+import { SCSW_STCTL_STATUS_PEND } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import { type ChscEvent, EventQueue } from './chsc_events.ts';
@@ -113,27 +114,40 @@ export class ChannelSubsystem {
     const { isc } = sch;
     this.machine.tracer.point(EVENT.css_io_interrupt, (sch.cssid << 8) | sch.ssid, sch.schid, intparm, isc);
     // A subchannel has one interruption pending at most: that of an earlier status is replaced.
-    if (sch.interruptionInjected) yield* this.machine.clearIo(this.identification(sch));
-    yield* this.machine.injectIo(this.identification(sch), intparm, isc);
-    sch.interruptionInjected = true;
-    if (this.machine.exitUnderWay()) sch.interruptionLate = true;
+    yield* this.withdrawInterruption(sch);
+    yield* this.#inject(sch, this.identification(sch), intparm, isc);
   }
-  /** The status is not pending any more, whatever the reason: nor is its interruption. */
+  *#inject(sch: Subchannel, subsystemId: number, intparm: number, isc: number): Task {
+    sch.interruption = this.machine.watchIo(subsystemId);
+    yield* this.machine.injectIo(subsystemId, intparm, isc);
+  }
+  /**
+   * The status is not pending any more, whatever the reason: nor is its interruption. Nothing is to be done when a CPU
+   * took it: it was delivered, or KVM took it off its queue for the TSCH. It is there yet when it came after the TSCH
+   * had left the guest.
+   */
   *withdrawInterruption(sch: Subchannel): Task {
-    if (sch.interruptionInjected) yield* this.machine.clearIo(this.identification(sch));
-    statusTaken(sch);
-  }
-  /** TSCH has taken the status. KVM took the interruption off its queue, or delivered it, unless it came meanwhile. */
-  *statusCleared(sch: Subchannel): Task {
-    if (sch.interruptionLate) yield* this.withdrawInterruption(sch);
-    statusTaken(sch);
+    const { interruption } = sch;
+    sch.interruption = undefined;
+    if (interruption?.taken() === false) yield* this.machine.clearIo(interruption.subsystemId);
   }
   /** Puts back an interruption that KVM took off its queue for an instruction that then failed. */
   *putBackInterruption({ subsystemId, intparm, word }: DequeuedIo): Task {
-    // Of the same subchannel another may have come: one is enough.
-    yield* this.machine.clearIo(subsystemId);
     // ISC is bits 2-4 of the interruption-identification word.
-    yield* this.machine.injectIo(subsystemId, intparm, (word >>> 27) & 7);
+    const isc = (word >>> 27) & 7;
+    if (word >>> 31 !== 0) return yield* this.machine.injectAdapter(isc);
+    const sch = this.#sets[(subsystemId >>> 17) & MAX_SSID].get(subsystemId & 0xffff);
+    if (sch === undefined) return;
+    yield* sch.lock.lock();
+    try {
+      // Another CPU may have taken the status meanwhile.
+      if (!this.holds(sch) || (sch.schib.scsw.ctrl & SCSW_STCTL_STATUS_PEND) === 0) return;
+      // Another of the same subchannel may have come: one is enough.
+      yield* this.machine.clearIo(subsystemId);
+      yield* this.#inject(sch, subsystemId, intparm, isc);
+    } finally {
+      sch.lock.unlock();
+    }
   }
 
   /** SSCH or RSCH was accepted, for measurement. */
@@ -189,11 +203,6 @@ export class ChannelSubsystem {
 
 function* nothing(): Task {}
 
-function statusTaken(sch: Subchannel): void {
-  sch.interruptionInjected = false;
-  sch.interruptionLate = false;
-}
-
 /** A device number as QEMU writes it: `fe.0.0190`. */
 export function deviceNumber(ssid: number, devno: number): string {
   return `${VIRTUAL_CSSID.toString(16)}.${ssid}.${devno.toString(16).padStart(4, '0')}`;
@@ -227,5 +236,5 @@ function resetSubchannel(sch: Subchannel): void {
   sch.measuredSince = undefined;
   sch.measuredRest = 0;
   sch.measurementCheck = false;
-  statusTaken(sch);
+  sch.interruption = undefined;
 }

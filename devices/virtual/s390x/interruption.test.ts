@@ -21,7 +21,7 @@ beforeEach(() => {
 function execute(opcode: number, { dequeued = false, operand = 0x4000 } = {}) {
   const vcpu = new FakeVcpu(machine).instruction([opcode >> 8, opcode & 0xff], operand);
   vcpu.setGpr(1, 0x1_0000n);
-  if (dequeued) machine.io.shift();
+  if (dequeued) machine.takeIo();
   return machine.outcome(
     ioinst(css, vcpu, dequeued ? { subsystemId: IO.subsystemId, intparm: 0, word: (3 << 27) >>> 0 } : undefined),
   );
@@ -30,7 +30,7 @@ function status(ctrl = 0x4007): void {
   sch.schib.scsw.ctrl = ctrl;
   machine.run(css.injectIoInterrupt(sch));
 }
-const [CSCH, HSCH, TSCH] = [0xb230, 0xb231, 0xb235];
+const [CSCH, HSCH, TSCH, TPI] = [0xb230, 0xb231, 0xb235, 0xb236];
 
 test('a second status before TSCH replaces the interruption of the first', () => {
   status(0x40c9);
@@ -42,40 +42,63 @@ test('a second status before TSCH replaces the interruption of the first', () =>
 test('the usual way costs no withdrawal: pending, delivered, TSCH', () => {
   for (let i = 0; i < 3; i++) {
     status();
-    machine.io.shift();
+    machine.takeIo();
     expect(execute(TSCH)).toEqual({ value: 0 });
   }
   expect(machine.cleared).toEqual([]);
 });
 
 test('TSCH takes a status whose interruption came while the CPU was outside already: it is withdrawn', () => {
-  machine.exiting = true;
   status();
-  machine.exiting = false;
   expect(execute(TSCH)).toEqual({ value: 0 });
   expect(machine.io).toEqual([]);
   // The next one has nothing to do with it.
   status();
-  machine.io.shift();
+  machine.takeIo();
   execute(TSCH);
   expect(machine.cleared.length).toBe(1);
 });
 
 test('TSCH that took an older interruption off the queue leaves none of a later status', () => {
   status(0x40c9);
-  machine.exiting = true;
+  machine.takeIo();
   status();
-  machine.exiting = false;
-  expect(execute(TSCH, { dequeued: true })).toEqual({ value: 0 });
+  expect(execute(TSCH)).toEqual({ value: 0 });
   expect(machine.io).toEqual([]);
+  expect(machine.cleared).toEqual([IO.subsystemId]);
 });
 
 test('a TSCH that faults puts one interruption back, not two', () => {
   status();
-  machine.io.shift();
+  machine.takeIo();
   status();
   expect(execute(TSCH, { dequeued: true, operand: 0x100_0000 })).toEqual({ interruption: 5 });
   expect(machine.io).toEqual([IO]);
+});
+
+test('an interruption that was put back is withdrawn like any other', () => {
+  status();
+  expect(execute(TSCH, { dequeued: true, operand: 0x100_0000 })).toEqual({ interruption: 5 });
+  expect(machine.io).toEqual([IO]);
+  expect(execute(CSCH)).toEqual({ value: 0 });
+  expect(machine.io).toEqual([]);
+});
+
+test('an interruption whose status, or whose subchannel, is gone is not put back', () => {
+  status();
+  const late = { dequeued: true, operand: 0x100_0000 };
+  sch.schib.scsw.ctrl = 0;
+  expect(execute(TPI, late)).toEqual({ interruption: 5 });
+  machine.run(css.remove(sch));
+  expect(execute(TPI, late)).toEqual({ interruption: 5 });
+  expect(machine.io).toEqual([]);
+});
+
+test('an adapter interruption is put back as one', () => {
+  const vcpu = new FakeVcpu(machine).instruction([0xb2, 0x36], 0x100_0000);
+  const dequeued = { subsystemId: 0, intparm: 0, word: 0xa800_0000 };
+  expect(machine.outcome(ioinst(css, vcpu, dequeued))).toEqual({ interruption: 5 });
+  expect([machine.adapter, machine.io]).toEqual([[5], []]);
 });
 
 test('CSCH withdraws the interruption of the status it clears', () => {

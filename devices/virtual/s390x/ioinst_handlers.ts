@@ -108,7 +108,7 @@ export function* tsch(intercept: Intercept): Task<number> {
     }
     yield* vcpu.write(operand, interruptionResponse(sch));
     tschUpdate(sch);
-    if (cc === CC.EXPECTED) yield* css.statusCleared(sch);
+    if (cc === CC.EXPECTED) yield* css.withdrawInterruption(sch);
     return cc;
   });
 }

@@ -1,5 +1,6 @@
 /** One virtual subchannel (QEMU's SubchDev): what the guest sees of a device, and what the device must offer. */
 
+import type { IoWatch } from '../../../hypervisor/machine_api.ts';
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { PMCW_FLAGS, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import { Mutex, type Task } from '../../../kernel/lib/task.ts';
@@ -41,6 +42,8 @@ export interface SubchannelOperations {
   updateSchib?(sch: Subchannel): Task;
   /** Machine reset. */
   reset?(sch: Subchannel): Task;
+  /** Ends a start function for which the CPU that issued it stands still; the guest gets a unit exception. Absent: there is none. */
+  letCpuGo?(): Task;
 }
 
 export class Subchannel {
@@ -59,10 +62,8 @@ export class Subchannel {
   readonly orb = ORB.make();
   readonly esw = new Uint8Array(ESW_SIZE);
   readonly senseData = new Uint8Array(SENSE_SIZE);
-  /** An interruption was made pending since status was last cleared: KVM may still have it. */
-  interruptionInjected = false;
-  /** It may have come too late for the TSCH that clears the status to take it. */
-  interruptionLate = false;
+  /** The interruption that was made pending since status was last cleared: KVM may still have it. */
+  interruption: IoWatch | undefined;
   /** When the function that is measured was started, ns. */
   measuredSince: number | undefined;
   /** Measured time that is no whole unit yet, ns. */

@@ -267,3 +267,14 @@ test('a device that is there says where its program lies', () => {
   expect(device.describe().program).toContain(`0x${FAKE_MMAP_VA.toString(16)}`);
   expect(FAKE_MMAP_VA).not.toBe(FAKE_RAM_VA);
 });
+
+test('a CPU that is to stop is let go by a reset, and only then', () => {
+  const device = realize();
+  machine.run(device.letCpuGo());
+  expect(machine.kernel.calls).not.toContain('VFIO_DEVICE_RESET');
+  const call = startSsch();
+  machine.run(device.letCpuGo());
+  finished(call);
+  expect([call.cc, device.sch.schib.scsw.dstat]).toEqual([CC.EXPECTED, scsw.DSTAT.UNIT_EXCEP]);
+  expect(machine.logs[0]).toBe('vfio-ccw-rfc 0.0.0313: a reset ends the request that keeps a CPU from stopping');
+});

@@ -256,9 +256,18 @@ export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice
     return pretendFunction(this.css, sch, pending);
   }
 
+  /** @see SubchannelOperations: only the kernel's reset gets at a request that is under way. */
+  *letCpuGo(): Task {
+    if (!this.#busy) return;
+    this.machine.log(`${this.name}: a reset ends the request that keeps a CPU from stopping`);
+    yield* this.#kernelReset();
+  }
   /** Machine reset, unplug: the kernel's reset ends what runs; what it says of it is of no interest. */
   *reset(): Task {
     this.#changes++;
+    yield* this.#kernelReset();
+  }
+  *#kernelReset(): Task {
     try {
       yield* this.machine.sys.ioctl(this.#fd, VFIO_DEVICE_RESET);
     } catch (error) {

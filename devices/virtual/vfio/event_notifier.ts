@@ -48,9 +48,14 @@ export class EventNotifier {
 
   *#serve(handler: () => Task): Task {
     const { sys } = this.#machine;
+    let signal = yield* sys.beginEventfdRead(this.eventfd);
     for (;;) {
-      yield* sys.eventfdRead(this.eventfd);
+      sys.tell();
+      yield* signal;
       if (this.#stopped) break;
+      // Before the handler: its first system call tells the kernel of the next wait too, which would otherwise wake it
+      // just when the guest has its interruption, and the CPU is wanted for what the guest does next.
+      signal = yield* sys.beginEventfdRead(this.eventfd);
       yield* handler();
     }
     yield* sys.close(this.eventfd);

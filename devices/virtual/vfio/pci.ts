@@ -63,6 +63,8 @@ export class VFIOPCIDevice {
   readonly #modeLock: Mutex;
   /** Messages in use: of MSI, or of MSI-X. */
   #messages: { readonly msix: boolean; readonly vectors: IrqVectors } | undefined;
+  /** The interrupt mode that could not be had: it is tried again once the guest has asked for another one. */
+  #failedMode: string | undefined;
 
   private constructor(
     options: NamedOptions,
@@ -102,7 +104,12 @@ export class VFIOPCIDevice {
       const fd = yield* group.deviceFd(options.host);
       try {
         const device = yield* VFIOPCIDevice.#open({ ...options, machine, name, group }, fd, ownGroup);
-        yield* device.#setUp();
+        try {
+          yield* device.#setUp();
+        } catch (error) {
+          yield* device.#takeDown();
+          throw error;
+        }
         return device;
       } catch (error) {
         yield* machine.sys.close(fd);
@@ -140,6 +147,11 @@ export class VFIOPCIDevice {
     for (const bar of this.bars) yield* bar.map();
     yield* this.intx?.enable() ?? nothing();
   }
+  /** What {@link #setUp} made, last first. */
+  *#takeDown(): Task {
+    yield* this.intx?.disable() ?? nothing();
+    for (const bar of this.bars) yield* bar.unmap();
+  }
 
   /** The pin of the function, 1 for INTA#; 0: it has none that the kernel serves. */
   get pin(): number {
@@ -168,7 +180,13 @@ export class VFIOPCIDevice {
       const msi = !msix && (this.msi?.enabled ?? false);
       const wanted = msix ? (this.msix?.vectors ?? 0) : msi ? (this.msi?.vectors ?? 0) : 0;
       const now = this.#messages;
-      if (now?.msix !== msix || now.vectors.count !== wanted) yield* this.#changeMode(msix, wanted);
+      const mode = `${msix} ${wanted}`;
+      if ((now?.msix !== msix || now.vectors.count !== wanted) && mode !== this.#failedMode) {
+        const again = this.#failedMode !== undefined;
+        this.#failedMode = mode;
+        yield* this.#changeMode(msix, wanted, again);
+        this.#failedMode = undefined;
+      }
     } catch (error) {
       // The guest's device is without interrupts then; it is the user who can do something about that.
       if (!(error instanceof Errno)) throw error;
@@ -178,12 +196,13 @@ export class VFIOPCIDevice {
     }
     if (this.msix !== undefined) yield* this.#sendPending(this.msix);
   }
-  *#changeMode(msix: boolean, count: number): Task {
+  /** @param again the last change has failed: the pin may be off */
+  *#changeMode(msix: boolean, count: number, again: boolean): Task {
     const now = this.#messages;
-    if (now === undefined && count === 0) return;
+    if (now === undefined && count === 0 && !again) return;
     this.#messages = undefined;
-    if (now === undefined) yield* this.intx?.disable() ?? nothing();
-    else yield* now.vectors.unregister();
+    if (now !== undefined) yield* now.vectors.unregister();
+    else if (count > 0) yield* this.intx?.disable() ?? nothing();
     if (count === 0) return yield* this.intx?.enable() ?? nothing();
     const index = msix ? VFIO_PCI_IRQ.MSIX : VFIO_PCI_IRQ.MSI;
     const options = { device: this.fd, index, count, name: `${this.name} ${msix ? 'MSI-X' : 'MSI'}` };
@@ -306,11 +325,10 @@ export class VFIOPCIDevice {
    * @param putGroup false: the group is the caller's to put
    */
   *unrealize(putGroup = this.#ownGroup): Task {
-    yield* this.intx?.disable() ?? nothing();
     const messages = this.#messages;
     this.#messages = undefined;
     if (messages !== undefined) yield* messages.vectors.unregister();
-    for (const bar of this.bars) yield* bar.unmap();
+    yield* this.#takeDown();
     yield* this.machine.sys.close(this.fd);
     if (putGroup) yield* this.group.put();
   }

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { BenchProgress } from './bench_progress.ts';
+
+/** A host whose time passes when it is told to. */
+function host() {
+  let now = 0;
+  let written = '';
+  let timer: { readonly at: number; readonly action: () => void } | undefined;
+  return {
+    elapsed: () => now,
+    after: (ms: number, action: () => void) => {
+      timer = { at: now + ms, action };
+      return () => {
+        timer = undefined;
+      };
+    },
+    write: (text: string) => {
+      written += text;
+    },
+    pass(ms: number) {
+      now += ms;
+      const due = timer;
+      if (due === undefined || due.at > now) return;
+      timer = undefined;
+      due.action();
+    },
+    get written() {
+      return written;
+    },
+  };
+}
+
+test('without a terminal there is a line every five seconds at most, and the newest is never left out', () => {
+  const at = host();
+  const progress = new BenchProgress(false, at);
+  progress.show('one');
+  expect(at.written).toBe('one (0 s)\n');
+  at.pass(1000);
+  progress.show('two');
+  at.pass(1000);
+  progress.show('three');
+  expect(at.written).toBe('one (0 s)\n');
+  at.pass(3000);
+  expect(at.written).toBe('one (0 s)\nthree (5 s)\n');
+  at.pass(60_000);
+  progress.show('four');
+  progress.show('five');
+  progress.end();
+  at.pass(60_000);
+  expect(at.written).toBe('one (0 s)\nthree (5 s)\nfour (65 s)\n');
+});
+
+test('on a terminal each line takes the place of the one before, and the last one goes', () => {
+  const at = host();
+  const progress = new BenchProgress(true, at);
+  progress.show('one');
+  progress.show('two');
+  progress.end();
+  expect(at.written).toBe('\r\x1b[Kone (0 s)\r\x1b[Ktwo (0 s)\r\x1b[K');
+});

@@ -1,0 +1,54 @@
+/** How far a bench is: in place on a terminal, elsewhere a line now and then. */
+import type { after } from '../../kernel/lib/host_timer.ts';
+
+/** Milliseconds between two lines, where progress is no terminal's. */
+export const PROGRESS_MS = 5000;
+
+/** What {@link BenchProgress} needs of the host. */
+export interface ProgressHost {
+  /** Milliseconds since the bench began. */
+  readonly elapsed: () => number;
+  readonly after: typeof after;
+  readonly write: (text: string) => void;
+}
+
+export class BenchProgress {
+  readonly #terminal: boolean;
+  readonly #host: ProgressHost;
+  #shownAt = Number.NEGATIVE_INFINITY;
+  #newest = '';
+  #cancel: (() => void) | undefined;
+
+  constructor(terminal: boolean, host: ProgressHost) {
+    this.#terminal = terminal;
+    this.#host = host;
+  }
+
+  /** The bench has come to `what`. */
+  show(what: string): void {
+    this.#newest = what;
+    if (this.#terminal) this.#host.write(`\r\x1b[K${this.#line()}`);
+    if (this.#terminal || this.#cancel !== undefined) return;
+    const wait = this.#shownAt + PROGRESS_MS - this.#host.elapsed();
+    // The newest of several that come too early is shown when it is time: the next one may be minutes away.
+    if (wait <= 0) this.#flush();
+    else this.#cancel = this.#host.after(wait, () => this.#flush());
+  }
+
+  /** Nothing is shown any more. */
+  end(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (this.#terminal) this.#host.write('\r\x1b[K');
+  }
+
+  #flush(): void {
+    this.#cancel = undefined;
+    this.#shownAt = this.#host.elapsed();
+    this.#host.write(`${this.#line()}\n`);
+  }
+
+  #line(): string {
+    return `${this.#newest} (${(this.#host.elapsed() / 1000).toFixed(0)} s)`;
+  }
+}
