@@ -96,9 +96,9 @@ test('an image in use is refused', async () => {
 });
 
 test.each([[[]], [['--sim']]])('too little locked memory is told with the limit and the remedy %j', async (words) => {
-  const { status, stderr } = await runCli(folder, ['boot', '--drive', drive, '--memlock', '1M', ...words]);
+  const { status, stderr } = await runCli(folder, ['boot', '--drive', drive, '--memlock', '16M', ...words]);
   expect(stderr).toMatch(
-    /the machine could not be set up: VFIO_IOMMU_SPAPR_REGISTER_MEMORY: ENOMEM.*may lock 1 MiB for a guest of 128 MiB: give more --memlock/,
+    /the machine could not be set up: VFIO_IOMMU_SPAPR_REGISTER_MEMORY: ENOMEM.*may lock 16 MiB for a guest of 128 MiB: give more --memlock/,
   );
   expect(status).toBe(1);
 });

@@ -19,7 +19,7 @@ const drives = [0, 1, 2, 3].map((i) => {
 });
 
 /** Seeds of the race search that runs with every test; `npm run fuzz -- boot` takes as many as you like. */
-const SEEDS = 120;
+const SEEDS = 60;
 
 test('the same seed gives the same console and the same trace, byte for byte; another seed another trace', async () => {
   const words = ['--sim', '--cpus', '2', '--trace', '*', '--append', 'bench=0'];
