@@ -30,7 +30,7 @@ const passed = (checks: number) => new RegExp(`dma: all ${checks} checks passed\
 const hex = (value: number) => `0x${value.toString(16)}`;
 
 async function boot(words: readonly string[]): Promise<SimulatedRun> {
-  const all = ['--sim', '--guest', 'dma', '--memory', '32M', ...words];
+  const all = ['--sim', '--guest', 'dma', '--drive', 'type=echo', '--memory', '32M', ...words];
   const { values, rest } = parseOptions('boot', BOOT_OPTIONS, all);
   return await simulate(await bootConfig(values, rest));
 }
