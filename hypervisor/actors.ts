@@ -60,7 +60,7 @@ export function actorTable(config: MachineConfig): ActorRow[] {
 /** Plugs the physical machine together in shared memory; before any actor starts. */
 export async function powerOn(memory: HostMemory, map: SharedMap, config: MachineConfig): Promise<void> {
   const physical = (await import(url('../devices/physical/power_on.ts'))) as {
-    powerOn(memory: HostMemory, map: SharedMap, machine: MachineConfig): void;
+    powerOn(memory: HostMemory, map: SharedMap, machine: MachineConfig): Promise<void>;
   };
-  physical.powerOn(memory, map, config);
+  await physical.powerOn(memory, map, config);
 }

@@ -1,7 +1,5 @@
 /** Starts the host kernel: hardware first, then the drivers, then the device nodes that user space opens. */
 import { ChannelSubsystem } from '../devices/physical/css/channel_subsystem.ts';
-import { hasIommu4k, Iommu4kUnit } from '../devices/physical/iommu/page_iommu.ts';
-import { FslSoc } from '../devices/physical/pamu/fsl_soc.ts';
 import { HostBridge } from '../devices/physical/phb/host_bridge.ts';
 import { registerProc } from './fs/proc.ts';
 import { STATE_ATTENTION } from './include/uapi/kvm_run.ts';
@@ -12,7 +10,6 @@ import type { ActorContext, Running } from './lib/actor_module.ts';
 import type { Doorbell } from './lib/doorbell.ts';
 import { memoryPressure } from './mm/migrate.ts';
 import { Powernv } from './ppc/powernv.ts';
-import { startSoc } from './ppc/start_qoriq.ts';
 import { startCss } from './s390/cio/start_css.ts';
 import { spaprTceDriver } from './vfio/vfio_iommu_spapr_tce.ts';
 import { registerType1 } from './vfio/vfio_iommu_type1.ts';
@@ -38,7 +35,7 @@ export interface KernelStatistics {
 }
 
 /** @see ActorModule */
-export function start({ actor, memory, map, config, log }: ActorContext<KernelConfig>): Running {
+export async function start({ actor, memory, map, config, log }: ActorContext<KernelConfig>): Promise<Running> {
   const kernel = new Kernel(actor, memory, map, { lockLimit: config.lockLimit, seed: config.seed, log });
   registerProc(kernel.vfs, kernel.mm);
   // By the number at the end of the name; a machine need not have all of them.
@@ -61,9 +58,9 @@ export function start({ actor, memory, map, config, log }: ActorContext<KernelCo
   vfio.registerIommuDriver(spaprTceDriver(powernv));
   bindVfioPci(powernv, vfio);
   if (config.pamu !== undefined) {
-    const soc = new FslSoc(memory, map.soc, { eloDoorbell: kernel.doorbell('elo0'), tracer: kernel.tracer });
-    const unit = hasIommu4k(memory, map.soc) ? new Iommu4kUnit(memory, map.soc) : undefined;
-    startSoc(kernel, vfio, soc, unit);
+    // Loaded only where there is one: loading is what starting takes longest for.
+    const { bootSoc } = await import('./ppc/boot_soc.ts');
+    bootSoc(kernel, vfio);
   }
   new Kvm(kernel, powernv, vfio);
   let migrations = 0;

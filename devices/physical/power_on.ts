@@ -4,10 +4,7 @@
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import type { SharedMap } from '../../kernel/lib/shared_map.ts';
 import { installDevices, type SubchannelConfig } from './css/install_devices.ts';
-import { installIommu4k } from './iommu/page_iommu.ts';
-import { installNics } from './net/install_nics.ts';
 import type { NicOptions } from './net/wire.ts';
-import { installFslSoc } from './pamu/fsl_soc.ts';
 import type { PciDeviceName } from './phb/device.ts';
 import { installHostBridge } from './phb/host_bridge.ts';
 
@@ -22,14 +19,24 @@ export interface PhysicalMachine {
   readonly pamu?: { readonly classic?: boolean; readonly iommu?: 'pamu' | 'type1' };
 }
 
-export function powerOn(memory: HostMemory, map: SharedMap, machine: PhysicalMachine): void {
+/** What a machine does not have is not loaded either. */
+export async function powerOn(memory: HostMemory, map: SharedMap, machine: PhysicalMachine): Promise<void> {
   installDevices(memory, map.css, machine.drives);
-  const { nics = [] } = machine;
+  const { firstFrame } = map;
+  const { nics = [], pamu } = machine;
   const ports: PciDeviceName[] = machine.dmaPort ? ['dma_port'] : [];
   const devices = [...ports, ...nics.map((): PciDeviceName => 'e1000')];
-  installHostBridge(memory, map.phb, { firstFrame: map.firstFrame, pes: devices.map((device) => ({ device })) });
-  installNics(memory, map.phb, map.net, nics, ports.length);
-  if (machine.pamu !== undefined)
-    installFslSoc(memory, map.soc, { firstFrame: map.firstFrame, msi: machine.pamu.classic ? 'classic' : 'v4.3' });
-  if (machine.pamu?.iommu === 'type1') installIommu4k(memory, map.soc);
+  installHostBridge(memory, map.phb, { firstFrame, pes: devices.map((device) => ({ device })) });
+  if (nics.length > 0) {
+    const { installNics } = await import('./net/install_nics.ts');
+    installNics(memory, map.phb, map.net, nics, ports.length);
+  }
+  if (pamu !== undefined) {
+    const { installFslSoc } = await import('./pamu/fsl_soc.ts');
+    installFslSoc(memory, map.soc, { firstFrame, msi: pamu.classic ? 'classic' : 'v4.3' });
+  }
+  if (pamu?.iommu === 'type1') {
+    const { installIommu4k } = await import('./iommu/page_iommu.ts');
+    installIommu4k(memory, map.soc);
+  }
 }

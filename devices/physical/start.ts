@@ -1,16 +1,13 @@
-/** Starts a hardware thread: a channel I/O processor or a DMA engine. */
+/**
+ * Starts a hardware thread: a channel I/O processor or a DMA engine. Each loads the modules of its own kind only: loading
+ * is what starting takes longest for.
+ */
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
 import { Doorbell } from '../../kernel/lib/doorbell.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
-import { StorageKeys } from '../../kernel/lib/storage_keys.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
-import { spawnIoProcessor } from './css/io_processor.ts';
-import { spawnEloEngines } from './elo/engine.ts';
-import { spawnNicEngine } from './net/engine.ts';
-import { nicBehind, peOfNic } from './net/install_nics.ts';
 import type { NicOptions } from './net/wire.ts';
-import { type DeviceOptions, openDevice } from './open_device.ts';
-import { spawnDmaEngine } from './phb/dma_port.ts';
+import type { DeviceOptions } from './open_device.ts';
 
 /** Configuration: the actor's name tells its kind and number, `iop0`, `elo0`; `dma0` runs the engine of the device behind PE 0. */
 interface HardwareConfig {
@@ -23,48 +20,75 @@ interface HardwareConfig {
   readonly todBase: bigint;
 }
 
-/** Seconds from 1900 to 1970. */
-const UNIX_EPOCH = 2_208_988_800;
+/** What every kind is started with. */
+interface Thread extends ActorContext<HardwareConfig> {
+  /** The number in its name. */
+  readonly number: number;
+  readonly tracer: Tracer;
+  readonly kernelDoorbell: Doorbell;
+}
+
+/** Kinds by the letters of the name. */
+const KINDS: Readonly<Record<string, (thread: Thread) => Promise<Running>>> = {
+  iop: ioProcessor,
+  dma: dmaEngine,
+  elo: eloEngines,
+};
 
 /** @see ActorModule */
-export function start({ actor, memory, map, config, log }: ActorContext<HardwareConfig>): Running {
-  const areas = actorAreas(map, config.name);
-  const tracer = new Tracer(memory, map.traceEnable, areas.trace, () => actor.now());
-  const { firstFrame } = map;
+export async function start(context: ActorContext<HardwareConfig>): Promise<Running> {
+  const { actor, memory, map, config } = context;
+  const [, kind, number] = /^([a-z]+)(\d+)$/.exec(config.name) as RegExpExecArray;
+  const tracer = new Tracer(memory, map.traceEnable, actorAreas(map, config.name).trace, () => actor.now());
   const kernelDoorbell = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
-  if (config.name.startsWith('dma')) {
-    const engine = { memory, phbBase: map.phb, firstFrame, pe: Number(config.name.slice(3)), tracer };
-    if (nicBehind(memory, map.phb, engine.pe) === undefined) {
-      spawnDmaEngine(actor, { ...engine, kernelDoorbell });
-      return {};
-    }
-    const nic = spawnNicEngine(actor, {
-      ...engine,
-      netBase: map.net,
-      nics: config.nics,
-      kernelDoorbell,
-      doorbellOf: (number) => new Doorbell(memory, actorAreas(map, `dma${peOfNic(memory, map.phb, number)}`).doorbell),
-      startTime: Number(config.todBase >> 12n) / 1e6 - UNIX_EPOCH,
-      log,
-    });
-    return { finish: () => nic.close() };
-  }
-  if (config.name.startsWith('elo')) {
-    spawnEloEngines(actor, { memory, socBase: map.soc, kernelDoorbell, tracer });
-    return {};
-  }
-  const iop = Number(config.name.slice(3));
+  return await KINDS[kind]({ ...context, number: Number(number), tracer, kernelDoorbell });
+}
+
+async function ioProcessor({ actor, memory, map, config, log, number, tracer, kernelDoorbell }: Thread) {
+  const { spawnIoProcessor } = await import('./css/io_processor.ts');
+  const { openDevice } = await import('./open_device.ts');
+  const { StorageKeys } = await import('../../kernel/lib/storage_keys.ts');
   const processor = spawnIoProcessor(actor, {
     memory,
     cssBase: map.css,
-    firstFrame,
+    firstFrame: map.firstFrame,
     storageKeys: new StorageKeys(memory, map.storageKeys),
     kernelDoorbell,
     tracer,
-    iop,
+    iop: number,
     devices: config.drives
-      .filter((drive) => (drive.iop ?? 0) === iop)
+      .filter((drive) => (drive.iop ?? 0) === number)
       .map((drive) => openDevice(drive, { seed: config.seed, tracer, log })),
   });
   return { finish: () => processor.close() };
+}
+
+/** Seconds from 1900 to 1970. */
+const UNIX_EPOCH = 2_208_988_800;
+
+async function dmaEngine({ actor, memory, map, config, log, number, tracer, kernelDoorbell }: Thread) {
+  const engine = { memory, phbBase: map.phb, firstFrame: map.firstFrame, pe: number, tracer, kernelDoorbell };
+  const { nicBehind, peOfNic } = await import('./net/install_nics.ts');
+  if (nicBehind(memory, map.phb, number) === undefined) {
+    const { spawnDmaEngine } = await import('./phb/dma_port.ts');
+    spawnDmaEngine(actor, engine);
+    return {};
+  }
+  const { spawnNicEngine } = await import('./net/engine.ts');
+  const nic = spawnNicEngine(actor, {
+    ...engine,
+    netBase: map.net,
+    nics: config.nics,
+    doorbellOf: (nicNumber) =>
+      new Doorbell(memory, actorAreas(map, `dma${peOfNic(memory, map.phb, nicNumber)}`).doorbell),
+    startTime: Number(config.todBase >> 12n) / 1e6 - UNIX_EPOCH,
+    log,
+  });
+  return { finish: () => nic.close() };
+}
+
+async function eloEngines({ actor, memory, map, tracer, kernelDoorbell }: Thread) {
+  const { spawnEloEngines } = await import('./elo/engine.ts');
+  spawnEloEngines(actor, { memory, socBase: map.soc, kernelDoorbell, tracer });
+  return {};
 }

@@ -8,6 +8,17 @@ export interface PerOperation {
   readonly systemCalls: number;
   /** Rings of a doorbell: news that one thread has for another. */
   readonly handOffs: number;
+  /** Calls that copy between user memory and the kernel (copy_from_user, copy_to_user, vfio_dma_rw), and their bytes. */
+  readonly copies?: number;
+  readonly copiedBytes?: number;
+  /** Pages pinned. */
+  readonly pins?: number;
+}
+
+/** The p50 of one round, and of the floor taken next to it in the same round. */
+export interface Round {
+  readonly p50: number;
+  readonly floor?: number;
 }
 
 /** One measured quantity. Times in nanoseconds unless `unit` says otherwise. */
@@ -29,8 +40,15 @@ export interface Figure {
     | 'bytes'
     | 'lines';
   readonly p50: number;
+  readonly p90?: number;
   /** Of a rate the slow end: what all but one in a hundred samples exceed. */
   readonly p99?: number;
+  readonly p999?: number;
+  readonly max?: number;
+  /** What each round gave, in their order: how far they are apart is the noise of the machine. */
+  readonly rounds?: readonly Round[];
+  /** The whole distribution of all rounds, in ns: HdrHistogram's V2 encoding, compressed, base64. */
+  readonly histogram?: string;
   /** Samples, and operations in them. */
   readonly samples: number;
   readonly operations: number;

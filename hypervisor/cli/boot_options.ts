@@ -6,7 +6,6 @@ import { matchTrace } from '../../kernel/lib/trace.ts';
 import type { CcwApi, MachineConfig, TceBind, TceTier } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';
 import { checkFree, readElf } from '../elf.ts';
-import { parseAt } from '../monitor/at.ts';
 import { monitorPlace } from '../monitor/place.ts';
 import { UserError } from '../user_error.ts';
 import { COMMAND_LINE } from '../vmm/loader.ts';
@@ -180,7 +179,7 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
-    at: ((values.at as string[] | undefined) ?? []).map(parseAt),
+    at: await readAt((values.at as string[] | undefined) ?? []),
     monitor: readMonitor(values.monitor as string | undefined, simulated),
     trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*', ...trace],
   };
@@ -229,6 +228,13 @@ const SIMULATED_START_US = 1_767_225_600_000_000;
 
 function todOf(microseconds: number): bigint {
   return (BigInt(microseconds) + EPOCH_US) << 12n;
+}
+
+/** The monitor's commands are loaded where one is given. @throws UserError */
+async function readAt(texts: readonly string[]): Promise<MachineConfig['at']> {
+  if (texts.length === 0) return [];
+  const { parseAt } = await import('../monitor/at.ts');
+  return texts.map(parseAt);
 }
 
 /** @throws UserError for a place that is none, or with --sim, where lines at any time could not be replayed */

@@ -1,6 +1,6 @@
 /** The guests that come with the machine: their images, and what their command lines tell them of it. */
 import { fileURLToPath } from 'node:url';
-import { phbBuid, phbMemory } from '../../devices/virtual/ppc/spapr_pci.ts';
+import { phbBuid, phbMemory } from '../../devices/virtual/ppc/spapr_pci_map.ts';
 import { pciLiobn } from '../../kernel/include/arch/ppc/tce.ts';
 import type { MachineConfig } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';

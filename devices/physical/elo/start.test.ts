@@ -11,17 +11,17 @@ import { start } from '../start.ts';
 
 const M = 0x10_0000;
 
-function host(pamu?: { classic?: boolean }) {
+async function host(pamu?: { classic?: boolean }) {
   const map = sharedMap({ guestMemory: M, vcpus: 1, hardware: ['iop0', 'elo0'] });
   const memory = new HostMemory(createMemory(map.size));
-  powerOn(memory, map, { drives: [], dmaPort: false, pamu });
+  await powerOn(memory, map, { drives: [], dmaPort: false, pamu });
   return { map, memory };
 }
 
-test('the machine powers a SoC on whose channels the actor elo0 runs; bypassed PAMUs let them everywhere', () => {
-  const { map, memory } = host({});
+test('the machine powers a SoC on whose channels the actor elo0 runs; bypassed PAMUs let them everywhere', async () => {
+  const { map, memory } = await host({});
   const simulation = new Simulation(1);
-  start({
+  await start({
     actor: simulation.actor('elo0'),
     memory,
     map,
@@ -44,12 +44,12 @@ test('the machine powers a SoC on whose channels the actor elo0 runs; bypassed P
 test.each([
   [{}, 0x0403],
   [{ classic: true }, 0x0401],
-])('%o has message banks of version %i', (pamu, version) => {
-  const { map, memory } = host(pamu);
+])('%o has message banks of version %i', async (pamu, version) => {
+  const { map, memory } = await host(pamu);
   expect(new FslSoc(memory, map.soc, {}).read32(MPIC_BRR1) & MPIC_BRR1_VERSION).toBe(version);
 });
 
-test('a machine without one says so', () => {
-  const { map, memory } = host();
+test('a machine without one says so', async () => {
+  const { map, memory } = await host();
   expect(() => new FslSoc(memory, map.soc, {})).toThrow('no SoC');
 });

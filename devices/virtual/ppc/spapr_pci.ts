@@ -12,28 +12,12 @@ import type { PciInterruptSink } from '../vfio/pci_irq.ts';
 import { openSpaprContainer, type TceBind } from '../vfio/spapr.ts';
 import type { SpaprCi } from './spapr_ci.ts';
 import { lsiNumber, type SpaprIrq } from './spapr_irq.ts';
+import { MEMORY_SIZE, MEMORY_START, phbBase, phbBuid, phbMemory } from './spapr_pci_map.ts';
 import type { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
 import { SpaprWindows } from './spapr_windows.ts';
 
-/** Bus unit identifier of the first bridge (QEMU: 0x800000020000000 + index). */
-const BUID_FIRST = 0x800_0000_2000_0000n;
-/** Guest-physical addresses of a bridge: 64 GiB each, from here on (QEMU SPAPR_PCI_BASE, before 2.10: SPAPR_PCI_WINDOW_BASE). */
-const WINDOW_BASE = 0x100_0000_0000;
-const WINDOW_SPACING = 0x10_0000_0000;
-/** Bus addresses of 32-bit memory: the upper half below 4 GiB. A BAR's guest-physical address is its bus address above the bridge's base. */
-const MEMORY_START = 0x8000_0000;
-const MEMORY_SIZE = 0x8000_0000;
 /** Where devices write messages (QEMU SPAPR_PCI_MSI_WINDOW). */
 export const SPAPR_PCI_MSI_WINDOW = 0x400_0000_0000n;
-
-/** Guest-physical address where a bridge's memory space begins, and with it BAR 0 of its first device. */
-export function phbMemory(index: number): number {
-  return WINDOW_BASE + index * WINDOW_SPACING + MEMORY_START;
-}
-/** Bus unit identifier of a bridge. */
-export function phbBuid(index: number): bigint {
-  return BUID_FIRST + BigInt(index);
-}
 
 /** Pins of the bridge, and device numbers on its bus. */
 const PINS = 4;
@@ -112,7 +96,7 @@ export class SpaprPhb {
 
   /** What is added to a bus address to get the guest-physical one. */
   get base(): number {
-    return WINDOW_BASE + this.index * WINDOW_SPACING;
+    return phbBase(this.index);
   }
   /** The container of its devices; undefined on an empty bus. */
   get container(): VFIOContainer | undefined {

@@ -1,6 +1,6 @@
 #include "elo.h"
 
-#include "hcall.h"
+#include "ci.h"
 #include "interruption.h"
 
 #define MR	0x00
@@ -20,19 +20,12 @@
 
 static uint32_t load(struct elo *channel, uint32_t offset)
 {
-	struct hcall_result result = hcall(H_LOGICAL_CI_LOAD, sizeof(uint32_t), channel->base + offset, 0, 0);
-
-	if (result.code != H_SUCCESS && !channel->failed)
-		channel->failed = result.code;
-	return result.value;
+	return ci_load(channel->base + offset, &channel->failed);
 }
 
 static void store(struct elo *channel, uint32_t offset, uint32_t value)
 {
-	int64_t code = hcall(H_LOGICAL_CI_STORE, sizeof(uint32_t), channel->base + offset, value, 0).code;
-
-	if (code != H_SUCCESS && !channel->failed)
-		channel->failed = code;
+	ci_store(channel->base + offset, value, &channel->failed);
 }
 
 static uint32_t attributes(uint64_t address)

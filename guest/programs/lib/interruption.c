@@ -126,16 +126,7 @@ void __attribute__((noreturn)) restart_interruption(void)
 
 void wait_enabled(void)
 {
-	struct psw psw = { PSW_MASK_64BIT | PSW_MASK_WAIT | PSW_MASK_IO | PSW_MASK_EXTERNAL, 0 };
-	uint64_t address;
-
-	asm volatile("larl	%[address],0f\n"
-		     "stg	%[address],8(%[psw])\n"
-		     "lpswe	0(%[psw])\n"
-		     "0:"
-		     : [address] "=&d"(address)
-		     : [psw] "a"(&psw)
-		     : "memory", "cc");
+	load_wait(PSW_MASK_IO | PSW_MASK_EXTERNAL);
 }
 
 bool wait_for(const volatile bool *arrived, uint64_t microseconds)

@@ -55,4 +55,19 @@ _Static_assert(sizeof(struct lowcore) == 0x2000, "8 KiB");
 /* Placed at real address 0 by link.ld; prefixing gives each CPU its own. */
 extern volatile struct lowcore lowcore;
 
+/* Waits, enabled as the PSW bits say, until an interruption whose handler takes PSW_MASK_WAIT off. */
+static inline void load_wait(uint64_t enabled)
+{
+	struct psw psw = { PSW_MASK_64BIT | PSW_MASK_WAIT | enabled, 0 };
+	uint64_t address;
+
+	asm volatile("larl	%[address],0f\n"
+		     "stg	%[address],8(%[psw])\n"
+		     "lpswe	0(%[psw])\n"
+		     "0:"
+		     : [address] "=&d"(address)
+		     : [psw] "a"(&psw)
+		     : "memory", "cc");
+}
+
 #endif

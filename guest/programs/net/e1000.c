@@ -1,6 +1,6 @@
 #include "e1000.h"
 
-#include "hcall.h"
+#include "ci.h"
 #include "interruption.h"
 
 #define CTRL		0x0000
@@ -42,20 +42,12 @@
 
 uint32_t e1000_load(struct e1000 *nic, uint32_t offset)
 {
-	struct hcall_result result = hcall(H_LOGICAL_CI_LOAD, sizeof(uint32_t), nic->base + offset, 0, 0);
-
-	if (result.code != H_SUCCESS && !nic->failed)
-		nic->failed = result.code;
-	return __builtin_bswap32(result.value);
+	return __builtin_bswap32(ci_load(nic->base + offset, &nic->failed));
 }
 
 static void store(struct e1000 *nic, uint32_t offset, uint32_t value)
 {
-	struct hcall_result result =
-		hcall(H_LOGICAL_CI_STORE, sizeof(uint32_t), nic->base + offset, __builtin_bswap32(value), 0);
-
-	if (result.code != H_SUCCESS && !nic->failed)
-		nic->failed = result.code;
+	ci_store(nic->base + offset, __builtin_bswap32(value), &nic->failed);
 }
 
 static uint64_t fields_of(const struct e1000_desc *desc)

@@ -56,20 +56,6 @@ void machine_check_interruption(void)
 	cpu_events.came |= EVENT_MACHINE_CHECK;
 }
 
-static void wait_enabled(uint64_t bits)
-{
-	struct psw psw = { PSW_MASK_64BIT | PSW_MASK_WAIT | PSW_MASK_EXTERNAL | bits, 0 };
-	uint64_t address;
-
-	asm volatile("larl	%[address],0f\n"
-		     "stg	%[address],8(%[psw])\n"
-		     "lpswe	0(%[psw])\n"
-		     "0:"
-		     : [address] "=&d"(address)
-		     : [psw] "a"(&psw)
-		     : "memory", "cc");
-}
-
 struct events wait_for_events(uint32_t mask, uint64_t microseconds)
 {
 	uint64_t bits = (mask & EVENT_IO ? PSW_MASK_IO : 0) | (mask & EVENT_MACHINE_CHECK ? PSW_MASK_MACHINE_CHECK : 0);
@@ -80,7 +66,7 @@ struct events wait_for_events(uint32_t mask, uint64_t microseconds)
 	set_clock_comparator(store_clock_fast() + microseconds * TOD_MICROSECOND);
 	control_registers(CR0_CLOCK_COMPARATOR, CR14_CHANNEL_REPORT);
 	while (!cpu_events.came)
-		wait_enabled(bits);
+		load_wait(PSW_MASK_EXTERNAL | bits);
 	set_clock_comparator(~0UL);
 	return (struct events){ cpu_events.came, cpu_events.subsystem_id, cpu_events.intparm, cpu_events.id_word, cpu_events.mcic };
 }

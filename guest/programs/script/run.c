@@ -5,44 +5,18 @@
 #include "lowcore.h"
 #include "events.h"
 #include "script.h"
-
-#define SIGP_RESTART	0x06
-#define SIGP_SET_PREFIX	0x0d
-#define SIGP_CC_BUSY	2
-
-void second_cpu_entry(void);
+#include "sigp.h"
 
 static struct lowcore second_lowcore __attribute__((aligned(sizeof(struct lowcore))));
 
-static int sigp(uint16_t cpu, unsigned order, uint64_t parameter)
-{
-	register uint64_t gr2 asm("2") = 0;
-	register uint64_t gr3 asm("3") = parameter;
-	int cc;
-
-	do
-		asm volatile("sigp	%[gr2],%[cpu],0(%[order])\n"
-			     "ipm	%[cc]\n"
-			     "srl	%[cc],28"
-			     : [gr2] "+d"(gr2), [cc] "=&d"(cc)
-			     : "d"(gr3), [cpu] "d"((uint64_t)cpu), [order] "a"((uint64_t)order)
-			     : "memory", "cc");
-	while (cc == SIGP_CC_BUSY);
-	return cc;
-}
-
 static int start_second(void)
 {
+	uint32_t status;
 	int cc;
 
-	second_lowcore.external_new_psw = lowcore.external_new_psw;
-	second_lowcore.svc_new_psw = lowcore.svc_new_psw;
-	second_lowcore.program_new_psw = lowcore.program_new_psw;
-	second_lowcore.machine_check_new_psw = lowcore.machine_check_new_psw;
-	second_lowcore.io_new_psw = lowcore.io_new_psw;
-	second_lowcore.restart_new_psw = (struct psw){ PSW_MASK_64BIT, (uintptr_t)second_cpu_entry };
-	cc = sigp(1, SIGP_SET_PREFIX, (uintptr_t)&second_lowcore);
-	return cc ? cc : sigp(1, SIGP_RESTART, 0);
+	prepare_lowcore(&second_lowcore);
+	cc = sigp(1, SIGP_SET_PREFIX, (uintptr_t)&second_lowcore, &status);
+	return cc ? cc : sigp(1, SIGP_RESTART, 0, &status);
 }
 
 /* One instruction; its outcome goes into the result. */

@@ -1,6 +1,6 @@
 #include "dmaport.h"
 
-#include "hcall.h"
+#include "ci.h"
 
 #define DMAPORT_ID		0x00
 #define DMAPORT_STATUS		0x04
@@ -15,31 +15,14 @@
 /* A transfer of 4 KiB takes microseconds; this many looks at STATUS are seconds. */
 #define POLLS			200000
 
-static uint32_t ci_load(struct dmaport *port, uint32_t offset)
-{
-	struct hcall_result result = hcall(H_LOGICAL_CI_LOAD, sizeof(uint32_t), port->base + offset, 0, 0);
-
-	if (result.code != H_SUCCESS && !port->failed)
-		port->failed = result.code;
-	return result.value;
-}
-
-static void ci_store(struct dmaport *port, uint32_t offset, uint32_t word)
-{
-	struct hcall_result result = hcall(H_LOGICAL_CI_STORE, sizeof(uint32_t), port->base + offset, word, 0);
-
-	if (result.code != H_SUCCESS && !port->failed)
-		port->failed = result.code;
-}
-
 static uint32_t register_load(struct dmaport *port, uint32_t offset)
 {
-	return __builtin_bswap32(ci_load(port, offset));
+	return __builtin_bswap32(ci_load(port->base + offset, &port->failed));
 }
 
 static void register_store(struct dmaport *port, uint32_t offset, uint32_t value)
 {
-	ci_store(port, offset, __builtin_bswap32(value));
+	ci_store(port->base + offset, __builtin_bswap32(value), &port->failed);
 }
 
 uint32_t dmaport_id(struct dmaport *port)
@@ -70,10 +53,10 @@ void dmaport_reset(struct dmaport *port)
 
 uint32_t dmaport_buffer_load(struct dmaport *port, uint32_t offset)
 {
-	return ci_load(port, DMAPORT_BUFFER + offset);
+	return ci_load(port->base + DMAPORT_BUFFER + offset, &port->failed);
 }
 
 void dmaport_buffer_store(struct dmaport *port, uint32_t offset, uint32_t word)
 {
-	ci_store(port, DMAPORT_BUFFER + offset, word);
+	ci_store(port->base + DMAPORT_BUFFER + offset, word, &port->failed);
 }

@@ -1,28 +1,11 @@
-/*
- * SIGNAL PROCESSOR: order in the second-operand address, CPU address in R3, status in R1, parameter in R1 + 1.
- * Principles of Operation, chapter 4, "CPU Signaling and Response".
- */
+/* The second CPU: SIGP orders, interlocked updates, emergency signal. */
 #include "check.h"
 #include "cpu_checks.h"
 #include "interruption.h"
 #include "lowcore.h"
-
-#define SIGP_SENSE		0x01
-#define SIGP_EMERGENCY_SIGNAL	0x03
-#define SIGP_STOP		0x05
-#define SIGP_RESTART		0x06
-#define SIGP_SET_PREFIX		0x0d
-
-#define SIGP_STATUS_STOPPED	0x40
-
-#define SIGP_CC_STATUS		1
-#define SIGP_CC_BUSY		2
-#define SIGP_CC_NOT_OPERATIONAL	3
+#include "sigp.h"
 
 #define INCREMENTS		1000U
-
-/* Where SIGP restart begins, in start.S. */
-void second_cpu_entry(void);
 
 static struct lowcore second_lowcore __attribute__((aligned(sizeof(struct lowcore))));
 static uint16_t first_cpu_address;
@@ -34,25 +17,6 @@ static uint16_t cpu_address(void)
 
 	asm volatile("stap %0" : "=Q"(address));
 	return address;
-}
-
-/* Repeats while the CPU is busy; *status is valid with condition code 1. */
-static int sigp(uint16_t cpu, unsigned order, uint64_t parameter, uint32_t *status)
-{
-	register uint64_t gr2 asm("2") = 0;
-	register uint64_t gr3 asm("3") = parameter;
-	int cc;
-
-	do
-		asm volatile("sigp	%[gr2],%[cpu],0(%[order])\n"
-			     "ipm	%[cc]\n"
-			     "srl	%[cc],28"
-			     : [gr2] "+d"(gr2), [cc] "=&d"(cc)
-			     : "d"(gr3), [cpu] "d"((uint64_t)cpu), [order] "a"((uint64_t)order)
-			     : "memory", "cc");
-	while (cc == SIGP_CC_BUSY);
-	*status = gr2;
-	return cc;
 }
 
 /* Adds one by COMPARE AND SWAP, against the other CPU. */
@@ -74,17 +38,6 @@ void __attribute__((noreturn)) second_cpu(void)
 	sigp(first_cpu_address, SIGP_EMERGENCY_SIGNAL, 0, &status);
 	for (;;)
 		wait_enabled();
-}
-
-/* Its own prefix area: this CPU's new PSWs, and a restart PSW that leads to second_cpu. */
-static void prepare_lowcore(void)
-{
-	second_lowcore.external_new_psw = lowcore.external_new_psw;
-	second_lowcore.svc_new_psw = lowcore.svc_new_psw;
-	second_lowcore.program_new_psw = lowcore.program_new_psw;
-	second_lowcore.machine_check_new_psw = lowcore.machine_check_new_psw;
-	second_lowcore.io_new_psw = lowcore.io_new_psw;
-	second_lowcore.restart_new_psw = (struct psw){ PSW_MASK_64BIT, (uintptr_t)second_cpu_entry };
 }
 
 static bool start(uint16_t cpu)
@@ -129,7 +82,7 @@ void check_second_cpu(void)
 	if (!check(cc == SIGP_CC_STATUS && status == SIGP_STATUS_STOPPED, "SIGP sense finds the second CPU stopped",
 		   "expected cc 1, status 00000040, got %d, %08x", cc, status))
 		return;
-	prepare_lowcore();
+	prepare_lowcore(&second_lowcore);
 	counter = 0;
 	emergency_signal.arrived = false;
 	if (!start(cpu))
