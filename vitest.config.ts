@@ -8,6 +8,7 @@ export default defineConfig({
     // Real worker threads nest cleanly in processes of their own.
     pool: 'forks',
     maxWorkers: 2,
+    setupFiles: ['test/support/setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [

@@ -4,6 +4,7 @@
  */
 import type { HostMemory } from '../kernel/lib/host_memory.ts';
 import type { SharedMap, SharedMapConfig } from '../kernel/lib/shared_map.ts';
+import { load } from '../kernel/lib/typescript.js';
 import type { MachineConfig } from './config.ts';
 
 export interface ActorRow {
@@ -59,7 +60,7 @@ export function actorTable(config: MachineConfig): ActorRow[] {
 
 /** Plugs the physical machine together in shared memory; before any actor starts. */
 export async function powerOn(memory: HostMemory, map: SharedMap, config: MachineConfig): Promise<void> {
-  const physical = (await import(url('../devices/physical/power_on.ts'))) as {
+  const physical = (await load(url('../devices/physical/power_on.ts'))) as {
     powerOn(memory: HostMemory, map: SharedMap, machine: MachineConfig): Promise<void>;
   };
   await physical.powerOn(memory, map, config);

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The command. Node before 22.18 needs tsx to load TypeScript; see kernel/lib/typescript.js.
-import '../kernel/lib/typescript.js';
+// The command.
+import { compile, load } from '../kernel/lib/typescript.js';
 
-const { main } = await import('./cli/main.ts');
+await compile();
+const { main } = await load(new URL('./cli/main.ts', import.meta.url).href, true);
 process.exitCode = await main(process.argv.slice(2));

@@ -6,6 +6,7 @@ import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
 import { enableTrace, printTrace, TraceReader, type TraceRecord } from '../kernel/lib/trace.ts';
+import { load } from '../kernel/lib/typescript.js';
 import { actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 
@@ -61,7 +62,7 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const log: string[] = [];
   const running = new Map<string, Running | undefined>();
   for (const row of actorTable(config)) {
-    const { start } = (await import(row.module)) as ActorModule;
+    const { start } = (await load(row.module)) as ActorModule;
     const context = actorContext(
       simulation.actor(row.name),
       { memory, map, origin: 0n, config: row.config },

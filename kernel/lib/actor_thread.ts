@@ -7,6 +7,7 @@ import { actorLog, writeAll } from './host_output.ts';
 import { OutputError } from './output_error.ts';
 import { actorAreas } from './shared_map.ts';
 import { ThreadedActor } from './threaded.ts';
+import { load } from './typescript.js';
 
 /** What the main thread may ask of an actor's thread. */
 export class ActorThread {
@@ -16,7 +17,7 @@ export class ActorThread {
   /** Loads `module` and starts the actor's tasks. @param level pino level of its log */
   async start(name: string, module: string, boot: BootData, level: string): Promise<void> {
     const logger = actorLog(name, level);
-    const { start } = (await import(module)) as ActorModule;
+    const { start } = (await load(module)) as ActorModule;
     const areas = actorAreas(boot.map, name);
     const context = actorContext(undefined as never, boot, {
       log: (line) => logger.info(line),

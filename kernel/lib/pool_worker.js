@@ -1,8 +1,8 @@
 // Pool threads (hardware actors, floors, independent simulated runs) start here: `{ module, call, argument }` names an
 // exported function and its argument.
-import './typescript.js';
+import { load } from './typescript.js';
 
 export default async function run({ module, call, argument }) {
-  const exported = await import(module);
+  const exported = await load(module);
   return await exported[call](argument);
 }

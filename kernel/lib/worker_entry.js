@@ -1,4 +1,4 @@
-// Worker threads start here: Node before 22.18 needs tsx to load TypeScript, later versions strip types themselves.
-import './typescript.js';
+// Worker threads start here.
+import { load } from './typescript.js';
 
-await import('./worker.ts');
+await load(new URL('./worker.ts', import.meta.url).href);

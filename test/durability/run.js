@@ -1,4 +1,5 @@
-// The command. Node before 22.18 needs tsx to load TypeScript; see kernel/lib/typescript.js.
-import '../../kernel/lib/typescript.js';
+// The command.
+import { compile, load } from '../../kernel/lib/typescript.js';
 
-await import('./main.ts');
+await compile();
+await load(new URL('./main.ts', import.meta.url).href, true);
