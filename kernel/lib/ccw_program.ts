@@ -70,7 +70,8 @@ export function idawBlock(ctrl0: number): number {
 
 /** IDAWs for `count` bytes that begin at `first`. A count of 0 moves nothing, but the CCW still gets one word. */
 export function idawCount(first: number, count: number, block: number): number {
-  return Math.ceil(((first % block) + (count === 0 ? 1 : count)) / block);
+  // Blocks are powers of two; the remainder of a number beyond 32 bits is slow, its low bits are not.
+  return Math.ceil(((first & (block - 1)) + (count === 0 ? 1 : count)) / block);
 }
 
 /** Addresses of the blocks of directly addressed data. */

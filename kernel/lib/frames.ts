@@ -51,10 +51,11 @@ export class Frames {
   pin(hpa: number): void {
     this.#memory.add(this.#word(hpa, FRAME_WORD.PINS), 1);
   }
-  /** @throws Error for a frame without pins: a bug of the kernel, not an input error. */
-  unpin(hpa: number): void {
-    if (this.#memory.add(this.#word(hpa, FRAME_WORD.PINS), -1) <= 0)
-      throw new Error(`frame 0x${hpa.toString(16)} unpinned too often`);
+  /** Pins that are left. @throws Error for a frame without pins: a bug of the kernel, not an input error. */
+  unpin(hpa: number): number {
+    const left = this.#memory.add(this.#word(hpa, FRAME_WORD.PINS), -1) - 1;
+    if (left < 0) throw new Error(`frame 0x${hpa.toString(16)} unpinned too often`);
+    return left;
   }
   flags(hpa: number): number {
     return this.#memory.load(this.#word(hpa, FRAME_WORD.FLAGS));

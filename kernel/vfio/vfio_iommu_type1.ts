@@ -46,6 +46,7 @@ import {
 import { END_OF_ADDRESSES, type Type1Dma, Type1State } from './vfio_iommu_type1_dma.ts';
 import { Type1Domains } from './vfio_iommu_type1_domain.ts';
 import { type1GetInfo } from './vfio_iommu_type1_info.ts';
+import { PinnedPages } from './vfio_iommu_type1_pfn.ts';
 import { Type1KernelUsers } from './vfio_iommu_type1_pin.ts';
 import type { VfioCore } from './vfio_main.ts';
 
@@ -237,7 +238,7 @@ export class Type1Iommu implements VfioIommu {
       vaddr,
       prot,
       lockCap: this.#kernel.capable('CAP_IPC_LOCK'),
-      pins: new Map(),
+      pins: new PinnedPages(),
       unmapping: false,
       vaddrInvalid: false,
       frames: undefined,

@@ -67,7 +67,7 @@ function forget(state: Type1State): void {
 
 /** Pages that devices have now: dirty until they are unpinned, however often they are reported. */
 function pinnedPages(entry: Type1Dma): Set<number> {
-  return new Set([...entry.pins.keys()].map((iova) => (iova - entry.iova) / PAGE_SIZE));
+  return new Set(entry.pins.pages());
 }
 
 /** VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP: reports whole mappings, and begins anew with what is pinned. @throws Errno EINVAL, EFAULT */

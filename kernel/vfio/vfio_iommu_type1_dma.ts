@@ -1,15 +1,10 @@
 /** The mappings of one type1 container (struct vfio_iommu, struct vfio_dma and its tree), ordered by I/O virtual address. */
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Mutex } from '../lib/task.ts';
+import type { PinnedPages } from './vfio_iommu_type1_pfn.ts';
 
 /** End of the 64-bit address space. */
 export const END_OF_ADDRESSES = 2 ** 64;
-
-/** A page held for in-kernel users (struct vfio_pfn). */
-export interface PinnedPage {
-  readonly hpa: number;
-  references: number;
-}
 
 /** One mapping. */
 export interface Type1Dma {
@@ -20,8 +15,8 @@ export interface Type1Dma {
   readonly prot: number;
   /** Who mapped it had CAP_IPC_LOCK: its pages are counted, but no limit is asked for. */
   readonly lockCap: boolean;
-  /** Pages pinned, by iova: the same page pinned under two iovas is counted twice. */
-  readonly pins: Map<number, PinnedPage>;
+  /** Pages held for in-kernel users: the same frame pinned under two iovas is counted twice. */
+  readonly pins: PinnedPages;
   /** UNMAP_DMA is letting devices release it: no new pins, or a device could keep the call from ending. */
   unmapping: boolean;
   /** UNMAP_DMA with VADDR: `vaddr` is no longer valid, MAP_DMA with VADDR will bring a new one. */

@@ -105,12 +105,9 @@ export class Type1KernelUsers implements VfioKernelUsers {
   /** One reference more for a page: its HPA, or BUSY while it is being moved. @throws Errno EFAULT, ENOMEM */
   #pin(entry: Type1Dma, iova: number): number {
     const { mm } = this.#kernel;
-    const pinned = entry.pins.get(iova);
-    let hpa: number;
-    if (pinned !== undefined) {
-      pinned.references++;
-      ({ hpa } = pinned);
-    } else {
+    const page = (iova - entry.iova) / PAGE_SIZE;
+    let hpa = entry.pins.reference(page);
+    if (hpa < 0) {
       // What is pinned, and whether for writing, is the entry's matter and not the caller's.
       const vaddr = entry.vaddr + (iova - entry.iova);
       hpa = mm.tryPinPage(vaddr, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
@@ -123,10 +120,10 @@ export class Type1KernelUsers implements VfioKernelUsers {
         mm.unpinPage(vaddr, hpa, false);
         throw error;
       }
-      entry.pins.set(iova, { hpa, references: 1 });
+      entry.pins.add(page, hpa);
     }
     // A device that has the page may write it at any time.
-    entry.dirty?.add((iova - entry.iova) / PAGE_SIZE);
+    entry.dirty?.add(page);
     return hpa;
   }
 
@@ -149,22 +146,23 @@ export class Type1KernelUsers implements VfioKernelUsers {
       const at = iova + i * PAGE_SIZE;
       const entry = this.#state.tree.find(at, PAGE_SIZE);
       if (entry === undefined) return i;
-      const page = entry.pins.get(at);
-      if (page !== undefined && --page.references === 0) this.#release(entry, at, page.hpa);
+      const page = (at - entry.iova) / PAGE_SIZE;
+      const hpa = entry.pins.unreference(page);
+      if (hpa >= 0) this.#release(entry, page, hpa);
     }
     return count;
   }
 
-  #release(entry: Type1Dma, iova: number, hpa: number): void {
+  /** Gives a frame back that nobody holds any more. */
+  #release(entry: Type1Dma, page: number, hpa: number): void {
     const { mm } = this.#kernel;
-    entry.pins.delete(iova);
-    mm.unpinPage(entry.vaddr + (iova - entry.iova), hpa, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
+    mm.unpinPage(entry.vaddr + page * PAGE_SIZE, hpa, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
     if (this.#state.domains === 0) mm.unaccount(1);
   }
 
   /** Unpins whatever a mapping still holds, when its container goes. */
   releaseAll(entry: Type1Dma): void {
-    for (const [iova, { hpa }] of [...entry.pins]) this.#release(entry, iova, hpa);
+    for (const page of entry.pins.pages()) this.#release(entry, page, entry.pins.drop(page));
   }
 
   *dmaRw(iova: number, bytes: Uint8Array, write: boolean): Task {

@@ -14,6 +14,7 @@ import { VFIO_CCW_CHAIN } from '../../include/uapi/vfio.ts';
 import { CCW_SIZE } from '../../lib/ccw_program.ts';
 import { u64n } from '../../lib/struct.ts';
 import type { Task } from '../../lib/task.ts';
+import { Idals } from './idals.ts';
 import { type CpContext, freeSegments, type Segment, segmentCcw } from './vfio_ccw_cp_chain.ts';
 import { dataAddresses, translateData } from './vfio_ccw_cp_translate.ts';
 
@@ -39,7 +40,7 @@ export class UserProgram {
     const bytes = yield* kernel.mm.space.copyIn(buffer, VFIO_CCW_CHAIN.SIZE);
     const hpa = pool.alloc((nr + 1) * CCW_SIZE);
     kernel.memory.u8.set(bytes.subarray(0, nr * CCW_SIZE), hpa);
-    const segment = { gpa: 0, hpa, length: nr, idals: [], pins: [] };
+    const segment = { gpa: 0, hpa, length: nr, idals: new Idals(pool, nr), pins: [] };
     return new UserProgram(context, segment, new DataView(bytes.buffer, VFIO_CCW_CHAIN.CDA_OFFSET));
   }
 

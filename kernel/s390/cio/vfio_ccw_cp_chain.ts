@@ -15,6 +15,7 @@ import type { Task } from '../../lib/task.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import type { VfioDevice, VfioKernelUsers } from '../../vfio/vfio.ts';
 import type { DmaPool } from './dma_pool.ts';
+import { Idals } from './idals.ts';
 
 /** Most CCWs of a segment (CCWCHAIN_LEN_MAX), and segments of a program (CCWCHAIN_COUNT_MAX). */
 export const CCWCHAIN_LEN_MAX = 256;
@@ -41,7 +42,7 @@ export interface Segment {
   readonly hpa: number;
   readonly length: number;
   /** IDALs in host memory: one for each CCW translated so far that is no transfer. */
-  readonly idals: number[];
+  readonly idals: Idals;
   /** Addresses of pages pinned for them, one entry for each pin (struct page_array). */
   readonly pins: number[];
 }
@@ -81,7 +82,7 @@ function* build(context: CpContext, segments: Segment[], gpa: number): Task {
     throw new Errno('EINVAL', `${device.name}: more than ${CCWCHAIN_LEN_MAX} CCWs from 0x${gpa.toString(16)}`);
   const hpa = pool.alloc((length + 1) * CCW_SIZE);
   kernel.memory.u8.set(copy.subarray(0, length * CCW_SIZE), hpa);
-  segments.push({ gpa, hpa, length, idals: [], pins: [] });
+  segments.push({ gpa, hpa, length, idals: new Idals(pool, length), pins: [] });
   for (let at = 0; at < length * CCW_SIZE; at += CCW_SIZE) {
     if (copy[at] !== CCW_CMD.TIC) continue;
     const target = dv.getUint32(at + CCW1.offset.cda);
@@ -103,9 +104,8 @@ function* readCcws({ users, orb }: CpContext, gpa: number): Task<Uint8Array> {
 export function freeSegments({ pool, users, device }: CpContext, segments: readonly Segment[]): void {
   for (const { hpa, idals, pins } of segments) {
     for (let i = 0; i < pins.length; i++) users.unpinPages(device, pins[i], 1);
-    for (let i = 0; i < idals.length; i++) pool.free(idals[i]);
     pins.length = 0;
-    idals.length = 0;
+    idals.free();
     pool.free(hpa);
   }
 }

@@ -39,8 +39,10 @@ export function* translateSegment(context: CpContext, segments: readonly Segment
       translateTic(context, segments, ccw, cda);
       continue;
     }
-    const iovas = tryDataAddresses(context, ccw, cda) ?? (yield* dataAddresses(context, ccw, cda));
-    if (!tryTranslateData(context, segment, ccw, iovas)) yield* pinRest(context, segment, iovas);
+    const words = tryDataAddresses(context, ccw, cda);
+    if (words === 0) yield* translateData(context, segment, ccw, yield* dataAddresses(context, ccw, cda));
+    else if (!tryTranslateData(context, segment, ccw, IOVAS, words))
+      yield* pinRest(context, segment, IOVAS.slice(0, words));
   }
   return segment.pins.length - before;
 }
@@ -63,31 +65,39 @@ export function* translateData(
   iovas: readonly number[],
 ): Task<number> {
   const before = segment.pins.length;
-  if (!tryTranslateData(context, segment, ccw, iovas)) yield* pinRest(context, segment, iovas);
+  if (!tryTranslateData(context, segment, ccw, iovas, iovas.length)) yield* pinRest(context, segment, iovas);
   return segment.pins.length - before;
 }
 
-/** {@link translateData} without sleeping: false when some of the blocks are still to be {@link pinRest pinned}. */
-function tryTranslateData(context: CpContext, segment: Segment, ccw: Ccw1, iovas: readonly number[]): boolean {
+/**
+ * {@link translateData} without sleeping, with the first `words` addresses: false when some of the blocks are still to be
+ * {@link pinRest pinned}.
+ */
+function tryTranslateData(
+  context: CpContext,
+  segment: Segment,
+  ccw: Ccw1,
+  iovas: ArrayLike<number>,
+  words: number,
+): boolean {
   const { memory, actor } = context.kernel;
   const { dv } = memory;
   const at = ccw.address;
   const cmd = memory.u8[at + AT.cmd];
   const flags = memory.u8[at + AT.flags];
   const moves = movesData({ cmd, flags, count: dv.getUint16(at + AT.count) });
-  const idal = context.pool.alloc((iovas.length + 1) * IDAW_SIZE);
-  segment.idals.push(idal);
+  const idal = segment.idals.alloc(words + 1);
   // A simulated run sleeps before every pin.
   let pinning = moves && !actor.simulated;
   let idaw = idal;
-  for (let i = 0; i < iovas.length; i++, idaw += IDAW_SIZE) {
+  for (let i = 0; i < words; i++, idaw += IDAW_SIZE) {
     const iova = iovas[i];
     pinning = pinning && tryPinBlock(context, segment, idaw, iova);
     if (pinning) continue;
     // Until a word has a pinned page it has an address that no machine has. For a CCW that moves nothing it keeps that:
     // under data chaining the first command decides, not this CCW's, and the channel may use the words after all.
     dv.setUint32(idaw, NOWHERE_HIGH);
-    dv.setUint32(idaw + 4, NOWHERE_LOW + (iova % PAGE_SIZE));
+    dv.setUint32(idaw + 4, NOWHERE_LOW + inPage(iova));
   }
   // One word more than reading forward takes: reading backward may want it.
   dv.setUint32(idaw, NOWHERE_HIGH);
@@ -99,7 +109,7 @@ function tryTranslateData(context: CpContext, segment: Segment, ccw: Ccw1, iovas
 
 /** Pins the page of one block and writes its IDAW, without a pause in between: who unmaps the page finds it recorded. */
 function tryPinBlock({ users, device, kernel }: CpContext, segment: Segment, idaw: number, iova: number): boolean {
-  const page = iova - (iova % PAGE_SIZE);
+  const page = iova - inPage(iova);
   const hpa = users.tryPinPage === undefined ? -1 : users.tryPinPage(device, page, PROT);
   if (hpa < 0) return false;
   fill(kernel.memory.dv, segment, idaw, iova, page, hpa);
@@ -113,15 +123,15 @@ function fill(dv: DataView, segment: Segment, idaw: number, iova: number, page: 
 }
 
 /** Pins the blocks of the segment's last IDAL that have no page yet. */
-function* pinRest(context: CpContext, segment: Segment, iovas: readonly number[]): Task {
+function* pinRest(context: CpContext, segment: Segment, iovas: ArrayLike<number>): Task {
   const { users, device, kernel } = context;
-  const idal = segment.idals[segment.idals.length - 1];
+  const idal = segment.idals.last;
   for (let i = 0; i < iovas.length; i++) {
     const idaw = idal + i * IDAW_SIZE;
     if (kernel.memory.dv.getUint32(idaw) !== NOWHERE_HIGH) continue;
     if (kernel.actor.simulated) yield* raceWindow(kernel.actor);
     if (tryPinBlock(context, segment, idaw, iovas[i])) continue;
-    const page = iovas[i] - (iovas[i] % PAGE_SIZE);
+    const page = iovas[i] - inPage(iovas[i]);
     const [hpa] = yield* users.pinPages(device, page, 1, PROT);
     fill(kernel.memory.dv, segment, idaw, iovas[i], page, hpa);
   }
@@ -150,42 +160,62 @@ function certain(count: number, block: number): number {
   return idawCount(0, count, block);
 }
 
-/** {@link dataAddresses} without sleeping; undefined when that cannot be. */
-function tryDataAddresses(context: CpContext, ccw: Ccw1, address: number): number[] | undefined {
-  const { kernel, users, orb } = context;
+/**
+ * {@link dataAddresses} without sleeping: how many addresses {@link IOVAS} has now, or 0 when it cannot be done. Guests
+ * have IDALs as a rule, so that nothing is allocated for one.
+ */
+function tryDataAddresses({ kernel, users, orb }: CpContext, ccw: Ccw1, address: number): number {
   const { dv } = kernel.memory;
   const block = idawBlock(orb.ctrl0);
   const count = dv.getUint16(ccw.address + AT.count);
-  if ((dv.getUint8(ccw.address + AT.flags) & CCW_FLAG.IDA) === 0) return blockAddresses(address, count, block);
-  if (kernel.actor.simulated || users.tryDmaRead === undefined) return undefined;
+  if ((dv.getUint8(ccw.address + AT.flags) & CCW_FLAG.IDA) === 0) {
+    const words = idawCount(address, count, block);
+    IOVAS[0] = address;
+    for (let i = 1; i < words; i++) IOVAS[i] = IOVAS[i - 1] + block - (IOVAS[i - 1] & (block - 1));
+    return words;
+  }
+  if (kernel.actor.simulated || users.tryDmaRead === undefined) return 0;
   const size = idawSize(orb.ctrl0);
   let words = certain(count, block);
   // The word that may not be wanted comes along where it cannot be refused: in the page of the others.
-  if ((address % PAGE_SIZE) + (words + 1) * size <= PAGE_SIZE) words++;
-  const bytes = BUFFERS[(words * size) / 4];
-  if (!users.tryDmaRead(address, bytes)) return undefined;
-  const iovas = idaws(bytes, size);
-  const wanted = idawCount(iovas[0], count, block);
-  if (wanted < iovas.length) iovas.pop();
-  if (wanted <= iovas.length) return iovas;
-  const last = BUFFERS[size / 4];
-  if (!users.tryDmaRead(address + bytes.length, last)) return undefined;
-  iovas.push(...idaws(last, size));
-  return iovas;
+  if (inPage(address) + (words + 1) * size <= PAGE_SIZE) words++;
+  if (!users.tryDmaRead(address, BUFFERS[words * size])) return 0;
+  take(BUFFERS[words * size], size, 0);
+  const wanted = idawCount(IOVAS[0], count, block);
+  if (wanted <= words) return wanted;
+  if (!users.tryDmaRead(address + words * size, BUFFERS[size])) return 0;
+  take(BUFFERS[size], size, words);
+  return wanted;
 }
 
 /** Most IDAWs of a CCW, 65535 bytes in blocks of 2K that begin in the middle of one, and one more. */
 const IDAWS_MAX = idawCount(2047, 65535, 2048) + 1;
-/** Buffers for IDALs, by their number of words: the kernel has one thread, and between filling and use nothing sleeps. */
-const BUFFERS = Array.from({ length: IDAWS_MAX * 2 + 1 }, (_, words) => new Uint8Array(words * 4));
+/**
+ * Where the data of the CCW being translated is, and buffers for IDALs by their size: the kernel has one thread, and
+ * between filling and use nothing sleeps.
+ */
+const IOVAS = new Float64Array(IDAWS_MAX);
+const BUFFERS = Array.from({ length: IDAWS_MAX * u64.size + 1 }, (_, size) => new Uint8Array(size));
+
+/** IDAWs of `size` bytes become addresses from number `first` on. */
+function take(bytes: Uint8Array, size: number, first: number): void {
+  for (let at = 0, i = first; at < bytes.length; at += size, i++) IOVAS[i] = idaw(bytes, at, size);
+}
 
 /** IDAWs of `size` bytes as numbers. */
 function idaws(bytes: Uint8Array, size: number): number[] {
-  const list: number[] = [];
-  for (let at = 0; at < bytes.length; at += size)
-    list.push(size === 4 ? word(bytes, at) : word(bytes, at) * 0x1_0000_0000 + word(bytes, at + 4));
-  return list;
+  return Array.from({ length: bytes.length / size }, (_, i) => idaw(bytes, i * size, size));
+}
+
+/** An IDAW of format 1 (4 bytes) or 2. */
+function idaw(bytes: Uint8Array, at: number, size: number): number {
+  return size === 4 ? word(bytes, at) : word(bytes, at) * 0x1_0000_0000 + word(bytes, at + 4);
 }
 function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}
+
+/** Offset in its page. The remainder of a number beyond 32 bits is slow, its low bits are not. */
+function inPage(iova: number): number {
+  return iova & (PAGE_SIZE - 1);
 }
