@@ -270,18 +270,50 @@ export class Storage {
     }
     return out;
   }
+  /** HPA of a byte in the PSW's view if translated code could use it as well: what the TLB has; else -1. */
+  #hit(address: bigint, write: boolean): number {
+    const low = Number(BigInt.asUintN(32, address));
+    const high = Number(BigInt.asUintN(32, address >> 32n));
+    const at = this.#tlbBase + ((low >>> 7) & 0xffe0);
+    const tag = write ? at + 8 : at;
+    if (this.#dv.getUint32(tag, true) !== (low & ~0xfff) >>> 0 || this.#dv.getUint32(tag + 4, true) !== high) return -1;
+    return (low + this.#dv.getInt32(at + 16, true)) >>> 0;
+  }
+  /**
+   * HPA of an operand in the PSW's view that lies in one page, or -1 for one that does not: most instructions need no
+   * more. @throws ProgramInterruption, Retry
+   */
+  #operand(address: bigint, length: number, write: boolean): number {
+    if (length === 0) return -1;
+    const at = this.wrap(address);
+    if ((Number(BigInt.asUintN(32, at)) & (PAGE - 1)) + length > PAGE) return -1;
+    const hit = this.#hit(at, write);
+    return hit >= 0 ? hit : this.host(at, write, length);
+  }
+
   /** Copies `length` bytes out of logical storage. */
   read(address: bigint, length: number, view?: View): Uint8Array {
     const out = new Uint8Array(length);
+    const { u8 } = this.memory;
+    const host = view === undefined ? this.#operand(address, length, false) : -1;
+    if (host >= 0) {
+      out.set(u8.subarray(host, host + length));
+      return out;
+    }
     let at = 0;
     for (const piece of this.pieces(address, length, false, view)) {
-      out.set(this.memory.u8.subarray(piece.host, piece.host + piece.length), at);
+      out.set(u8.subarray(piece.host, piece.host + piece.length), at);
       at += piece.length;
     }
     return out;
   }
   /** Copies bytes into logical storage: all of them or, on an exception, none. */
   write(address: bigint, bytes: Uint8Array, view?: View): void {
+    const host = view === undefined ? this.#operand(address, bytes.length, true) : -1;
+    if (host >= 0) {
+      this.memory.u8.set(bytes, host);
+      return;
+    }
     let at = 0;
     for (const piece of this.pieces(address, bytes.length, true, view)) {
       this.memory.u8.set(bytes.subarray(at, at + piece.length), piece.host);
@@ -294,8 +326,9 @@ export class Storage {
     return bytes.reduce((value, byte) => value * 256 + byte, 0);
   }
   read64(address: bigint): bigint {
-    const bytes = this.read(address, 8);
-    return new DataView(bytes.buffer).getBigUint64(0);
+    const host = this.#operand(address, 8, false);
+    if (host >= 0) return this.#dv.getBigUint64(host);
+    return new DataView(this.read(address, 8).buffer).getBigUint64(0);
   }
   writeNumber(address: bigint, size: 1 | 2 | 4, value: number): void {
     const bytes = new Uint8Array(4);
@@ -303,11 +336,15 @@ export class Storage {
     this.write(address, bytes.subarray(4 - size));
   }
   write64(address: bigint, value: bigint): void {
+    const host = this.#operand(address, 8, true);
+    if (host >= 0) {
+      this.#dv.setBigUint64(host, BigInt.asUintN(64, value));
+      return;
+    }
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value));
     this.write(address, bytes);
   }
-
   /** Doubleword at a real address (table entries, lowcore). */
   readReal64(real: bigint): bigint {
     if (real > 0xffff_ffff_ffffn) throw new ProgramInterruption(PGM.ADDRESSING);

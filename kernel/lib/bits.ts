@@ -12,6 +12,8 @@ export type BitRange = readonly [bit: number, width: number];
 export interface BitField<F extends Record<string, BitRange>> {
   readonly name: string;
   readonly width: 8 | 16 | 32;
+  /** Where each field lies. */
+  readonly fields: F;
   /** Mask of each field, in place. */
   readonly mask: { readonly [K in keyof F]: number };
   /** Value of one field, right-aligned. */
@@ -51,18 +53,36 @@ export function bitfield<const F extends Record<string, BitRange>>(
     if ((seen & mask[field]) !== 0) throw new Error(`${name}.${field}: overlaps another field`);
     seen |= mask[field];
   }
-  const get = (word: number, field: keyof F) => ((word & mask[field as string]) >>> 0) >>> shift[field as string];
+  const { get, set } = accessors(mask, shift) as Pick<BitField<F>, 'get' | 'set'>;
   return {
     name,
     width,
+    fields,
     mask: mask as { [K in keyof F]: number },
     get,
-    set: (word, field, value) =>
-      ((word & ~mask[field as string]) | ((value << shift[field as string]) & mask[field as string])) >>> 0,
+    set,
     print: (word) =>
       Object.entries(fields)
         .filter(([field]) => get(word, field) !== 0)
         .map(([field, [, bits]]) => (bits === 1 ? field : `${field}=${get(word, field).toString(16)}`))
         .join(' '),
   };
+}
+
+/**
+ * `get` and `set` of one word. Their text is generated: a field's name, a constant where it is used, then chooses its mask
+ * when the code is compiled, and not each time.
+ */
+function accessors(mask: Readonly<Record<string, number>>, shift: Readonly<Record<string, number>>): unknown {
+  const cases = (body: (field: string) => string) =>
+    Object.keys(mask)
+      .map((field) => `case ${JSON.stringify(field)}: return ${body(field)};`)
+      .join('\n');
+  const get = cases((field) => `((word & ${mask[field]}) >>> 0) >>> ${shift[field]}`);
+  const set = cases((field) => `((word & ${~mask[field]}) | ((value << ${shift[field]}) & ${mask[field]})) >>> 0`);
+  const text = `return {
+    get: (word, field) => { switch (field) { ${get} } },
+    set: (word, field, value) => { switch (field) { ${set} } },
+  };`;
+  return new Function(text)();
 }

@@ -8,7 +8,7 @@
  * info.count = 1;
  * ```
  */
-import type { BitField } from './bits.ts';
+import type { BitField, BitRange } from './bits.ts';
 
 export type Endian = 'le' | 'be';
 
@@ -18,7 +18,17 @@ export interface FieldType<T> {
   readonly get: (dv: DataView, at: number, le: boolean) => T;
   readonly set: (dv: DataView, at: number, value: T, le: boolean) => void;
   readonly print: (value: T) => string;
+  /** What DataView calls it, where it has a `get` and a `set` for it. */
+  readonly kind?: 'Uint8' | 'Uint16' | 'Uint32' | 'Int32' | 'BigUint64' | 'Float64';
+  /** The bit fields of a word that has some. */
+  readonly bits?: NamedBits;
+  /** The structure inside, where the field is one. */
+  readonly inner?: AnyStruct;
 }
+/** Any {@link BitField}: for those who look at all of its fields. */
+export type NamedBits = Pick<BitField<Record<string, BitRange>>, 'name' | 'width' | 'fields'>;
+/** Any {@link Struct}: for those who look at all of its fields. */
+export type AnyStruct = Pick<Struct<Fields>, 'name' | 'size' | 'endian' | 'fields' | 'offset'>;
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 
@@ -28,6 +38,7 @@ export const u8: FieldType<number> = {
   get: (dv, at) => dv.getUint8(at),
   set: (dv, at, value) => dv.setUint8(at, value),
   print: hex,
+  kind: 'Uint8',
 };
 /** Unsigned 16 bits. */
 export const u16: FieldType<number> = {
@@ -35,6 +46,7 @@ export const u16: FieldType<number> = {
   get: (dv, at, le) => dv.getUint16(at, le),
   set: (dv, at, value, le) => dv.setUint16(at, value, le),
   print: hex,
+  kind: 'Uint16',
 };
 /** Unsigned 32 bits. */
 export const u32: FieldType<number> = {
@@ -42,6 +54,7 @@ export const u32: FieldType<number> = {
   get: (dv, at, le) => dv.getUint32(at, le),
   set: (dv, at, value, le) => dv.setUint32(at, value, le),
   print: hex,
+  kind: 'Uint32',
 };
 /** Signed 32 bits. */
 export const s32: FieldType<number> = {
@@ -49,6 +62,7 @@ export const s32: FieldType<number> = {
   get: (dv, at, le) => dv.getInt32(at, le),
   set: (dv, at, value, le) => dv.setInt32(at, value, le),
   print: (value) => `${value}`,
+  kind: 'Int32',
 };
 /** Unsigned 64 bits as a bigint: exact, not for hot loops. */
 export const u64: FieldType<bigint> = {
@@ -56,6 +70,7 @@ export const u64: FieldType<bigint> = {
   get: (dv, at, le) => dv.getBigUint64(at, le),
   set: (dv, at, value, le) => dv.setBigUint64(at, value, le),
   print: hex,
+  kind: 'BigUint64',
 };
 /** 64 bits that hold an address or a size below 2^53, as a number; larger stored values read back rounded. */
 export const u64n: FieldType<number> = {
@@ -66,6 +81,15 @@ export const u64n: FieldType<number> = {
     dv.setUint32(at + (le ? 0 : 4), value >>> 0, le);
   },
   print: hex,
+};
+
+/** Double-precision floating point: sums of times. */
+export const f64: FieldType<number> = {
+  size: 8,
+  get: (dv, at, le) => dv.getFloat64(at, le),
+  set: (dv, at, value, le) => dv.setFloat64(at, value, le),
+  print: (value) => `${value}`,
+  kind: 'Float64',
 };
 
 /** `count` bytes, seen in place as a Uint8Array; assigning copies at most `count` bytes. */
@@ -80,8 +104,8 @@ export function bytes(count: number): FieldType<Uint8Array> {
 }
 
 /** An integer whose bits have names: same storage, printed by field. */
-export function named(type: FieldType<number>, bits: BitField<never> | { print(word: number): string }) {
-  return { ...type, print: (value: number) => `${hex(value)}(${bits.print(value)})` } satisfies FieldType<number>;
+export function named(type: FieldType<number>, bits: NamedBits & { print(word: number): string }) {
+  return { ...type, bits, print: (value: number) => `${hex(value)}(${bits.print(value)})` } satisfies FieldType<number>;
 }
 
 /** A structure inside a structure; reading it gives a view of the inner one. */
@@ -94,6 +118,7 @@ export function nested<F extends Fields>(inner: Struct<F>): FieldType<View<F>> {
         new Uint8Array(value.dv.buffer, value.dv.byteOffset + value.address, inner.size),
       ),
     print: (value) => inner.print(value),
+    inner,
   };
 }
 
@@ -135,38 +160,18 @@ export function struct<F extends Fields>(
   fields: F,
   layout: { readonly size: number; readonly offsets?: { readonly [K in keyof F]?: number } },
 ): Struct<F> {
-  const le = endian === 'le';
   const offset: Record<string, number> = {};
   let size = 0;
-  class StructView {
-    // Declared only: views are made in every hot path, and defining the fields first would double the work.
-    declare dv: DataView;
-    declare address: number;
-    constructor(dv: DataView, address: number) {
-      this.dv = dv;
-      this.address = address;
-    }
-  }
   for (const [field, type] of Object.entries(fields)) {
     if (field === 'dv' || field === 'address') throw new Error(`struct ${name}.${field}: a view has its own ${field}`);
-    const at = size;
-    offset[field] = at;
-    Object.defineProperty(StructView.prototype, field, {
-      enumerable: true,
-      get(this: StructView) {
-        return type.get(this.dv, this.address + at, le);
-      },
-      set(this: StructView, value) {
-        type.set(this.dv, this.address + at, value, le);
-      },
-    });
+    offset[field] = size;
     size += type.size;
   }
   if (size !== layout.size) throw new Error(`struct ${name}: declared ${layout.size} bytes, fields make ${size}`);
   for (const [field, at] of Object.entries(layout.offsets ?? {})) {
     if (offset[field] !== at) throw new Error(`struct ${name}.${field}: declared at ${at}, is at ${offset[field]}`);
   }
-  const at = (dv: DataView, address = 0) => new StructView(dv, address) as unknown as View<F>;
+  const at = viewsOf(fields, offset, endian === 'le') as Struct<F>['at'];
   return {
     name,
     size,
@@ -174,11 +179,39 @@ export function struct<F extends Fields>(
     fields,
     offset: offset as { [K in keyof F]: number },
     at,
-    make: (values) => Object.assign(at(new DataView(new ArrayBuffer(size))), values),
+    make: (values) => {
+      const view = at(new DataView(new ArrayBuffer(size)));
+      return values === undefined ? view : Object.assign(view, values);
+    },
     bytes: (view) => new Uint8Array(view.dv.buffer, view.dv.byteOffset + view.address, size),
     print: (view) =>
       `${name}{${Object.entries(fields)
         .map(([field, type]) => `${field}=${type.print((view as Record<string, unknown>)[field])}`)
         .join(' ')}}`,
   };
+}
+
+/**
+ * The function that makes views. Its text is generated, so that every field has accessors of its own: they are inlined
+ * into their users then, which accessors that share their code, and what it learned of its arguments, never are. Views
+ * are read and written at every step of every I/O.
+ */
+function viewsOf(fields: Fields, offset: Readonly<Record<string, number>>, le: boolean): unknown {
+  const accessors = Object.entries(fields).map(([field, { kind }]) => {
+    const at = `this.address + ${offset[field]}`;
+    const name = JSON.stringify(field);
+    const [get, set] =
+      kind === undefined
+        ? [`types[${name}].get(this.dv, ${at}, ${le})`, `types[${name}].set(this.dv, ${at}, value, ${le})`]
+        : [`this.dv.get${kind}(${at}, ${le})`, `this.dv.set${kind}(${at}, value, ${le})`];
+    return `get [${name}]() { return ${get}; } set [${name}](value) { ${set}; }`;
+  });
+  const text = `
+    class View { constructor(dv, address) { this.dv = dv; this.address = address; } ${accessors.join('\n')} }
+    for (const field of Object.keys(types)) {
+      const { get, set } = Object.getOwnPropertyDescriptor(View.prototype, field);
+      Object.defineProperty(View.prototype, field, { get, set, enumerable: true });
+    }
+    return (dv, address = 0) => new View(dv, address);`;
+  return new Function('types', text)(fields);
 }
