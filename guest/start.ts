@@ -6,6 +6,8 @@ import { VcpuThread } from './vcpu/vcpu.ts';
 interface VcpuConfig {
   readonly index: number;
   readonly todBase: bigint;
+  /** Count exits and their times. */
+  readonly exits: boolean;
 }
 
 /** @see ActorModule */
@@ -18,6 +20,7 @@ export function start({ actor, memory, map, config, log }: ActorContext<VcpuConf
     model: TOY_MODEL,
     todBase: config.todBase,
     log,
+    exitStatistics: config.exits,
   });
   actor.spawn(`vcpu${config.index}`, vcpu.task());
   return { finish: () => vcpu.statistics() };

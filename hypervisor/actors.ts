@@ -32,6 +32,11 @@ export function mapConfig(config: MachineConfig): SharedMapConfig {
   return { guestMemory, vcpus, hardware: hardwareNames(config), nics: nics?.length };
 }
 
+/** Exits are counted, and timed, where somebody may ask for them: at the end, or by `info exits`. */
+function countsExits({ exits, monitor, at = [] }: MachineConfig): boolean {
+  return exits === true || monitor === true || at.length > 0;
+}
+
 /** The table. */
 export function actorTable(config: MachineConfig): ActorRow[] {
   const { drives, lockLimit, seed, memoryPressure, todBase, dmaPort, pamu, nics = [] } = config;
@@ -52,7 +57,7 @@ export function actorTable(config: MachineConfig): ActorRow[] {
     ...Array.from({ length: config.cpus }, (_, index) => ({
       name: `vcpu${index}`,
       module: url('../guest/start.ts'),
-      config: { index, todBase, memory: config.memory },
+      config: { index, todBase, memory: config.memory, exits: countsExits(config) },
       hardware: false,
     })),
   ];

@@ -13,6 +13,9 @@ export interface TimedCommand {
 /** Which tier may finish H_PUT_TCE and its relatives. */
 export type TceTier = 'real' | 'virtual' | 'user';
 
+/** Who does H_LOGICAL_CI_LOAD and _STORE on a mapped BAR. */
+export type MmioTier = 'kernel' | 'exit';
+
 /**
  * What a LIOBN is bound to: the VFIO group, by the attribute that was merged, or by that of the 2016 RFC; or the
  * container, as proposed in its review.
@@ -51,12 +54,17 @@ export interface NicConfig {
   readonly wire: 'loopback' | 'echo' | 'none' | { readonly pair: number };
   /** File that gets every frame of the cable at this end, in libpcap's format. */
   readonly pcap?: string;
+  /** False: the host has it, but the machine only once the monitor plugs it. */
+  readonly plug?: boolean;
   /** `down`: the cable is not plugged in at power-on. `up` when omitted. */
   readonly link?: 'up' | 'down';
 }
 
-/** Which generation of vfio-ccw passes DASDs through: the merged I/O region, or the blocking ioctl of the 2016 RFC. */
-export type CcwApi = 'region' | 'cmd-request';
+/**
+ * Which generation of vfio-ccw passes DASDs through: the regions of today; the I/O region alone, as it was merged (Linux
+ * 4.12 to 5.1), where HSCH and CSCH are pretended; or the blocking ioctl of the 2016 RFC.
+ */
+export type CcwApi = 'region' | 'io-region' | 'cmd-request';
 
 /** The guest's program, read and checked before anything is started. */
 export interface KernelImage {
@@ -71,6 +79,14 @@ export interface PamuConfig {
   readonly iommu?: 'pamu' | 'type1';
   /** Platform devices passed through with vfio-platform: `dma0`. */
   readonly devices?: readonly string[];
+}
+
+/** What `--trace` and `--trace-out` ask for. */
+export interface TracingConfig {
+  /** Globs of the events to be written as text, in their order; a leading `-` switches off. */
+  readonly events: readonly string[];
+  /** True: record what a timeline needs. */
+  readonly out: boolean;
 }
 
 export interface MachineConfig {
@@ -92,6 +108,8 @@ export interface MachineConfig {
    */
   readonly pamu?: PamuConfig;
   readonly tce: TceTier;
+  /** Who does the guest's accesses to mapped BARs: KVM, when omitted, or the VMM after an exit. */
+  readonly mmio?: MmioTier;
   /** `group` when omitted. */
   readonly tceBind?: TceBind;
   /** The merged I/O region when omitted. */
@@ -109,8 +127,12 @@ export interface MachineConfig {
   readonly at?: readonly TimedCommand[];
   /** True: the main thread may send monitor commands through the mailbox. */
   readonly monitor?: boolean;
-  /** Trace globs to switch on. */
+  /** Count exits by their reason, and time them, for the end of the run. */
+  readonly exits?: boolean;
+  /** Trace globs to switch on for whoever runs the machine. */
   readonly trace: readonly string[];
+  /** What the user wants traced. */
+  readonly tracing?: TracingConfig;
 }
 
 /** What a machine has done up to a moment. */
@@ -121,6 +143,11 @@ export interface WorkCounters {
   readonly systemCalls: number;
   /** Rings of all doorbells: how often a thread handed another one something. */
   readonly handOffs: number;
+  /** Copies between user memory and the kernel, and their bytes. */
+  readonly copies: number;
+  readonly copiedBytes: number;
+  /** Pages pinned. */
+  readonly pins: number;
 }
 
 /** One batch series that the guest reported (H_MINIVISOR_MARK). */
@@ -144,4 +171,25 @@ export interface MachineResult {
   readonly marks: Readonly<Record<number, MarkSeries>>;
   readonly systemCalls: number;
   readonly exits: Readonly<Record<string, number>>;
+  /** Where the configuration asks for them. */
+  readonly exitStatistics?: ExitReport;
+}
+
+/** One exit reason, over all CPUs; times are nanoseconds from leaving the guest to entering it again. */
+export interface ExitRow {
+  /** As `perf kvm stat` names it. */
+  readonly name: string;
+  readonly samples: number;
+  readonly sum: number;
+  /** Sum of the squares. */
+  readonly squares: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The exits of all CPUs, and the hypercalls that were none. */
+export interface ExitReport {
+  readonly rows: readonly ExitRow[];
+  /** Hypercalls that the kernel finished, in real mode and in virtual mode. */
+  readonly inKernel: { readonly real: number; readonly virtual: number };
 }

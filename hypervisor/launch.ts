@@ -5,17 +5,18 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import type { BootData } from '../kernel/lib/actor_module.ts';
 import type { ActorThread } from '../kernel/lib/actor_thread.ts';
-import { clockOrigin, processUptime } from '../kernel/lib/clock.ts';
+import { clockOrigin, hostClock, processUptime } from '../kernel/lib/clock.ts';
 import { Doorbell } from '../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
-import { after } from '../kernel/lib/host_timer.ts';
+import { after, every } from '../kernel/lib/host_timer.ts';
 import { MailboxClient } from '../kernel/lib/monitor_mailbox.ts';
 import { actorAreas, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { stopMachine, stopping } from '../kernel/lib/stop.ts';
-import { enableTrace, TraceReader, type TraceRecord } from '../kernel/lib/trace.ts';
+import { setTraceCapacity, TRACE_FOR, TRACE_FOR_ANY, type TraceRecord } from '../kernel/lib/trace.ts';
 import { registerTransferHandlers } from '../kernel/lib/transfer.ts';
 import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
+import { enableTracing, READ_ALONG_MS, READ_ALONG_RECORDS, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
 import { UserError } from './user_error.ts';
 
 /** A thread died: which, and why. */
@@ -58,6 +59,9 @@ export class ThreadedMachine {
   readonly #map: SharedMap;
   readonly #memory: WebAssembly.Memory;
   readonly host: HostMemory;
+  /** Has the trace, however the run ends. */
+  readonly recorder: TraceRecorder;
+  readonly #readsAlong: boolean;
   readonly #workers = new Map<string, Worker>();
   #pool: Piscina | undefined;
   #cancelJoin = () => {};
@@ -69,25 +73,32 @@ export class ThreadedMachine {
   /**
    * @param level pino level of the actors' logs
    * @param extra actors beside the machine's own, on threads of their own
+   * @param sinks where trace records go while the machine runs; without it each actor's ring keeps its last ones
    */
-  constructor(config: MachineConfig, level: string, extra: readonly ActorRow[] = []) {
+  constructor(config: MachineConfig, level: string, extra: readonly ActorRow[] = [], sinks?: TraceSinks) {
     this.#config = config;
     this.#level = level;
     this.#extra = extra;
     const { hardware, ...rest } = mapConfig(config);
-    this.#map = sharedMap({ ...rest, hardware: [...hardware, ...extra.map((row) => row.name)] });
+    const traceRecords = sinks === undefined ? undefined : READ_ALONG_RECORDS;
+    this.#map = sharedMap({ ...rest, hardware: [...hardware, ...extra.map((row) => row.name)], traceRecords });
     this.#memory = createMemory(this.#map.size);
     this.host = new HostMemory(this.#memory);
+    this.#readsAlong = sinks !== undefined;
+    if (traceRecords !== undefined)
+      for (const { trace } of this.#map.actors) setTraceCapacity(this.host, trace, traceRecords);
+    this.recorder = new TraceRecorder(this.host, this.#map, sinks);
   }
 
   /** Boots and waits for the end. @throws ThreadDied; UserError when standard output cannot be written */
   async run(): Promise<ThreadedRun> {
     registerTransferHandlers();
-    for (const glob of this.#config.trace) enableTrace(this.host, this.#map.traceEnable, glob);
+    enableTracing(this.host, this.#map, this.#config);
     await powerOn(this.host, this.#map, this.#config);
     const rows = [...actorTable(this.#config), ...this.#extra];
     const origin = clockOrigin();
     const switchedOn = processUptime();
+    const readNoMore = this.#readAlong(hostClock(origin));
     const boot = (row: ActorRow): BootData => ({ memory: this.#memory, map: this.#map, origin, config: row.config });
     const hardware = rows.filter((row) => row.hardware);
     this.#pool = new Piscina({
@@ -106,16 +117,26 @@ export class ThreadedMachine {
       if (this.#failure !== undefined) throw this.#failure;
       const values = ended.map((e) => (e as PromiseFulfilledResult<unknown>).value);
       const actors = Object.fromEntries(rows.map((row, i) => [row.name, values[i]]));
-      const reader = new TraceReader(
-        this.host,
-        this.#map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
-      );
-      const trace = reader.records();
-      return { result: actors.vmm as MachineResult, trace, traceLost: reader.lost, switchedOn, actors };
+      const trace = this.recorder.records(this.#readsAlong ? TRACE_FOR.RUN : TRACE_FOR_ANY);
+      return { result: actors.vmm as MachineResult, trace, traceLost: this.recorder.lost, switchedOn, actors };
     } finally {
       this.#cancelJoin();
       await this.#destroy();
+      readNoMore();
+      this.recorder.end();
     }
+  }
+
+  /** Reads the trace while the machine runs, if it goes anywhere; returns what ends that. */
+  #readAlong(now: () => number): () => void {
+    if (!this.#readsAlong) return () => {};
+    // What was recorded before the last look has been read by this one, wherever its actor was meanwhile.
+    let complete = 0;
+    return every(READ_ALONG_MS, () => {
+      const began = now();
+      this.recorder.drain(complete);
+      complete = began;
+    });
   }
 
   /** The main thread's end of the monitor's mailbox. */

@@ -42,6 +42,9 @@ export interface GuestMemory {
   write(gpa: number, bytes: Uint8Array): Task;
 }
 
+/** Guest storage as a channel reaches it, with an access key. */
+export type ChannelStorage = Pick<GuestMemory, 'read' | 'write'>;
+
 /** A vCPU that has left the guest, as the VMM sees it (kvm_run). */
 export interface Vcpu {
   /** CPU address. */
@@ -84,6 +87,8 @@ export interface Machine {
   readonly sys: Syscalls;
   readonly tracer: Tracer;
   readonly memory: GuestMemory;
+  /** Storage by an access key, 0 to 15: an access that the storage key forbids is a protection exception. */
+  storage(key: number): ChannelStorage;
   readonly vmFd: number;
   /** kvm-vfio device descriptor, or -1 without one. */
   readonly kvmVfioFd: number;

@@ -5,10 +5,13 @@ import { delay } from '../kernel/lib/host_timer.ts';
 import { type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
-import { enableTrace, printTrace, TraceReader, type TraceRecord } from '../kernel/lib/trace.ts';
+import { observeTrace, type TraceRecord } from '../kernel/lib/trace.ts';
 import { load } from '../kernel/lib/typescript.js';
 import { actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
+import { enableTracing, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
+
+export { traceText } from './trace/text.ts';
 
 export interface SimulatedRun {
   readonly result: MachineResult;
@@ -48,6 +51,15 @@ export interface SimulateOptions extends Partial<Pick<ActorContext, 'log' | 'out
   readonly limitNs?: number;
   /** Asked now and then: true ends the run. */
   readonly interrupted?: () => boolean;
+  /** Where trace records go while the machine runs; without it all are kept. */
+  readonly traceSinks?: TraceSinks;
+  /** Told of the recorder before the machine starts: it has the trace however the run ends. */
+  readonly recording?: (recorder: TraceRecorder) => void;
+  /**
+   * Told of every record at the moment it is written, before the code that wrote it goes on: what it is about can be read
+   * in the machine's memory then.
+   */
+  readonly onTrace?: (record: TraceRecord, machine: { readonly memory: HostMemory; readonly map: SharedMap }) => void;
 }
 
 /** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, TooLong */
@@ -55,7 +67,17 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const map = sharedMap(mapConfig(config));
   const memory = createMemory(map.size);
   const host = new HostMemory(memory);
-  for (const glob of config.trace) enableTrace(host, map.traceEnable, glob);
+  enableTracing(host, map, config);
+  const recorder = new TraceRecorder(host, map, options.traceSinks);
+  options.recording?.(recorder);
+  const { onTrace } = options;
+  if (onTrace !== undefined) {
+    const machine = { memory: host, map };
+    const actors = new Map(map.actors.map(({ name, trace }) => [trace, name]));
+    observeTrace(memory, (ring, event, time, args) =>
+      onTrace({ actor: actors.get(ring) as string, event, time, args }, machine),
+    );
+  }
   await powerOn(host, map, config);
   const simulation = new Simulation(config.seed);
   const console: Buffer[] = [];
@@ -79,23 +101,24 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     );
     running.set(row.name, await start(context));
   }
-  const reader = new TraceReader(
-    host,
-    map.actors.map(({ name, trace: hpa }) => ({ actor: name, hpa })),
-  );
   const { limitNs = Number.POSITIVE_INFINITY } = options;
   // Asked before every step.
   const stopped = () => {
-    reader.keepUp();
+    recorder.keepUp();
     return stopping(host, map) || simulation.now >= limitNs || options.interrupted?.() === true;
   };
   // The event loop gets a turn now and then: for signals.
-  while (!simulation.advance(stopped, SLICE_STEPS, limitNs)) {
-    if (options.limitNs === undefined && simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
-    await delay(0);
+  try {
+    while (!simulation.advance(stopped, SLICE_STEPS, limitNs)) {
+      if (options.limitNs === undefined && simulation.steps > MAX_STEPS) throw new TooLong(MAX_STEPS);
+      recorder.drain(simulation.now);
+      await delay(0);
+    }
+  } finally {
+    recorder.end();
   }
   const cut = simulation.now >= limitNs && !stopping(host, map);
-  const trace = reader.records();
+  const trace = recorder.records();
   const actors = Object.fromEntries([...running].map(([name, actor]) => [name, actor?.finish?.()]));
   return {
     result: actors.vmm as MachineResult,
@@ -103,7 +126,7 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     console: Buffer.concat(console).toString('latin1'),
     log,
     trace,
-    traceLost: reader.lost,
+    traceLost: recorder.lost,
     cut,
     // The step that was the last may have taken until after the limit.
     now: Math.min(simulation.now, limitNs),
@@ -111,9 +134,4 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     memory: host,
     map,
   };
-}
-
-/** The trace as text, one event a line with virtual time and actor: equal for equal seeds, byte for byte. */
-export function traceText(trace: readonly TraceRecord[]): string {
-  return trace.map((r) => `${r.time.toFixed(0).padStart(12)} ${r.actor.padEnd(7)} ${printTrace(r)}\n`).join('');
 }

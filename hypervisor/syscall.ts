@@ -23,6 +23,7 @@ import { Ring } from '../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../kernel/lib/shared_map.ts';
 import type { Fields, View } from '../kernel/lib/struct.ts';
 import { type Task, until, type WaitClass } from '../kernel/lib/task.ts';
+import { EVENT, type Tracer } from '../kernel/lib/trace.ts';
 import { Heap } from './heap.ts';
 
 const { offset, size } = SYSCALL_SLOT;
@@ -41,9 +42,11 @@ export class Syscalls {
   #untold = false;
   /** System calls made so far. */
   count = 0;
+  readonly #tracer: Tracer | undefined;
 
-  constructor(memory: HostMemory, map: SharedMap) {
+  constructor(memory: HostMemory, map: SharedMap, tracer?: Tracer) {
     this.memory = memory;
+    this.#tracer = tracer;
     this.#space = new AddressSpace(memory, map);
     this.#base = map.syscalls;
     this.#ring = new Ring(memory, map.syscalls + SYSCALL_RING, SYSCALL_RING_CAPACITY);
@@ -71,6 +74,7 @@ export class Syscalls {
     dv.setUint32(at + offset.nr, nr, true);
     for (let i = 0; i < 6; i++) dv.setFloat64(at + offset.args + 8 * i, args[i] ?? 0, true);
     this.memory.store(at + offset.state, SLOT.POSTED);
+    this.#tracer?.point(EVENT.syscall, nr, slot, args[0], args[1]);
     this.#ring.push(slot);
     this.count++;
     return slot;
@@ -83,6 +87,7 @@ export class Syscalls {
   #result(slot: number, what: string): number {
     const at = this.#base + slot * size;
     const result = this.memory.dv.getFloat64(at + offset.ret, true);
+    this.#tracer?.point(EVENT.syscall_ret, this.memory.dv.getUint32(at + offset.nr, true), slot, result);
     this.memory.store(at + offset.state, SLOT.FREE);
     this.#free.push(slot);
     if (result < 0) throw new Errno(errnoName(-result), what);

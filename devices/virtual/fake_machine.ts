@@ -3,6 +3,7 @@
  * recorded, tasks under the simulated scheduler.
  */
 import {
+  type ChannelStorage,
   type GuestMemory,
   type IoWatch,
   type Machine,
@@ -235,6 +236,7 @@ export class FakeMachine implements Machine {
   readonly logs: string[] = [];
   readonly trace: (readonly [TraceEvent, ...number[]])[] = [];
   readonly tracer = {
+    on: () => true,
     point: (event: number, ...args: number[]) => this.trace.push([EVENT_NAMES[event], ...args]),
   } as unknown as Tracer;
 
@@ -244,6 +246,25 @@ export class FakeMachine implements Machine {
   }
   log(line: string): void {
     this.logs.push(line);
+  }
+  /** Storage keys by page; pages without one have key 0, and none is fetch-protected unless it says so. */
+  readonly storageKeys = new Map<number, { readonly key: number; readonly fetch: boolean }>();
+  storage(key: number): ChannelStorage {
+    const check = (gpa: number, write: boolean) => {
+      const there = this.storageKeys.get(Math.floor(gpa / 4096)) ?? { key: 0, fetch: false };
+      if (key !== 0 && key !== there.key && (write || there.fetch)) throw new ProgramInterruption(PGM.PROTECTION);
+    };
+    const { memory } = this;
+    return {
+      *read(gpa, length) {
+        check(gpa, false);
+        return yield* memory.read(gpa, length);
+      },
+      *write(gpa, bytes) {
+        check(gpa, true);
+        yield* memory.write(gpa, bytes);
+      },
+    };
   }
   unlocked<T>(task: Task<T>): Task<T> {
     return task;

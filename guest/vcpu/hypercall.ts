@@ -10,10 +10,11 @@ import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { CPUS, SpinBudget } from '../../kernel/lib/spin_budget.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
+import { EVENT, type Tracer } from '../../kernel/lib/trace.ts';
 import type { Registers } from './registers.ts';
 
 const { H_TOO_HARD } = HCALL_RETURN;
-const { H_GET_TCE } = HCALL;
+const { H_GET_TCE, H_LOGICAL_CI_LOAD } = HCALL;
 /** Tiers, as the run page names them. */
 export const TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
 /** Arguments the kernel's handlers take; with state and return code they share one cache line. An exit carries all registers anyway. */
@@ -30,25 +31,32 @@ export class Hypercalls {
   readonly #realMode: RealMode;
   readonly #kernel: Doorbell;
   readonly #spins: number;
+  /** Number of the CPU in trace events. */
+  readonly #cpu: number;
+  readonly #tracer: Tracer;
   readonly #budget = new SpinBudget();
   #posted = false;
+  /** Of the call under way. */
+  #token = 0;
   readonly #finished = [0, 0, 0];
 
-  /** @param spin false under the simulated scheduler, where nobody answers while this code runs. */
+  /** @param options `spin` false under the simulated scheduler, where nobody answers while this code runs. */
   constructor(
     memory: HostMemory,
     run: number,
     registers: Registers,
     realMode: RealMode,
     kernel: Doorbell,
-    spin: boolean,
+    options: { readonly spin: boolean; readonly cpu: number; readonly tracer: Tracer },
   ) {
     this.#memory = memory;
     this.#run = run;
     this.#registers = registers;
     this.#realMode = realMode;
     this.#kernel = kernel;
-    this.#spins = spin && CPUS > 1 ? SPINS : 0;
+    this.#spins = options.spin && CPUS > 1 ? SPINS : 0;
+    this.#cpu = options.cpu;
+    this.#tracer = options.tracer;
   }
 
   /** Calls finished by each tier; real mode's include those that translated code had done without coming here. */
@@ -56,15 +64,20 @@ export class Hypercalls {
     const [real, virtual, vmm] = this.#finished;
     return [real + KVM_RUN.at(this.#memory.dv, this.#run).hcall_real, virtual, vmm];
   }
-  /** Counts a call that a tier finished. */
+  /** Counts a call that a tier finished; the results are in the registers. */
   count(tier: number): void {
     this.#finished[tier]++;
+    if (this.#tracer.on(EVENT.kvm_hcall_exit))
+      this.#tracer.point(EVENT.kvm_hcall_exit, this.#cpu, this.#token, this.#registers.gprLow(2), tier);
   }
 
   /** Called from translated code: true when the hypercall is done and its results are in the registers. */
   call(): boolean {
     const r = this.#registers;
     const nr = r.gprHigh(1) === 0 ? r.gprLow(1) : 0;
+    this.#token = nr;
+    if (this.#tracer.on(EVENT.kvm_hcall_enter))
+      this.#tracer.point(EVENT.kvm_hcall_enter, this.#cpu, nr, r.gprLow(2) >>> 0, r.gprLow(3) >>> 0);
     const result = this.#realMode.hcall(
       nr,
       r.gprHigh(2),
@@ -77,13 +90,13 @@ export class Hypercalls {
       r.gprLow(5),
     );
     if (result !== H_TOO_HARD) {
-      this.count(TIER.REAL);
       r.setGprSigned(2, result);
-      if (nr === H_GET_TCE && result === 0) r.setGpr(3, this.#realMode.outHi, this.#realMode.outLo);
+      if (result === 0 && hasOutput(nr)) r.setGpr(3, this.#realMode.outHi, this.#realMode.outLo);
+      this.count(TIER.REAL);
       return true;
     }
     // A call that the kernel does not answer is an exit at once: no detour through its thread.
-    if (!this.#realMode.enabled(nr)) return false;
+    if (!this.#realMode.virtualMode(nr, r.gprHigh(3), r.gprLow(3))) return false;
     this.#post();
     const state = this.#run + offset.hcall_state;
     const spins = this.#budget.grant(this.#spins);
@@ -126,20 +139,22 @@ export class Hypercalls {
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.IDLE);
     const low = dv.getUint32(this.#run + offset.hcall_args, true);
     if (low === H_TOO_HARD) return false;
-    this.count(TIER.VIRTUAL);
     this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_args + 4, true), low);
     this.#takeOutputs(dv.getUint32(this.#run + offset.hcall_nr, true));
+    this.count(TIER.VIRTUAL);
     return true;
   }
 
   /** Results beyond the return code, for the hypercalls that have some (PAPR: r4 on, here GPR3 on). */
   #takeOutputs(nr: number): void {
-    if (!HAS_OUTPUT.has(nr)) return;
+    if (!hasOutput(nr)) return;
     const { dv } = this.#memory;
     const at = this.#run + offset.hcall_args + 8;
     this.#registers.setGpr(3, dv.getUint32(at + 4, true), dv.getUint32(at, true));
   }
 }
 
-/** Hypercalls that return a value in GPR3 (PAPR, "hcall()" definitions). */
-const HAS_OUTPUT: ReadonlySet<number> = new Set([HCALL.H_GET_TCE, HCALL.H_LOGICAL_CI_LOAD]);
+/** Whether a hypercall of the kernel's returns a value in GPR3 (PAPR, "hcall()" definitions). */
+function hasOutput(nr: number): boolean {
+  return nr === H_GET_TCE || nr === H_LOGICAL_CI_LOAD;
+}

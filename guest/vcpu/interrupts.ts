@@ -2,7 +2,7 @@
  * Taking interruptions: which pending condition the CPU is open for, in the order of SA22-7832 chapter 6,
  * "Priority of Interruptions": machine check, external, I/O, restart.
  */
-import type { FloatingInterrupts } from '../../kernel/lib/floating_interrupts.ts';
+import type { FloatingInterrupts, IoInterruption } from '../../kernel/lib/floating_interrupts.ts';
 import { PENDING } from '../../kernel/lib/floating_interrupts.ts';
 import { LOCAL, type LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import type { Cpu } from '../cpu/cpu.ts';
@@ -33,9 +33,12 @@ const MCIC_CHANNEL_REPORT = 0x0040_0f1d_4033_0000n;
 /** More than there are kinds of interruption, so that only a loop of interruptions has more to take. */
 const MOST_AT_ONCE = 64;
 
+/** Classes of interruption that somebody else makes pending. */
+export type InterruptionType = 'machine check' | 'external' | 'io';
+
 /** A condition found open: what it is, and how it is taken. */
 interface Open {
-  readonly type: 'machine check' | 'external' | 'io';
+  readonly type: InterruptionType;
   readonly code: number;
   take(): boolean;
 }
@@ -46,6 +49,8 @@ export class Interrupts {
   readonly #floating: FloatingInterrupts;
   readonly #local: LocalInterrupts;
   readonly #timers: Timers;
+  /** The I/O interruption taken last. */
+  #taken: IoInterruption | undefined;
 
   constructor(cpu: Cpu, registers: Registers, floating: FloatingInterrupts, local: LocalInterrupts, timers: Timers) {
     this.#cpu = cpu;
@@ -64,7 +69,7 @@ export class Interrupts {
    * Takes the open interruptions, the last taken is the first to run; returns how many were. A new PSW that is open
    * for a timer that has run out takes the same one for ever: the rest is left to the next call then.
    */
-  deliver(trace: (code: number) => void): number {
+  deliver(trace: (code: number, type: InterruptionType, io?: IoInterruption) => void): number {
     let taken = 0;
     // One whose lowcore is being moved leaves the PSW as it is, open for the next: that one has to wait.
     while (!this.#cpu.interruptionAccepted && taken < MOST_AT_ONCE) {
@@ -73,7 +78,7 @@ export class Interrupts {
       // Another CPU may have taken a floating one in between: look again.
       if (found.take()) {
         taken++;
-        trace(found.code);
+        trace(found.code, found.type, found.type === 'io' ? this.#taken : undefined);
       }
     }
     return taken;
@@ -139,6 +144,7 @@ export class Interrupts {
   }
   #io(iscs: number): boolean {
     const io = this.#floating.takeIo(iscs);
+    this.#taken = io;
     if (io === undefined) return false;
     this.#cpu.ioInterruption(io.subsystemId, io.intparm, io.word);
     return true;

@@ -2,6 +2,8 @@
  * The vCPU's run loop (KVM's vcpu_run): requests, interruptions, the guest, exits. One task; between two of its
  * waits everything happens on the vCPU's own thread.
  */
+import { KVM_S390, kvmS390IntIo } from '../../kernel/include/uapi/kvm.ts';
+import { SIE } from '../../kernel/include/uapi/kvm_exit_stat.ts';
 import {
   CPU_STATE,
   KVM_EXIT,
@@ -33,8 +35,9 @@ import { cpu_state } from '../cpu/state.ts';
 import { LOWCORE_STATUS, storedStatus } from '../cpu/store_status.ts';
 import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
+import { ExitStatistics } from './exit_statistics.ts';
 import { Hypercalls, TIER } from './hypercall.ts';
-import { Interrupts } from './interrupts.ts';
+import { type InterruptionType, Interrupts } from './interrupts.ts';
 import { Quiesce } from './quiesce.ts';
 import { Registers } from './registers.ts';
 
@@ -50,6 +53,8 @@ export interface VcpuOptions {
   readonly todBase: bigint;
   /** One line for the user. */
   readonly log: (line: string) => void;
+  /** True: count exits and their times, in the map's `exits`. */
+  readonly exitStatistics?: boolean;
 }
 
 if (cpu_state.offset.attention !== STATE_ATTENTION)
@@ -102,6 +107,7 @@ export class VcpuThread {
   readonly #vmm: Doorbell;
   readonly #kernel: Doorbell;
   readonly #tracer: Tracer;
+  readonly #exits: ExitStatistics | undefined;
 
   constructor(options: VcpuOptions) {
     const { actor, memory, map, index } = options;
@@ -119,8 +125,17 @@ export class VcpuThread {
     this.#vmm = new Doorbell(memory, actorAreas(map, 'vmm').doorbell);
     this.#tracer = new Tracer(memory, map.traceEnable, actorAreas(map, `vcpu${index}`).trace, () => actor.now());
     this.#kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
-    const realMode = new RealMode(memory, map, map.phb, { attentionOffset: STATE_ATTENTION, tracer: this.#tracer });
-    this.hypercalls = new Hypercalls(memory, areas.run, this.#registers, realMode, this.#kernel, !actor.simulated);
+    const realMode = new RealMode(memory, map, map.phb, {
+      attentionOffset: STATE_ATTENTION,
+      tracer: this.#tracer,
+      kernel: this.#kernel,
+    });
+    this.hypercalls = new Hypercalls(memory, areas.run, this.#registers, realMode, this.#kernel, {
+      spin: !actor.simulated,
+      cpu: index,
+      tracer: this.#tracer,
+    });
+    if (options.exitStatistics) this.#exits = new ExitStatistics(memory, areas.exits, () => actor.now());
     const clock = new TodClock(actor, options.todBase);
     this.cpu = new Cpu(
       memory,
@@ -191,9 +206,11 @@ export class VcpuThread {
     this.#deliver();
     const before = this.cpu.instructions;
     if (before === 0 && this.#firstRun === 0) this.#firstRun = actor.now();
+    this.#exits?.entered(this.hypercalls.finished);
     const reason = this.cpu.run(actor.simulated ? 1 + actor.choose(SIMULATED_SLICE) : SLICE);
     this.#leaveGuestMode();
     actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
+    this.#exits?.left(reason, this.cpu, this.#registers);
     yield* this.#quiesce.perform();
     switch (reason) {
       case 'budget':
@@ -269,6 +286,7 @@ export class VcpuThread {
       local.take(LOCAL.SET_PREFIX);
     }
     const stop = given(LOCAL.STOP);
+    if (stop) this.#exits?.wanted(SIE.STOP_REQUEST);
     if (given(LOCAL.STORE_STATUS)) yield* this.#storeStatus();
     if (stop) yield* this.#enterStopped(LOCAL.STOP);
     if (given(LOCAL.RESTART)) {
@@ -354,7 +372,17 @@ export class VcpuThread {
 
   #deliver(): void {
     const { index } = this.#o;
-    this.#interrupts.deliver((code) => this.#tracer.point(EVENT.kvm_interrupt, index, 0, code));
+    this.#interrupts.deliver((code, type, io) => {
+      const { subsystemId = 0, intparm = 0 } = io ?? {};
+      this.#tracer.point(
+        EVENT.kvm_s390_deliver_interrupt,
+        index,
+        interruptType(type, code, subsystemId),
+        subsystemId,
+        intparm,
+      );
+      this.#exits?.wanted(REQUESTED[type]);
+    });
   }
 
   /** Enabled wait: the thread sleeps until an interruption is open, a timer runs out or a request comes. */
@@ -366,9 +394,12 @@ export class VcpuThread {
   }
 
   *#hypercall(): Task {
-    if (yield* this.hypercalls.complete()) return;
-    this.hypercalls.count(TIER.VMM);
+    if (yield* this.hypercalls.complete()) {
+      this.#exits?.handledInKernel();
+      return;
+    }
     yield* this.#exit(KVM_EXIT.PAPR_HCALL);
+    this.hypercalls.count(TIER.VMM);
   }
 
   /** An intercepted instruction: TSCH and TPI take their interruption off the queue first, as KVM does. */
@@ -412,7 +443,9 @@ export class VcpuThread {
       address + cpu_state.offset.cr,
       address + cpu_state.offset.fpc,
     );
-    this.#tracer.point(EVENT.kvm_exit, this.#o.index, reason, (run.text[0] << 8) | run.text[1]);
+    // The text is that of an instruction only where one was intercepted.
+    const text = reason === KVM_EXIT.S390_SIEIC || reason === KVM_EXIT.S390_TSCH ? (run.text[0] << 8) | run.text[1] : 0;
+    this.#tracer.point(EVENT.kvm_userspace_exit, this.#o.index, reason, text);
     memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
     this.#vmm.ring();
     yield* this.#awaitVmm();
@@ -426,6 +459,7 @@ export class VcpuThread {
   *#awaitVmm(): Task {
     const run = this.#run;
     yield* until('VMM', () => this.#owner() === RUN_OWNER.VCPU, 'vcpu_reply');
+    this.#tracer.point(EVENT.kvm_userspace_enter, this.#o.index, run.answer_kind);
     this.#takeRegisters();
     if (run.answer_kind === RUN_ANSWER.CC) this.cpu.setCc(run.answer_value);
     else if (run.answer_kind === RUN_ANSWER.PROGRAM)
@@ -463,6 +497,19 @@ export class VcpuThread {
   }
 }
 
+/** What calls a CPU out of the guest for an interruption; SIE has no code of its own for machine checks. */
+const REQUESTED: Readonly<Record<InterruptionType, number>> = {
+  'machine check': SIE.HOST_INTERRUPTION,
+  external: SIE.EXTERNAL_REQUEST,
+  io: SIE.IO_REQUEST,
+};
+/** KVM_S390_* type of an interruption, for traces. */
+function interruptType(type: InterruptionType, code: number, subsystemId: number): number {
+  if (type === 'io') return kvmS390IntIo(0, subsystemId >>> 24, (subsystemId >>> 17) & 3, subsystemId & 0xffff);
+  return type === 'external' ? EXTERNAL_TYPES + code : KVM_S390.MCHK;
+}
+/** Types of external interruptions are the code below this (include/uapi/linux/kvm.h, KVM_S390_INT_SERVICE). */
+const EXTERNAL_TYPES = 0xffff_0000;
 /** Opcodes whose exit carries a dequeued interruption. */
 const TSCH = 0xb235;
 const TPI = 0xb236;

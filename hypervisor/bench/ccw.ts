@@ -4,10 +4,10 @@
  */
 import type { CcwApi, MarkSeries } from '../config.ts';
 import type { ThreadedRun } from '../launch.ts';
-import { type Figure, overRounds } from './figures.ts';
+import type { Figure } from './figures.ts';
 import { runFloor } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
-import { againstFloor, floorFigure, subject, workPerOperation } from './series.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { floorFigure, type Measurement, measured, subject, workPerOperation } from './series.ts';
 import { completeIos, DESIGNS, type Design, duration, stepRecords, stepTimes } from './steps.ts';
 import { bootToy } from './toy_run.ts';
 
@@ -80,36 +80,17 @@ function figures({ api, design, program, guest, interruption, whole, steps }: Ca
   const first = design.steps[0][0];
   const last = design.steps[design.steps.length - 1][0];
   const limit = api === 'region' && program.word === 'noop' ? LIMIT : undefined;
-  const timed = (what: string, rounds: readonly number[][], more: Partial<Figure>): Figure => {
-    const q = overRounds(rounds);
-    const samples = rounds.reduce((sum, round) => sum + round.length, 0);
-    return {
-      scenario,
-      name: what,
-      unit: 'ns',
-      ...q,
-      samples,
-      operations: samples,
-      parameters,
-      ...againstFloor(q.p50, floors.interruption),
-      ...more,
-    };
-  };
+  const part = (what: string, rounds: readonly number[][], more: Partial<Measurement> = {}): Figure =>
+    measured({ scenario, name: what, rounds, parameters, floor: floors.interruption, part: true, ...more });
   return [
-    {
-      ...subject(scenario, `${name}: SSCH to interruption`, interruption, floors.interruption, limit),
-      parameters,
-    },
-    {
-      ...subject(scenario, `${name}: SSCH, interruption, TSCH`, guest, floors.whole),
+    subject(scenario, `${name}: SSCH to interruption`, interruption, floors.interruption, limit, { parameters }),
+    subject(scenario, `${name}: SSCH, interruption, TSCH`, guest, floors.whole, undefined, {
       parameters,
       perOperation: workPerOperation(guest[guest.length - 1]),
-    },
-    timed(`${name}: ${first} to ${last}`, whole, { part: true }),
+    }),
+    part(`${name}: ${first} to ${last}`, whole),
     ...design.steps
-      .map(([step, , what], i) =>
-        timed(`  ${step} ${what}`, steps[i], { part: true, parameters: { ...parameters, step } }),
-      )
+      .map(([step, , what], i) => part(`  ${step} ${what}`, steps[i], { parameters: { ...parameters, step } }))
       .slice(1),
   ];
 }
@@ -119,16 +100,15 @@ export async function ccw(context: BenchContext): Promise<Figure[]> {
   const whole: Float64Array[] = [];
   const interruption: Float64Array[] = [];
   const all = cases();
-  for (let round = 1; round <= context.rounds; round++) {
-    const progress = (what: string) => context.progress(`ccw: round ${round} of ${context.rounds}: ${what}`);
-    progress('floors');
+  await eachRound(context, async () => {
+    context.progress('floors');
     whole.push(await runFloor('SSCH chain', FLOOR_ROUNDS));
     interruption.push(await runFloor('SSCH to interruption', FLOOR_ROUNDS));
     for (const one of all) {
-      progress(`${one.api}, ${one.program.what}`);
+      context.progress(`${one.api}, ${one.program.what}`);
       add(one, await bootToy(context, `bench=0 ${one.program.word}=${IOS}`, { words: ['--ccw-api', one.api] }));
     }
-  }
+  });
   const floors: Floors = {
     whole: floorFigure('ccw', 'SSCH chain', whole),
     interruption: floorFigure('ccw', 'SSCH to interruption', interruption),

@@ -4,10 +4,10 @@
  * holds the CPU until the program has ended, so that devices wait for each other.
  */
 import type { CcwApi, MarkSeries } from '../config.ts';
-import { type Figure, overRounds } from './figures.ts';
+import type { Figure } from './figures.ts';
 import { runFloor } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
-import { againstFloor, floorFigure, subject, warm, workPerOperation } from './series.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { floorFigure, measured, subject, warm, warmCalls, workPerOperation } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
 /** Series of guest/programs/toy/dasd_parallel.c: batches of reads, whichever device they come from; each single read. */
@@ -45,45 +45,44 @@ function cells(): Cell[] {
 
 const floorName = ({ us }: DeviceTime) => `SSCH chain, device of ${us} us`;
 
-/** I/Os a second. A slow batch is a low rate, so the 99th percentile of the times is the rate's slow end. */
+/** I/Os a second. */
 function rate({ api, devices, time, name, batches }: Cell, floor: Figure): Figure {
-  const q = overRounds(batches.map((series) => warm(series.batches)));
-  return {
+  return measured({
     scenario: 'ccw-api',
     name: `${name}: reads a second`,
     unit: 'I/O/s',
-    p50: 1e9 / q.p50,
-    p99: 1e9 / q.p99,
-    samples: batches.reduce((sum, series) => sum + series.batches.length, 0),
-    operations: batches.reduce((sum, series) => sum + series.calls, 0),
+    rounds: batches.map((series) => warm(series.batches).map((ns) => 1e9 / ns)),
+    operations: warmCalls(batches),
     parameters: { api, devices, deviceUs: time.us },
+    floor,
     // All devices at work all the time would be as many chains as devices in one chain's time.
-    ...againstFloor(q.p50 * devices, floor),
+    floorAs: (ns) => (1e9 * devices) / ns,
     perOperation: workPerOperation(batches[batches.length - 1]),
-  };
+  });
 }
 
 /** The scenario. */
 export async function ccwApi(context: BenchContext): Promise<Figure[]> {
   const floors = new Map(DEVICE_TIMES.map((time) => [time, [] as Float64Array[]]));
   const all = cells();
-  for (let round = 1; round <= context.rounds; round++) {
-    const progress = (what: string) => context.progress(`ccw-api: round ${round} of ${context.rounds}: ${what}`);
-    for (const [time, runs] of floors) {
-      progress(`floor, device of ${time.us} us`);
-      runs.push(await runFloor('SSCH chain', time.floorRounds, time.us * 1000));
-    }
+  await eachRound(context, async () => {
     for (const [number, cell] of all.entries()) {
-      progress(`${number + 1} of ${all.length}: ${cell.name}`);
-      const drive = `readonly=on,service-us=${cell.time.us}`;
-      const { result } = await bootToy(context, `bench=0 parallel=${cell.time.reads}`, {
+      const { time } = cell;
+      // The first cell of a device time: its floor right before it.
+      if (all[number - 1]?.time !== time) {
+        context.progress(`floor, device of ${time.us} us`);
+        floors.get(time)?.push(await runFloor('SSCH chain', time.floorRounds, time.us * 1000));
+      }
+      context.progress(`${number + 1} of ${all.length}: ${cell.name}`);
+      const drive = `readonly=on,service-us=${time.us}`;
+      const { result } = await bootToy(context, `bench=0 parallel=${time.reads}`, {
         words: ['--ccw-api', cell.api],
         drives: Array.from({ length: cell.devices }, () => drive),
       });
       cell.batches.push(result.marks[SERIES.BATCHES]);
       cell.latency.push(result.marks[SERIES.LATENCY]);
     }
-  }
+  });
   return [...floors].flatMap(([time, runs]) => {
     const floor = floorFigure('ccw-api', floorName(time), runs);
     const column = all.filter((cell) => cell.time === time);
@@ -91,10 +90,9 @@ export async function ccwApi(context: BenchContext): Promise<Figure[]> {
       floor,
       ...column.flatMap((cell) => [
         rate(cell, floor),
-        {
-          ...subject('ccw-api', `${cell.name}: SSCH to TSCH`, cell.latency, floor),
+        subject('ccw-api', `${cell.name}: SSCH to TSCH`, cell.latency, floor, undefined, {
           parameters: { api: cell.api, devices: cell.devices, deviceUs: time.us },
-        },
+        }),
       ]),
     ];
   });

@@ -1,8 +1,8 @@
 /** The translation of channel programs by itself: copying, pinning, making addresses host-physical, and freeing. */
-import { type Figure, overRounds } from './figures.ts';
+import type { Figure } from './figures.ts';
 import { runInPool } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
-import { againstFloor, floorFigure } from './series.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { floorFigure, type Measurement, measured } from './series.ts';
 
 const MODULE = new URL('../../kernel/s390/cio/vfio_ccw_cp_bench.ts', import.meta.url).href;
 
@@ -46,28 +46,24 @@ const CASES = SHAPES.flatMap((shape) => LENGTHS.map((length) => ({ ...shape, ...
 function figures(one: (typeof CASES)[number], rounds: readonly Times[], floor: Figure): Figure[] {
   const { shape, ccws, what } = one;
   const { pins } = rounds[0];
-  const figure = (name: string, part: keyof Omit<Times, 'pins'>): Figure => {
-    const samples = rounds.reduce((sum, round) => sum + round[part].length, 0);
-    return {
+  const figure = (name: string, part: keyof Omit<Times, 'pins'>, more: Partial<Measurement> = {}): Figure =>
+    measured({
       scenario: 'ccw-translate',
       name,
-      unit: 'ns',
-      ...overRounds(rounds.map((round) => round[part])),
-      samples,
-      operations: samples,
+      rounds: rounds.map((round) => round[part]),
       parameters: { shape, ccws, pinsPerCcw: pins / ccws, part },
-    };
-  };
+      ...more,
+    });
   const name = `${ccws} CCW${ccws === 1 ? '' : 's'}, ${what}`;
-  const total = figure(`${name} (${pins} pins)`, 'total');
+  const total = figure(`${name} (${pins} pins)`, 'total', ccws === LONGEST ? { floor } : {});
   if (ccws !== LONGEST) return [total];
   const target = shape.startsWith('IDAL')
     ? { target: `p50 below ${LIMIT_NS / 1000} us`, reached: total.p50 < LIMIT_NS }
     : {};
   return [
-    { ...total, ...againstFloor(total.p50, floor), ...target },
+    { ...total, ...target },
     ...PARTS.map(({ part, what: does }) => figure(`  of which ${does}`, part)),
-    { ...total, name: `  for each CCW`, p50: total.p50 / ccws, p99: undefined },
+    figure('  for each CCW', 'total', { rounds: rounds.map((round) => round.total.map((ns) => ns / ccws)) }),
   ];
 }
 
@@ -76,30 +72,27 @@ export async function ccwTranslate(context: BenchContext): Promise<Figure[]> {
   const rounds: Times[][] = [];
   const pinning: number[][] = [];
   const floors = new Map<number, number[][]>(SHAPES.map(({ words }) => [words, []]));
-  for (let round = 1; round <= context.rounds; round++) {
-    const progress = (what: string) => context.progress(`ccw-translate: round ${round} of ${context.rounds}: ${what}`);
-    progress('floors');
+  await eachRound(context, async () => {
+    context.progress('floors');
     for (const [words, runs] of floors)
       runs.push(await runInPool(MODULE, 'measureCopy', { ccws: LONGEST, words, programs: FLOOR_PROGRAMS }));
-    progress('pin and unpin');
+    context.progress('pin and unpin');
     pinning.push(await runInPool(MODULE, 'measurePinning', PINNING));
-    progress('programs');
+    context.progress('programs');
     rounds.push(await runInPool(MODULE, 'measureTranslations', { cases: CASES }));
-  }
+  });
   const floorOf = new Map<number, Figure>();
   for (const [words, runs] of floors)
     floorOf.set(words, floorFigure('ccw-translate', `copy of ${LONGEST} CCWs and IDALs of ${words}`, runs));
   const samples = pinning.reduce((sum, round) => sum + round.length, 0);
   return [
     ...floorOf.values(),
-    {
+    measured({
       scenario: 'ccw-translate',
       name: 'pin and unpin of a page',
-      unit: 'ns',
-      ...overRounds(pinning),
-      samples,
+      rounds: pinning,
       operations: samples * PINNING.pages,
-    },
+    }),
     ...CASES.flatMap((one, i) =>
       figures(
         one,

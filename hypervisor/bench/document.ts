@@ -17,6 +17,8 @@ export interface BenchMachine {
   readonly memoryMiB: number;
   /** How waits were done: who spins, who sleeps (kernel/lib/wait_strategy.ts). */
   readonly waits: string;
+  /** Runnable threads of all programs when it began: the average of the last minute. */
+  readonly loadAverage?: number;
 }
 
 export interface BenchDocument {
@@ -25,6 +27,8 @@ export interface BenchDocument {
   readonly version: string;
   /** When it began, ISO 8601, UTC. */
   readonly started: string;
+  /** How long it took. */
+  readonly seconds?: number;
   readonly rounds: number;
   readonly machine: BenchMachine;
   readonly figures: readonly Figure[];

@@ -1,12 +1,34 @@
 import { expect, test } from 'vitest';
-import { overRounds, percentile, quantiles, showNs, showRatio, slope } from './figures.ts';
+import { median, moreIsBetter, overRounds, percentile, quantiles, showNs, showRatio, slope } from './figures.ts';
 
 test('percentiles are nearest rank', () => {
   const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
   expect(percentile(sorted, 0.5)).toBe(50);
   expect(percentile(sorted, 0.99)).toBe(99);
   expect(percentile([7], 0.99)).toBe(7);
-  expect(quantiles([3, 1, 2])).toEqual({ p50: 2, p99: 3 });
+  expect(quantiles([3, 1, 2])).toEqual({ p50: 2, p90: 3, p99: 3, p999: 3, max: 3 });
+  const thousands = Array.from({ length: 10_000 }, (_, i) => i + 1);
+  expect(quantiles(thousands)).toEqual({ p50: 5000, p90: 9000, p99: 9900, p999: 9990, max: 10_000 });
+});
+
+test('of rates the quantiles are those of the slow end', () => {
+  const hundred = Array.from({ length: 100 }, (_, i) => i + 1);
+  expect(quantiles(hundred, true)).toEqual({ p50: 51, p90: 11, p99: 2, p999: 1, max: 1 });
+  expect(overRounds([hundred, hundred.map((x) => x * 10)], true).max).toBe(1);
+});
+
+test('a median of an even count is the mean of the two in the middle', () => {
+  expect(median([9, 1, 5])).toBe(5);
+  expect(median([9, 1, 5, 3])).toBe(4);
+});
+
+test('more is better of rates, less of times, room and counts', () => {
+  expect((['MIPS', 'I/O/s', 'calls/s', 'MB/s'] as const).every(moreIsBetter)).toBe(true);
+  expect((['ns', 'ms', 'MiB', 'bytes/op', 'ioctls', 'bytes', 'lines'] as const).some(moreIsBetter)).toBe(false);
+});
+
+test('rounds of one sample each have the quantiles of all', () => {
+  expect(overRounds([[4], [1], [2], [9]])).toEqual({ p50: 3, p90: 9, p99: 9, p999: 9, max: 9 });
 });
 
 test('one noisy round does not decide', () => {

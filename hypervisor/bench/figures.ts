@@ -15,11 +15,26 @@ export interface PerOperation {
   readonly pins?: number;
 }
 
-/** The p50 of one round, and of the floor taken next to it in the same round. */
+/** The p50 of one round, and of the floor taken next to it in the same round, in the same unit: of a rate, the floor's rate. */
 export interface Round {
   readonly p50: number;
   readonly floor?: number;
 }
+
+/** What is measured, and in what; `ns` and `ms` are times, `/s` and MIPS rates, the others room or counts. */
+export const UNITS = [
+  'ns',
+  'ms',
+  'MiB',
+  'MIPS',
+  'bytes/op',
+  'I/O/s',
+  'calls/s',
+  'MB/s',
+  'ioctls',
+  'bytes',
+  'lines',
+] as const;
 
 /** One measured quantity. Times in nanoseconds unless `unit` says otherwise. */
 export interface Figure {
@@ -27,34 +42,33 @@ export interface Figure {
   readonly name: string;
   /** The side it belongs to, where several are shown next to each other, one row for each name. */
   readonly column?: string;
-  readonly unit:
-    | 'ns'
-    | 'ms'
-    | 'MiB'
-    | 'MIPS'
-    | 'bytes/op'
-    | 'I/O/s'
-    | 'calls/s'
-    | 'MB/s'
-    | 'ioctls'
-    | 'bytes'
-    | 'lines';
+  readonly unit: (typeof UNITS)[number];
+  /**
+   * Median over the rounds of each round's median; `p90` to `p999` likewise. Of a rate they are the slow end: what all but
+   * one in ten, a hundred, a thousand samples exceed.
+   */
   readonly p50: number;
   readonly p90?: number;
-  /** Of a rate the slow end: what all but one in a hundred samples exceed. */
   readonly p99?: number;
   readonly p999?: number;
+  /** The largest sample of all rounds; of a rate the slowest. */
   readonly max?: number;
   /** What each round gave, in their order: how far they are apart is the noise of the machine. */
   readonly rounds?: readonly Round[];
-  /** The whole distribution of all rounds, in ns: HdrHistogram's V2 encoding, compressed, base64. */
+  /**
+   * The whole distribution of all rounds' warmed-up samples, of times only: HdrHistogram's V2 encoding, compressed, base64.
+   * It counts picoseconds; `histogram.ts` reads it (`decodeHistogram`, `nsAtPercentile`).
+   */
   readonly histogram?: string;
-  /** Samples, and operations in them. */
+  /** Samples after warm-up, and operations in them: a sample of a short operation is the mean of a batch. */
   readonly samples: number;
   readonly operations: number;
   /** Floor of the same run it is compared with. */
   readonly floor?: string;
-  /** p50 as a multiple of the floor's p50. */
+  /**
+   * p50 as a multiple of the floor's; of a rate, how many times the floor's is faster. Median over the rounds, each against
+   * the floor of the same round, so that a machine whose speed drifts does not decide.
+   */
   readonly ratio?: number;
   /** True: a part of what the floor does, so that less than the floor is no surprise. */
   readonly part?: boolean;
@@ -71,16 +85,59 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))];
 }
 
-/** p50 and p99 of a series. */
-export function quantiles(values: ArrayLike<number>): { p50: number; p99: number } {
-  const sorted = Float64Array.from(values).sort();
-  return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) };
+/** True where more is better: work done in a time, not time or room taken. */
+export function moreIsBetter(unit: Figure['unit']): boolean {
+  return unit === 'MIPS' || unit.endsWith('/s');
 }
 
-/** Median of the medians of several rounds: one noisy round does not decide. */
-export function overRounds(rounds: readonly ArrayLike<number>[]): { p50: number; p99: number } {
-  const each = rounds.map(quantiles);
-  return { p50: quantiles(each.map((q) => q.p50)).p50, p99: quantiles(each.map((q) => q.p99)).p50 };
+/** What is kept of the samples of one round, or of several. */
+export interface Quantiles {
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+/** Quantiles of a series. @param slowEnd of rates: counted from the fastest down, so that `p99` and `max` are slow ones */
+export function quantiles(values: ArrayLike<number>, slowEnd = false): Quantiles {
+  const sorted = Float64Array.from(values).sort();
+  if (slowEnd) sorted.reverse();
+  return {
+    p50: percentile(sorted, 0.5),
+    p90: percentile(sorted, 0.9),
+    p99: percentile(sorted, 0.99),
+    p999: percentile(sorted, 0.999),
+    max: sorted[sorted.length - 1],
+  };
+}
+
+/** Median of some numbers: of an even count the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/**
+ * Medians of the quantiles of several rounds, so that one noisy round does not decide; the largest of all. Rounds of one
+ * sample each have none of their own: theirs are those of all together.
+ */
+export function overRounds(rounds: readonly ArrayLike<number>[], slowEnd = false): Quantiles {
+  if (rounds.every(({ length }) => length === 1)) {
+    const values = rounds.map((round) => round[0]);
+    return { ...quantiles(values, slowEnd), p50: median(values) };
+  }
+  const each = rounds.map((round) => quantiles(round, slowEnd));
+  const middle = (key: keyof Quantiles) => median(each.map((q) => q[key]));
+  const most = each.map(({ max }) => max);
+  return {
+    p50: middle('p50'),
+    p90: middle('p90'),
+    p99: middle('p99'),
+    p999: middle('p999'),
+    max: slowEnd ? Math.min(...most) : Math.max(...most),
+  };
 }
 
 /** Least-squares slope of y over x. */

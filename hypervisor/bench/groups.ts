@@ -1,7 +1,8 @@
 /** What groups in a container cost: one H_PUT_TCE in real mode changes one entry, and kills it in every PE. */
-import { type Figure, overRounds } from './figures.ts';
+import type { Figure } from './figures.ts';
 import { runInPool } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { measured } from './series.ts';
 
 const MODULE = new URL('../../kernel/kvm/tce_groups_bench.ts', import.meta.url).href;
 
@@ -17,20 +18,18 @@ interface Times {
 /** The scenario. */
 export async function groups(context: BenchContext): Promise<Figure[]> {
   const rounds: Times[][] = [];
-  for (let round = 1; round <= context.rounds; round++) {
-    context.progress(`groups: round ${round} of ${context.rounds}`);
+  await eachRound(context, async () => {
+    context.progress('1 to 16 groups');
     rounds.push(await runInPool(MODULE, 'measureGroups', { cases: CASES }));
-  }
-  return CASES.map((one, i) => {
+  });
+  return CASES.map(({ groups: number, calls }, i) => {
     const { killsPerCall } = rounds[0][i];
-    return {
+    return measured({
       scenario: 'groups',
-      name: `H_PUT_TCE, ${one.groups} group${one.groups === 1 ? '' : 's'}`,
-      unit: 'ns',
-      ...overRounds(rounds.map((round) => round[i].times)),
-      samples: rounds.reduce((sum, round) => sum + round[i].times.length, 0),
-      operations: rounds.length * one.batches * one.calls,
-      parameters: { groups: one.groups, killsPerCall },
-    };
+      name: `H_PUT_TCE, ${number} group${number === 1 ? '' : 's'}`,
+      rounds: rounds.map((round) => round[i].times),
+      operations: calls * rounds.reduce((sum, round) => sum + round[i].times.length, 0),
+      parameters: { groups: number, killsPerCall },
+    });
   });
 }

@@ -3,8 +3,8 @@ import { TIER_NAMES } from '../cli/report.ts';
 import type { MarkSeries } from '../config.ts';
 import type { Figure } from './figures.ts';
 import { runFloor } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
-import { floorFigure, subject } from './series.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { floorFigure, type Measurement, measured, subject, warm, warmCalls, workPerOperation } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
 /** The first of the guest's series: three for each hypercall (guest/programs/toy/bench.c, HCALL_SERIES). */
@@ -37,44 +37,43 @@ interface Floors {
 function call(index: number, tier: number, series: readonly MarkSeries[], { two, three }: Floors): Figure {
   const { name, entries } = HCALLS[index];
   const what = `${name}${entries === 1 ? '' : `(${entries})`}, ${TIER_NAMES[tier]}`;
-  const parameters = { hcall: name, tier: TIER_NAMES[tier], entries };
+  const more: Partial<Measurement> = {
+    parameters: { hcall: name, tier: TIER_NAMES[tier], entries },
+    perOperation: workPerOperation(series[series.length - 1]),
+  };
+  const figure = (floor?: Figure, limit?: number) => subject('hcalls', what, series, floor, limit, more);
   const limited = name === 'H_PUT_TCE';
   // The work of a call of many entries is no hand-off.
-  if (tier === VIRTUAL && entries === 1)
-    return { ...subject('hcalls', what, series, two, limited ? VIRTUAL_MODE_LIMIT : undefined), parameters };
+  if (tier === VIRTUAL && entries === 1) return figure(two, limited ? VIRTUAL_MODE_LIMIT : undefined);
   // The VMM answers H_GET_TCE alone; the others need an ioctl for each entry.
-  if (tier === EXIT)
-    return limited
-      ? { ...subject('hcalls', what, series, three, EXIT_LIMIT), parameters }
-      : { ...subject('hcalls', what, series), parameters };
-  const figure = { ...subject('hcalls', what, series), parameters };
-  if (!limited) return figure;
-  return { ...figure, target: `p50 below ${REAL_MODE_NS} ns`, reached: figure.p50 < REAL_MODE_NS };
+  if (tier === EXIT) return limited ? figure(three, EXIT_LIMIT) : figure();
+  if (!limited) return figure();
+  const real = figure();
+  return { ...real, target: `p50 below ${REAL_MODE_NS} ns`, reached: real.p50 < REAL_MODE_NS };
 }
 
 /** The call, its share of one entry, and how many calls a second hold. */
 function rows(index: number, tier: number, series: readonly MarkSeries[], floors: Floors): Figure[] {
   const { entries } = HCALLS[index];
   const whole = call(index, tier, series, floors);
-  const { scenario, samples, operations, parameters, p50, p99 = p50 } = whole;
-  const common = { scenario, samples, parameters };
-  const share: Figure = {
-    ...common,
+  const { scenario, parameters } = whole;
+  const rounds = series.map(({ batches }) => warm(batches));
+  const operations = warmCalls(series);
+  const share = measured({
+    scenario,
     name: '  per TCE',
-    unit: 'ns',
-    p50: p50 / entries,
-    p99: p99 / entries,
+    rounds: rounds.map((round) => round.map((ns) => ns / entries)),
     operations: operations * entries,
-  };
-  // The slow end of a time is the slow end of a rate.
-  const rate: Figure = {
-    ...common,
+    parameters,
+  });
+  const rate = measured({
+    scenario,
     name: '  calls a second',
     unit: 'calls/s',
-    p50: 1e9 / p50,
-    p99: 1e9 / p99,
+    rounds: rounds.map((round) => round.map((ns) => 1e9 / ns)),
     operations,
-  };
+    parameters,
+  });
   return entries === 1 ? [whole, rate] : [whole, share, rate];
 }
 
@@ -83,15 +82,14 @@ export async function hcalls(context: BenchContext): Promise<Figure[]> {
   const two: Float64Array[] = [];
   const three: Float64Array[] = [];
   const runs: Readonly<Record<number, MarkSeries>>[] = [];
-  for (let round = 1; round <= context.rounds; round++) {
-    const progress = (what: string) => context.progress(`hcalls: round ${round} of ${context.rounds}: ${what}`);
-    progress('floors');
+  await eachRound(context, async () => {
+    context.progress('floors');
     two.push(await runFloor('two parties', 30_000));
     three.push(await runFloor('three parties', 3_000));
-    progress('guest');
+    context.progress('guest');
     const { result } = await bootToy(context, `bench=0 hcalls=${SCALE}`);
     runs.push(result.marks);
-  }
+  });
   const floors = {
     two: floorFigure('hcalls', 'two parties', two),
     three: floorFigure('hcalls', 'three parties', three),

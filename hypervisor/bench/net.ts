@@ -3,9 +3,9 @@
  * window; the gain over the exit path stands beside what was published for moving the calls into the kernel.
  */
 import type { MarkSeries } from '../config.ts';
-import { type Figure, overRounds } from './figures.ts';
-import type { BenchContext } from './scenario.ts';
-import { warm } from './series.ts';
+import type { Figure } from './figures.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { measured, warm, warmCalls, workPerOperation } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
 /** The first of the guest's series: two for each way of mapping (guest/programs/net/main.c, MARK_SERIES). */
@@ -26,20 +26,17 @@ const PUBLISHED = 'published: 3.4x to 4.6x';
 /** What is aimed at. */
 const GAIN = 5;
 
-/** Megabytes a second. A slow batch is a low rate. */
+/** Megabytes a second. */
 function rate(size: number, mode: string, rounds: readonly MarkSeries[]): Figure {
-  const q = overRounds(rounds.map(({ batches }) => warm(batches)));
-  const rateOf = (nsPerFrame: number) => (size * 1000) / nsPerFrame;
-  return {
+  return measured({
     scenario: 'net',
     name: `${size - 14}-byte packets, ${mode}`,
     unit: 'MB/s',
-    p50: rateOf(q.p50),
-    p99: rateOf(q.p99),
-    samples: rounds.reduce((sum, { batches }) => sum + batches.length, 0),
-    operations: rounds.reduce((sum, { calls }) => sum + calls, 0),
+    rounds: rounds.map(({ batches }) => warm(batches).map((nsPerFrame) => (size * 1000) / nsPerFrame)),
+    operations: warmCalls(rounds),
     parameters: { frameBytes: size, mode },
-  };
+    perOperation: workPerOperation(rounds[rounds.length - 1]),
+  });
 }
 
 /** The figure with its gain over the exit path. */
@@ -57,11 +54,11 @@ function gained(figure: Figure, exit: Figure): Figure {
 /** The scenario. */
 export async function net(context: BenchContext): Promise<Figure[]> {
   const runs: Readonly<Record<number, MarkSeries>>[] = [];
-  for (let round = 1; round <= context.rounds; round++) {
-    context.progress(`net: round ${round} of ${context.rounds}`);
+  await eachRound(context, async () => {
+    context.progress('guest');
     const { result } = await bootToy(context, `frames=${FRAMES} exitframes=${EXIT_FRAMES}`, { guest: 'net' });
     runs.push(result.marks);
-  }
+  });
   return SIZES.flatMap((size, index) => {
     const rates = MODES.map((mode, number) => {
       const series = runs.map((marks) => marks[FIRST_SERIES + number * SIZES.length + index]);

@@ -6,9 +6,11 @@
 import { planPamu } from '../../devices/virtual/vfio/pamu_plan.ts';
 import { PAMU_VIOLATION } from '../../kernel/include/arch/ppc/pamu.ts';
 import type { TraceRecord } from '../../kernel/lib/trace.ts';
-import { type Figure, overRounds } from './figures.ts';
+import type { Figure } from './figures.ts';
 import { runInPool } from './floors.ts';
-import type { BenchContext } from './scenario.ts';
+import { workOfIoctls } from './ioctl_work.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { measured } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
 const MODULE = new URL('../../kernel/ppc/iommu_bench.ts', import.meta.url).href;
@@ -37,6 +39,7 @@ const GUEST_ROUNDS = 10;
 /** What the micro gives back: `IommuCosts` of kernel/ppc/iommu_bench.ts. */
 interface Costs {
   readonly ioctls: number;
+  readonly work: Parameters<typeof workOfIoctls>[1];
   readonly tableBytes: number;
   readonly chipBytes: number;
   readonly lines: number;
@@ -82,30 +85,24 @@ function optionsOf(side: Side, piece: number, size: number) {
 
 /** The figures of one side and size. */
 function sideFigures(side: Side, size: number, rounds: readonly Costs[]): Figure[] {
-  const [{ ioctls, tableBytes, chipBytes, lines }] = rounds;
   const twice = size > HOST_MOST ? ` (${bytes(HOST_MOST)} of host memory, mapped ${size / HOST_MOST} times)` : '';
   const ram = `${bytes(size)} of RAM${twice}`;
-  const one = (what: string, unit: Figure['unit'], p50: number): Figure => ({
-    scenario: SCENARIO,
-    name: `${ram}: ${what}`,
-    column: side,
-    unit,
-    p50,
-    samples: rounds.length,
-    operations: rounds.length,
-    parameters: { side, ram: size, what },
-  });
-  const timed = (what: string, part: 'setUp' | 'access'): Figure => {
-    const samples = rounds.reduce((sum, round) => sum + round[part].length, 0);
-    return { ...one(what, 'ns', 0), ...overRounds(rounds.map((round) => round[part])), samples, operations: samples };
-  };
+  const figure = (what: string, unit: Figure['unit'], of: (round: Costs) => readonly number[]): Figure =>
+    measured({
+      scenario: SCENARIO,
+      name: `${ram}: ${what}`,
+      column: side,
+      unit,
+      rounds: rounds.map(of),
+      parameters: { side, ram: size, what },
+    });
   return [
-    one('ioctls', 'ioctls', ioctls),
-    one('tables of the container', 'bytes', tableBytes),
-    ...(size === SIZES[0] ? [one('tables of the chip, at boot', 'bytes', chipBytes)] : []),
-    one('table lines that an access reads', 'lines', lines),
-    timed('set-up', 'setUp'),
-    timed('translation of an access, in this model', 'access'),
+    figure('ioctls', 'ioctls', ({ ioctls }) => [ioctls]),
+    figure('tables of the container', 'bytes', ({ tableBytes }) => [tableBytes]),
+    ...(size === SIZES[0] ? [figure('tables of the chip, at boot', 'bytes', ({ chipBytes }) => [chipBytes])] : []),
+    figure('table lines that an access reads', 'lines', ({ lines }) => [lines]),
+    { ...figure('set-up', 'ns', ({ setUp }) => setUp), perOperation: workOfIoctls(rounds[0].ioctls, rounds[0].work) },
+    figure('translation of an access, in this model', 'ns', ({ access }) => access),
   ];
 }
 
@@ -130,34 +127,29 @@ export function isolationTimes(trace: readonly TraceRecord[]): number[] {
 export async function pamu(context: BenchContext): Promise<Figure[]> {
   const costs = new Map<string, Costs[]>();
   const isolation: number[][] = [];
-  for (let round = 1; round <= context.rounds; round++) {
-    const progress = (what: string) => context.progress(`pamu: round ${round} of ${context.rounds}: ${what}`);
+  await eachRound(context, async () => {
     for (const size of SIZES)
       for (const { side, piece } of SIDES) {
-        progress(`${bytes(size)}, ${side}`);
+        context.progress(`${bytes(size)}, ${side}`);
         const key = `${side} ${size}`;
         const measured = await runInPool<Costs>(MODULE, 'measureIommu', optionsOf(side, piece, size));
         costs.set(key, [...(costs.get(key) ?? []), measured]);
       }
-    progress('violations');
+    context.progress('violations');
     const trace = ['--trace', 'pamu_violation', '--trace', 'fsl_pamu_isolated'];
     const words = ['--memory', '64M', '--iommu', 'pamu', ...trace];
     const run = await bootToy(context, `rounds=${GUEST_ROUNDS}`, { guest: 'dma', words });
     isolation.push(isolationTimes(run.trace));
-  }
-  const samples = isolation.reduce((sum, times) => sum + times.length, 0);
+  });
   return [
     ...SIZES.flatMap((size) =>
       SIDES.flatMap(({ side }) => sideFigures(side, size, costs.get(`${side} ${size}`) as Costs[])),
     ),
-    {
+    measured({
       scenario: SCENARIO,
       name: 'violation to isolation of the LIODN (type1 refuses the access and isolates nobody)',
       column: 'PAMU',
-      unit: 'ns',
-      ...overRounds(isolation),
-      samples,
-      operations: samples,
-    },
+      rounds: isolation,
+    }),
   ];
 }

@@ -5,6 +5,7 @@ import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
 import type { Guest } from '../cli/guests.ts';
 import { parseOptions } from '../cli/options.ts';
 import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import type { TraceSinks } from '../trace/recorder.ts';
 import { UserError } from '../user_error.ts';
 import type { BenchContext } from './scenario.ts';
 
@@ -20,13 +21,15 @@ export interface ToyOptions {
   readonly words?: readonly string[];
   /** Keys of each `--drive` beside its file; one drive without any when omitted. Several must be read-only. */
   readonly drives?: readonly string[];
+  /** Where trace records go while the guest runs; without it each actor's ring keeps its last ones. */
+  readonly traceSinks?: TraceSinks;
 }
 
 /** Boots the toy guest, or another one, with extra words on its command line. @throws UserError when a check of the guest fails */
 export async function bootToy(
   context: BenchContext,
   append: string,
-  { guest = 'toy', words = [], drives = [''] }: ToyOptions = {},
+  { guest = 'toy', words = [], drives = [''], traceSinks }: ToyOptions = {},
 ): Promise<ThreadedRun> {
   const file = join(context.folder, IMAGE).replaceAll(',', ',,');
   const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
@@ -37,7 +40,7 @@ export async function bootToy(
     append,
     ...words,
   ]);
-  const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error');
+  const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error', [], traceSinks);
   const cancel = after(PATIENCE * 1000, () => machine.stop());
   try {
     const run = await machine.run();

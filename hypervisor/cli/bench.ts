@@ -1,16 +1,23 @@
 /** `minivisor bench`: runs scenarios and prints their figures beside the floors of the same run. */
-import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { resolve } from 'node:path';
 import { stopwatch } from '../../kernel/lib/clock.ts';
-import { after } from '../../kernel/lib/host_timer.ts';
-import { type Figure, type PerOperation, showNs, showRatio } from '../bench/figures.ts';
-import { runScenarios, SCENARIOS } from '../bench/scenarios.ts';
+import { after, isoTime } from '../../kernel/lib/host_timer.ts';
+import { argumentsText } from '../bench/arguments.ts';
+import { BENCH_SCHEMA, type BenchDocument } from '../bench/document.ts';
+import { histogramLog } from '../bench/histogram_log.ts';
+import { busySigns, showMachine, thisMachine } from '../bench/machine.ts';
+import { Remaining } from '../bench/remaining.ts';
+import { runScenarios } from '../bench/runner.ts';
+import type { Scenario } from '../bench/scenario.ts';
+import { SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
+import { version } from '../version.ts';
+import { benchCompare, COMPARE_HELP } from './bench_compare.ts';
 import { BenchProgress, PROGRESS_MS } from './bench_progress.ts';
+import { figuresTable } from './bench_table.ts';
 import type { Command } from './commands.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
-import { checkOutput, writeOutput } from './output_file.ts';
-import { sideBySide } from './side_by_side.ts';
-import { table } from './table.ts';
+import { checkOutput, writeOutput, writeText } from './output_file.ts';
 
 const OPTIONS: readonly OptionRow[] = [
   {
@@ -20,110 +27,114 @@ const OPTIONS: readonly OptionRow[] = [
     min: 1,
     max: 100,
     default: '3',
-    help: 'repetitions of each subject and its floor; medians over them are shown',
+    help: 'repetitions of each subject and its floor; medians over them are shown; bench compare needs 4 or more',
   },
-  { name: 'json', kind: 'text', value: 'FILE', help: 'write the figures to a file too' },
+  {
+    name: 'json',
+    kind: 'text',
+    value: 'FILE',
+    help: 'write figures, rounds and distributions to a file too (hypervisor/bench/bench.schema.json)',
+  },
+  {
+    name: 'hlog',
+    kind: 'text',
+    value: 'FILE',
+    help: 'write the distributions as an HdrHistogram log too, a tag per figure, values in picoseconds',
+  },
 ];
 
-function show(figure: Figure, value: number): string {
-  switch (figure.unit) {
-    case 'ns':
-      return showNs(value);
-    case 'bytes/op':
-      return value.toFixed(1);
-    case 'ioctls':
-    case 'bytes':
-    case 'lines':
-      return value.toFixed(0);
-    default:
-      return value.toFixed(value < 100 ? 1 : 0);
+const WIDTH = Math.max(...SCENARIOS.map(({ name }) => name.length)) + 2;
+
+const HELP = [
+  'usage: minivisor bench [SCENARIO...] [OPTIONS]',
+  '       minivisor bench compare A.json B.json [OPTIONS]',
+  '',
+  ...SCENARIOS.map(
+    ({ name, summary, long }) =>
+      `  ${name.padEnd(WIDTH)}${summary}${long === true ? ' (only when named: takes minutes)' : ''}`,
+  ),
+  '',
+  'Without SCENARIO all that are not marked run, one after the other: that takes minutes too; --rounds 1 is the',
+  `quickest. Progress goes to standard error: where that is no terminal, a line every ${PROGRESS_MS / 1000} s at most.`,
+  '',
+  optionsHelp(OPTIONS),
+  '',
+  'The table: p50 to p99.9 are medians over the rounds, of samples after warm-up; max is the largest of all; of rates',
+  'they are the slow end. "of floor" is the median over the rounds of p50 divided by the p50 of the floor, bare hand-offs',
+  'between as many threads, taken in the same round; "spread of rounds" is the lowest and the highest of these ratios, or',
+  'of the medians where there is no floor. Sides next to each other have half of that, in per cent of the p50, behind ±.',
+  '',
+  COMPARE_HELP,
+].join('\n');
+
+/** Runs the scenarios with progress on standard error. */
+async function measure(scenarios: readonly Scenario[], rounds: number): Promise<BenchDocument> {
+  const machine = thisMachine();
+  const started = isoTime();
+  process.stdout.write(`${showMachine(machine)}\n`);
+  const elapsed = stopwatch();
+  const remaining = new Remaining(scenarios, rounds, elapsed);
+  const write = (text: string) => process.stderr.write(text);
+  const progress = new BenchProgress(process.stderr.isTTY === true, {
+    elapsed,
+    after,
+    write,
+    left: () => remaining.left(),
+  });
+  let where = '';
+  let round = '';
+  try {
+    const figures = await runScenarios(scenarios, rounds, {
+      scenario({ name }, index) {
+        remaining.scenario();
+        where = scenarios.length === 1 ? name : `${name} (${index + 1} of ${scenarios.length})`;
+        round = '';
+        progress.show(where);
+      },
+      round(number, of) {
+        remaining.round(number, of);
+        round = `: round ${number} of ${of}`;
+        progress.show(`${where}${round}`);
+      },
+      doing(what) {
+        progress.show(`${where}${round}: ${what}`);
+      },
+    });
+    const seconds = Math.round(elapsed()) / 1000;
+    return { schema: BENCH_SCHEMA, version: version(), started, seconds, rounds, machine, figures };
+  } finally {
+    progress.end();
   }
 }
 
-function figuresTable(figures: readonly Figure[]): string {
-  const alone = figures.filter(({ column }) => column === undefined);
-  const sides = figures.filter(({ column }) => column !== undefined);
-  const withUnit = (f: Figure) => (f.unit === 'ns' ? show(f, f.p50) : `${show(f, f.p50)} ${f.unit}`);
-  return [
-    ...(alone.length === 0 ? [] : [oneByOne(alone)]),
-    ...(sides.length === 0 ? [] : [sideBySide(sides, withUnit)]),
-  ].join('\n');
-}
-
-function oneByOne(figures: readonly Figure[]): string {
-  const counted = figures.some((f) => f.perOperation !== undefined);
-  const rows = figures.map((f) => [
-    f.scenario,
-    f.name,
-    show(f, f.p50),
-    f.p99 === undefined ? '' : show(f, f.p99),
-    f.unit === 'ns' ? '' : f.unit,
-    `${f.operations}`,
-    f.ratio === undefined ? '' : showRatio(f.ratio, f.part),
-    ...(counted ? [f.perOperation === undefined ? '' : perOperation(f.perOperation)] : []),
-    f.target === undefined ? '' : `${f.target}: ${f.reached === true ? 'reached' : 'missed'}`,
-  ]);
-  const each = counted ? ['exits, calls, hand-offs each'] : [];
-  return table(
-    ['scenario', 'what', 'p50', 'p99', 'unit', 'operations', 'of floor', ...each, 'target'],
-    rows,
-    `<<>><>>${counted ? '>' : ''}<`,
-  );
-}
-
-function perOperation({ exits, systemCalls, handOffs }: PerOperation): string {
-  return [exits, systemCalls, handOffs].map((count) => count.toFixed(1)).join(', ');
-}
-
-function machine() {
-  return {
-    node: process.version,
-    platform: `${platform()} ${arch()}`,
-    cpus: availableParallelism(),
-    cpuModel: cpus()[0]?.model ?? 'unknown',
-    memoryMiB: Math.round(totalmem() / 2 ** 20),
-    waits: availableParallelism() >= 4 ? 'four CPUs or more' : 'two CPUs',
-  };
+async function run(words: readonly string[]): Promise<number> {
+  const { values, rest } = parseOptions('bench', OPTIONS, words);
+  const unknown = rest.find((name) => !SCENARIOS.some((s) => s.name === name));
+  if (unknown !== undefined)
+    throw new UserError(
+      `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}, or compare A.json B.json`,
+    );
+  const { json, hlog } = values as { readonly json?: string; readonly hlog?: string };
+  checkOutput('json', json);
+  checkOutput('hlog', hlog);
+  if (json !== undefined && hlog !== undefined && resolve(json) === resolve(hlog))
+    throw new UserError(`--json and --hlog both write ${json}; give each a file of its own`);
+  const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
+  const document = await measure(chosen, values.rounds as number);
+  process.stdout.write(figuresTable(document.figures));
+  const closing = argumentsText(document.figures);
+  if (closing !== '') process.stdout.write(`\n${closing}`);
+  for (const sign of busySigns(document.machine, document.figures)) process.stdout.write(`${sign}\n`);
+  if (json !== undefined) writeOutput('json', json, document);
+  if (hlog !== undefined) writeText('hlog', hlog, histogramLog(document));
+  return 0;
 }
 
 export const bench: Command = {
   name: 'bench',
-  summary: 'measures the paths beside bare hand-off floors of the same run',
-  help: () => {
-    const width = Math.max(...SCENARIOS.map((s) => s.name.length)) + 2;
-    return [
-      'usage: minivisor bench [SCENARIO...] [OPTIONS]',
-      '',
-      ...SCENARIOS.map(
-        (s) => `  ${s.name.padEnd(width)}${s.summary}${s.long === true ? ' (only when named: takes minutes)' : ''}`,
-      ),
-      '',
-      'Without SCENARIO all that are not marked run, one after the other: that takes minutes too; --rounds 1 is the',
-      `quickest. Progress goes to standard error: where that is no terminal, a line every ${PROGRESS_MS / 1000} s at most.`,
-      '',
-      optionsHelp(OPTIONS),
-      '',
-    ].join('\n');
-  },
+  summary: 'measures the paths beside bare hand-off floors of the same run, and compares two such runs',
+  help: () => HELP,
   async run(words) {
-    const { values, rest } = parseOptions('bench', OPTIONS, words);
-    const unknown = rest.find((name) => !SCENARIOS.some((s) => s.name === name));
-    if (unknown !== undefined)
-      throw new UserError(
-        `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}`,
-      );
-    checkOutput('json', values.json as string | undefined);
-    const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
-    const where = machine();
-    process.stdout.write(`${where.cpuModel}, ${where.cpus} CPUs, ${where.platform}, Node ${where.node}\n`);
-    const write = (text: string) => process.stderr.write(text);
-    const progress = new BenchProgress(process.stderr.isTTY === true, { elapsed: stopwatch(), after, write });
-    const figures = await runScenarios(chosen, values.rounds as number, (what) => progress.show(what)).finally(() =>
-      progress.end(),
-    );
-    process.stdout.write(figuresTable(figures));
-    if (values.json !== undefined)
-      writeOutput('json', values.json as string, { schema: 'minivisor-bench-1', machine: where, figures });
-    return 0;
+    return words[0] === 'compare' ? benchCompare(words.slice(1)) : await run(words);
   },
 };

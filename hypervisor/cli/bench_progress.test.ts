@@ -2,11 +2,12 @@ import { expect, test } from 'vitest';
 import { BenchProgress } from './bench_progress.ts';
 
 /** A host whose time passes when it is told to. */
-function host() {
+function host(left?: () => number | undefined) {
   let now = 0;
   let written = '';
   let timer: { readonly at: number; readonly action: () => void } | undefined;
   return {
+    left,
     elapsed: () => now,
     after: (ms: number, action: () => void) => {
       timer = { at: now + ms, action };
@@ -57,4 +58,27 @@ test('on a terminal each line takes the place of the one before, and the last on
   progress.show('two');
   progress.end();
   expect(at.written).toBe('\r\x1b[Kone (0 s)\r\x1b[Ktwo (0 s)\r\x1b[K');
+});
+
+test('on a terminal the seconds go on while nothing else happens', () => {
+  const at = host();
+  const progress = new BenchProgress(true, at);
+  progress.show('one');
+  at.pass(1000);
+  at.pass(1000);
+  expect(at.written).toBe('\r\x1b[Kone (0 s)\r\x1b[Kone (1 s)\r\x1b[Kone (2 s)');
+  progress.end();
+  at.pass(1000);
+  expect(at.written).toBe('\r\x1b[Kone (0 s)\r\x1b[Kone (1 s)\r\x1b[Kone (2 s)\r\x1b[K');
+});
+
+test('how long it may still take stands beside how long it took, once it is known', () => {
+  let left: number | undefined;
+  const at = host(() => left);
+  const progress = new BenchProgress(false, at);
+  progress.show('one');
+  left = 41_000;
+  at.pass(5000);
+  progress.show('two');
+  expect(at.written).toBe('one (0 s)\ntwo (5 s, about 40 s left)\n');
 });

@@ -1,8 +1,11 @@
-/** How far a bench is: in place on a terminal, elsewhere a line now and then. */
+/** How far a bench is, and how long it may still take: in place on a terminal, elsewhere a line now and then. */
 import type { after } from '../../kernel/lib/host_timer.ts';
+import { showLeft } from '../bench/remaining.ts';
 
 /** Milliseconds between two lines, where progress is no terminal's. */
 export const PROGRESS_MS = 5000;
+/** Milliseconds after which a terminal's line is written anew, for its seconds go on. */
+const TICK_MS = 1000;
 
 /** What {@link BenchProgress} needs of the host. */
 export interface ProgressHost {
@@ -10,6 +13,8 @@ export interface ProgressHost {
   readonly elapsed: () => number;
   readonly after: typeof after;
   readonly write: (text: string) => void;
+  /** Milliseconds it may still take; undefined while that is not known. */
+  readonly left?: () => number | undefined;
 }
 
 export class BenchProgress {
@@ -27,8 +32,11 @@ export class BenchProgress {
   /** The bench has come to `what`. */
   show(what: string): void {
     this.#newest = what;
-    if (this.#terminal) this.#host.write(`\r\x1b[K${this.#line()}`);
-    if (this.#terminal || this.#cancel !== undefined) return;
+    if (this.#terminal) {
+      this.#redraw();
+      return;
+    }
+    if (this.#cancel !== undefined) return;
     const wait = this.#shownAt + PROGRESS_MS - this.#host.elapsed();
     // The newest of several that come too early is shown when it is time: the next one may be minutes away.
     if (wait <= 0) this.#flush();
@@ -42,6 +50,12 @@ export class BenchProgress {
     if (this.#terminal) this.#host.write('\r\x1b[K');
   }
 
+  #redraw(): void {
+    this.#cancel?.();
+    this.#host.write(`\r\x1b[K${this.#line()}`);
+    this.#cancel = this.#host.after(TICK_MS, () => this.#redraw());
+  }
+
   #flush(): void {
     this.#cancel = undefined;
     this.#shownAt = this.#host.elapsed();
@@ -49,6 +63,8 @@ export class BenchProgress {
   }
 
   #line(): string {
-    return `${this.#newest} (${(this.#host.elapsed() / 1000).toFixed(0)} s)`;
+    const left = this.#host.left?.();
+    const still = left === undefined ? '' : `, ${showLeft(left)}`;
+    return `${this.#newest} (${(this.#host.elapsed() / 1000).toFixed(0)} s${still})`;
   }
 }

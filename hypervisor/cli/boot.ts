@@ -5,14 +5,17 @@ import { processUptime, stopwatch } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
-import { TRACE_RECORDS } from '../../kernel/lib/trace.ts';
 import type { DriveConfig, MachineConfig } from '../config.ts';
+import { exitSummary } from '../exit_table.ts';
 import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { ConsoleFrontEnd } from '../monitor/console_front_end.ts';
 import { MonitorFrontEnd } from '../monitor/front_end.ts';
 import { clearStaleSocket, monitorPlace } from '../monitor/place.ts';
-import { simulate, TooLong, traceText } from '../simulate.ts';
+import { simulate, TooLong } from '../simulate.ts';
+import type { TraceSinks } from '../trace/recorder.ts';
 import { UserError } from '../user_error.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
+import { BootTrace, checkTracePlaces } from './boot_trace.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
 import { DEFAULT_DRIVE } from './drive_options.ts';
@@ -44,6 +47,7 @@ export const boot: Command = {
     if (values.sim === true && values.stats !== undefined)
       throw new UserError('--stats: tells nothing about a simulated run; leave out --sim or --stats');
     checkOutput('stats', values.stats as string | undefined);
+    checkTracePlaces(values, config);
     if (config.drives.some((drive) => drive.file === DEFAULT_DRIVE) && !existsSync(DEFAULT_DRIVE))
       createToyVolume(DEFAULT_DRIVE);
     for (const drive of config.drives) if (drive.file !== '') checkImage(drive);
@@ -121,9 +125,9 @@ class Interruption {
 }
 
 /** @throws UserError when the host has not enough memory */
-function newMachine(config: MachineConfig, level: string): ThreadedMachine {
+function newMachine(config: MachineConfig, level: string, sinks: TraceSinks | undefined): ThreadedMachine {
   try {
-    return new ThreadedMachine(config, level);
+    return new ThreadedMachine(config, level, [], sinks);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UserError(`--memory: no room for a guest of ${config.memory / 2 ** 20} MiB here; give less`);
@@ -131,20 +135,25 @@ function newMachine(config: MachineConfig, level: string): ThreadedMachine {
 }
 
 async function runThreaded(config: MachineConfig, values: Values): Promise<number> {
-  const machine = newMachine(config, values.verbose === true ? 'info' : 'warn');
+  const trace = new BootTrace(values, config);
+  const machine = newMachine(config, values.verbose === true ? 'info' : 'warn', trace.sinks);
+  trace.attach(machine.recorder);
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
-  const monitor = new MonitorFrontEnd(machine.monitor());
+  const mailbox = machine.monitor();
+  const monitor = new MonitorFrontEnd(mailbox);
+  const console = new ConsoleFrontEnd(mailbox);
   try {
     if (values.monitor !== undefined) {
       const place = monitorPlace(values.monitor as string);
       await clearStaleSocket(place);
       await monitor.start(place);
     }
+    if (values.console === 'stdio') console.start();
     const run = await machine.run();
-    if (values.trace !== undefined) printTrace(run);
     if (values.stats !== undefined) writeStats(values.stats as string, run);
     const report = bootReport(run.result, run.trace, hypercallsByTier(run));
     if (report !== '') process.stdout.write(report);
+    process.stdout.write(exitSummary(run.result.exitStatistics, false));
     process.stderr.write(notGiven(config.at, run.result.endedNs));
     return ended(run, interruption.why, values);
   } catch (error) {
@@ -154,7 +163,9 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     throw error;
   } finally {
     monitor.end();
+    console.end();
     interruption.end();
+    await trace.end();
   }
 }
 
@@ -181,19 +192,11 @@ function writeStats(file: string, run: ThreadedRun): void {
   writeOutput('stats', file, stats);
 }
 
-/** The recorded events, and how many there were besides. */
-function printTrace({ trace, traceLost }: Pick<ThreadedRun, 'trace' | 'traceLost'>): void {
-  process.stderr.write(traceText(trace));
-  if (traceLost > 0)
-    process.stderr.write(
-      `minivisor: ${traceLost} events lost: each actor keeps its last ${TRACE_RECORDS}; trace fewer (--trace GLOB), or --sim\n`,
-    );
-}
-
 async function runSimulated(config: MachineConfig, values: Values): Promise<number> {
   // Virtual seconds end a simulated run, so that a run which was cut can be replayed too.
   const seconds = values.timeout as number;
   const interruption = new Interruption(undefined, () => {});
+  const trace = new BootTrace(values, config);
   try {
     const run = await simulate(config, {
       limitNs: seconds * 1e9,
@@ -202,11 +205,13 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
         if (values.verbose === true) process.stderr.write(`${line}\n`);
       },
       interrupted: () => interruption.why !== undefined,
+      traceSinks: trace.sinks,
+      recording: (recorder) => trace.attach(recorder),
     });
-    if (values.trace !== undefined) printTrace(run);
     process.stdout.write(
       `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
     );
+    process.stdout.write(exitSummary(run.result.exitStatistics, true));
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
     process.stderr.write(notGiven(config.at, run.result.endedNs));
     return ended(run, interruption.why ?? cut, values);
@@ -216,6 +221,7 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     throw error;
   } finally {
     interruption.end();
+    await trace.end();
   }
 }
 

@@ -1,12 +1,11 @@
 /** Options of `boot`, and how they become a machine configuration. */
 import { readFileSync } from 'node:fs';
-import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import { wallClockMicroseconds } from '../../kernel/lib/host_timer.ts';
-import { matchTrace } from '../../kernel/lib/trace.ts';
-import type { CcwApi, MachineConfig, TceBind, TceTier } from '../config.ts';
+import type { CcwApi, MachineConfig, MmioTier, TceBind, TceTier } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';
 import { checkFree, readElf } from '../elf.ts';
 import { monitorPlace } from '../monitor/place.ts';
+import { readTraceOption } from '../trace/trace_option.ts';
 import { UserError } from '../user_error.ts';
 import { COMMAND_LINE } from '../vmm/loader.ts';
 import { DEVICE_OPTIONS, readPamu } from './device_option.ts';
@@ -14,7 +13,7 @@ import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
 import { checkGuest, GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
 import { NIC_OPTION, readNics } from './nic_option.ts';
-import { HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
+import type { Keys, OptionRow, Values } from './options.ts';
 
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
@@ -72,6 +71,14 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     help: 'first tier that may finish a TCE hypercall: vCPU thread, kernel worker, or only the VMM',
   },
   {
+    name: 'mmio',
+    kind: 'choice',
+    choices: ['kernel', 'exit'],
+    value: 'TIER',
+    default: 'kernel',
+    help: "who does the guest's accesses to BARs that are mapped: KVM, in real or virtual mode as with --tce, or the VMM",
+  },
+  {
     name: 'tce-bind',
     kind: 'choice',
     choices: ['group', 'group-liobn', 'container'],
@@ -82,10 +89,10 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   {
     name: 'ccw-api',
     kind: 'choice',
-    choices: ['region', 'cmd-request'],
+    choices: ['region', 'io-region', 'cmd-request'],
     value: 'API',
     default: 'region',
-    help: 'how drives are passed through: the merged vfio-ccw, or the blocking ioctl and no-IOMMU groups of its 2016 RFC',
+    help: 'how drives are passed through: vfio-ccw of today, without its command region, or as in its 2016 RFC: blocking ioctl, no-IOMMU groups',
   },
   ...DEVICE_OPTIONS,
   {
@@ -124,7 +131,13 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'GLOB',
     many: true,
-    help: "record these events ('vfio_*'); help lists them",
+    help: "write these events as they happen ('vfio_*', '-vfio_ccw_K?' leaves some out), as in QEMU: [enable=]GLOB, events=FILE with a GLOB a line, file=FILE for the text; help lists them",
+  },
+  {
+    name: 'trace-out',
+    kind: 'text',
+    value: 'FILE.json',
+    help: 'write the run as a timeline that ui.perfetto.dev opens: threads, subchannels, endpoints, and arrows between them',
   },
   {
     name: 'monitor',
@@ -133,11 +146,24 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists them',
   },
   {
+    name: 'console',
+    kind: 'choice',
+    choices: ['output', 'stdio'],
+    value: 'PLACE',
+    default: 'output',
+    help: "stdio: lines of standard input are typed at the guest's console (SCLP); output: the guest gets none",
+  },
+  {
     name: 'at',
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
     help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
+  },
+  {
+    name: 'exits',
+    kind: 'flag',
+    help: "end with why the CPUs left the guest, how often and for how long, in perf kvm stat's columns",
   },
   { name: 'stats', kind: 'text', value: 'FILE', help: 'write times and memory of the run to a file, as JSON' },
   {
@@ -152,9 +178,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
 export async function bootConfig(values: Values, rest: readonly string[]): Promise<MachineConfig> {
   if (rest.length > 0)
     throw new UserError(`${rest[0]}: unexpected word; options begin with --, the guest's file is given with --kernel`);
-  const trace = (values.trace as string[] | undefined) ?? [];
-  if (trace.includes('help')) throw new HelpRequested(traceHelp());
-  for (const glob of trace) checkGlob(glob);
+  const { events } = readTraceOption((values.trace as string[] | undefined) ?? []);
   const memory = values.memory as number;
   if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
   const drives = readDrives(values.drive as readonly Keys[] | undefined);
@@ -173,15 +197,18 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     nics: nicsOf(guest, values),
     pamu,
     tce: values.tce as TceTier,
+    mmio: values.mmio as MmioTier,
     tceBind: values['tce-bind'] as TceBind,
     ccwApi: values['ccw-api'] as CcwApi,
     lockLimit: 0,
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
+    exits: values.exits === true,
     at: await readAt((values.at as string[] | undefined) ?? []),
-    monitor: readMonitor(values.monitor as string | undefined, simulated),
-    trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*', ...trace],
+    monitor: readMailbox(values, simulated),
+    trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*'],
+    tracing: { events, out: values['trace-out'] !== undefined },
   };
   if (values.kernel === undefined) checkGuest(guest, config, config.append);
   const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
@@ -237,21 +264,26 @@ async function readAt(texts: readonly string[]): Promise<MachineConfig['at']> {
   return texts.map(parseAt);
 }
 
+/** Whether lines come for the VMM while it runs: the monitor's, or the guest's console. @throws UserError */
+function readMailbox(values: Values, simulated: boolean): boolean {
+  const monitor = readMonitor(values.monitor as string | undefined, simulated);
+  return readConsole(values, simulated) || monitor;
+}
+
+/** Console input goes to the VMM as the monitor's lines do. @throws UserError where standard input is somebody else's, or with --sim */
+function readConsole({ console, monitor }: Values, simulated: boolean): boolean {
+  if (console !== 'stdio') return false;
+  if (monitor === 'stdio')
+    throw new UserError('--console stdio: the monitor has standard input; give --monitor unix:PATH');
+  if (simulated)
+    throw new UserError("--console: a simulated run is to be replayed; type with --at 'TIME:console_input TEXT'");
+  return true;
+}
+
 /** @throws UserError for a place that is none, or with --sim, where lines at any time could not be replayed */
 function readMonitor(text: string | undefined, simulated: boolean): boolean {
   if (text === undefined) return false;
   monitorPlace(text);
   if (simulated) throw new UserError('--monitor: a simulated run is to be replayed; give its commands with --at');
   return true;
-}
-
-function checkGlob(glob: string): void {
-  if (matchTrace(glob).length === 0)
-    throw new UserError(`--trace ${glob}: matches no event; minivisor boot --trace help lists them`);
-}
-
-function traceHelp(): string {
-  return Object.entries(TRACE_EVENTS)
-    .map(([name, args]) => `${name} ${args.map((a) => `${a}=`).join(' ')}\n`)
-    .join('');
 }

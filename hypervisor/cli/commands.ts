@@ -2,7 +2,9 @@
 import { bench } from './bench.ts';
 import { boot } from './boot.ts';
 import { dasd } from './dasd.ts';
+import { explain } from './explain.ts';
 import { ioctls } from './ioctls.ts';
+import { report } from './report_page.ts';
 
 /** A command of the command line. */
 export interface Command {
@@ -15,4 +17,4 @@ export interface Command {
   run(words: readonly string[]): Promise<number>;
 }
 
-export const COMMANDS: readonly Command[] = [boot, bench, dasd, ioctls];
+export const COMMANDS: readonly Command[] = [boot, explain, bench, report, dasd, ioctls];

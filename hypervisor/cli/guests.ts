@@ -41,24 +41,30 @@ function toyWords({ drives, ccwApi = 'region', memoryPressure, pamu }: MachineCo
   ].join(' ');
 }
 
-/** The first NIC: its host bridge comes behind the DMA port's. */
-function netWords({ dmaPort, memory, memoryPressure }: MachineConfig): string {
-  const phb = dmaPort ? 1 : 0;
-  const words = `nic=${hex(phbMemory(phb))} liobn=${hex(pciLiobn(phb, 0))} mem=${hex(memory)} config=0`;
-  // A container that pins page by page has one window.
-  return memoryPressure ? words : `${words} buid=${hex(phbBuid(phb))}`;
+/** The first NIC, and the one that a cable leads to from it: their host bridges come behind the DMA port's. */
+function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig): string {
+  const wire = nics[0]?.wire;
+  const used = typeof wire === 'object' ? [0, wire.pair] : [0];
+  const words = used.map((nic, n) => {
+    const phb = (dmaPort ? 1 : 0) + nic;
+    const suffix = n === 0 ? '' : `${n + 1}`;
+    const place = `nic${suffix}=${hex(phbMemory(phb))} liobn${suffix}=${hex(pciLiobn(phb, 0))}`;
+    // A container that pins page by page has one window.
+    return memoryPressure ? place : `${place} buid${suffix}=${hex(phbBuid(phb))}`;
+  });
+  return `${words.join(' ')} mem=${hex(memory)} config=0`;
 }
 
 /**
  * Refuses a machine on which a guest of ours would wait for ever: the net guest needs back what it sends, from the plug
- * in the socket or, with `lbm=1`, from the NIC's own loopback. @param append what the user adds to its command line
+ * in the socket, at another NIC of its own, or, with `lbm=1`, from the NIC's own loopback. @param append what the user adds to its command line
  */
 export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
   const wire = nics[0]?.wire;
-  if (guest !== 'net' || wire === undefined || wire === 'loopback' || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
-  const given = typeof wire === 'object' ? `pair:${wire.pair}` : wire;
+  const back = wire === undefined || wire === 'loopback' || typeof wire === 'object';
+  if (guest !== 'net' || back || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
   throw new UserError(
-    `--nic wire=${given}: the net guest needs its frames back; give its first NIC wire=loopback, or --append lbm=1`,
+    `--nic wire=${wire}: the net guest needs its frames back; give its first NIC wire=loopback or pair:N, or --append lbm=1`,
   );
 }
 

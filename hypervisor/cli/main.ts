@@ -1,7 +1,7 @@
 /** The command line: chooses the command, and turns every mistake into one line. */
-import { readFileSync } from 'node:fs';
 import { ThreadDied } from '../launch.ts';
 import { UserError } from '../user_error.ts';
+import { version } from '../version.ts';
 import { COMMANDS } from './commands.ts';
 import { HelpRequested } from './options.ts';
 
@@ -17,11 +17,6 @@ function overview(): string {
     'minivisor COMMAND --help explains every option of a command.',
     '',
   ].join('\n');
-}
-
-function version(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
-    .version;
 }
 
 /** Output that nobody reads any more (`| head`) is no news; output that cannot be written is told where it can be. */

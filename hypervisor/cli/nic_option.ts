@@ -21,6 +21,7 @@ export const NIC_OPTION: OptionRow = {
     mac: `Ethernet address (from ${MAC_PREFIX}${MAC_FIRST.toString(16)} on)`,
     pcap: 'write every frame of the cable to this file, for tcpdump and Wireshark',
     link: 'up (default) or down: whether the cable is plugged in',
+    plug: 'on (default) or off: whether the guest has it at power-on; device_add vfio-pci,host=... plugs it later',
   },
   help: 'an Intel 82540EM of the host, passed through with vfio-pci on a host bridge of its own',
 };
@@ -53,18 +54,20 @@ function pairProblem(nics: readonly NicConfig[], index: number, to: number): str
 }
 
 function readNic(keys: Keys, index: number): NicConfig {
-  const { mac, pcap, link = 'up' } = keys as Readonly<Record<string, string | undefined>>;
+  const { mac, pcap, link = 'up', plug = 'on' } = keys as Readonly<Record<string, string | undefined>>;
   if (mac !== undefined && !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac))
     throw new UserError(`--nic mac=${mac}: not an Ethernet address; give six bytes, as in ${MAC_PREFIX}56`);
   if (mac !== undefined && (Number.parseInt(mac, 16) & 1) !== 0)
     throw new UserError(`--nic mac=${mac}: a group address; the first byte of a NIC's own address is even`);
   if (link !== 'up' && link !== 'down') throw new UserError(`--nic link=${link}: not understood; give up or down`);
+  if (plug !== 'on' && plug !== 'off') throw new UserError(`--nic plug=${plug}: not understood; give on or off`);
   checkOutput('nic pcap=', pcap);
   return {
     mac: mac?.toLowerCase() ?? `${MAC_PREFIX}${(MAC_FIRST + index).toString(16)}`,
     wire: readWire(keys as Readonly<Record<string, string | undefined>>),
     pcap: pcap === undefined ? undefined : resolve(pcap),
     link,
+    ...(plug === 'off' ? { plug: false } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Files that a command writes at its end: a bad place is told before a long run, not after it. */
-import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../user_error.ts';
 
@@ -32,5 +32,40 @@ export function checkOutput(option: string, file: string | undefined): void {
 
 /** Writes `value` as JSON. @throws UserError naming the option */
 export function writeOutput(option: string, file: string, value: unknown): void {
-  guard(option, file, () => writeFileSync(file, `${JSON.stringify(value, undefined, 2)}\n`));
+  writeText(option, file, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** Writes a text. @throws UserError naming the option */
+export function writeText(option: string, file: string, text: string): void {
+  guard(option, file, () => writeFileSync(file, text));
+}
+
+/** Opens a file that will be written later, and leaves it as it is: some refusals show only then. @throws UserError naming the option */
+export function tryOutput(option: string, file: string): void {
+  guard(option, file, () => closeSync(openSync(file, 'a')));
+}
+
+/** Bytes that are collected before they are written. */
+const PORTION = 1 << 20;
+
+/** Writes lines as they are made, with their line ends. @throws UserError naming the option */
+export function writeLines(option: string, file: string, lines: Iterable<string>): void {
+  guard(option, file, () => {
+    const fd = openSync(file, 'w');
+    const write = (text: string) => {
+      for (let bytes = Buffer.from(text); bytes.length > 0; ) bytes = bytes.subarray(writeSync(fd, bytes));
+    };
+    try {
+      let portion = '';
+      for (const line of lines) {
+        portion += `${line}\n`;
+        if (portion.length < PORTION) continue;
+        write(portion);
+        portion = '';
+      }
+      write(portion);
+    } finally {
+      closeSync(fd);
+    }
+  });
 }

@@ -2,7 +2,7 @@
 import { sleep, type Task } from '../../kernel/lib/task.ts';
 import type { TimedCommand } from '../config.ts';
 import { UserError } from '../user_error.ts';
-import { checkWords, findCommand } from './commands.ts';
+import { checkWords, findCommand, wordsOf } from './commands.ts';
 import type { Monitor } from './monitor.ts';
 import { MonitorError } from './monitor_error.ts';
 
@@ -15,7 +15,7 @@ export function parseAt(text: string): TimedCommand {
   if (match === null)
     throw new UserError(`--at ${text}: not understood; give TIME:COMMAND, e.g. 5ms:device_del dasd0 (ns, us, ms, s)`);
   const [, number, unit, command] = match;
-  const [name, ...words] = command.trim().split(/\s+/);
+  const { name, words } = wordsOf(command);
   try {
     checkWords(findCommand(name), words);
   } catch (error) {

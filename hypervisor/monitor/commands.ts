@@ -3,7 +3,7 @@ import type { PluggedDevice } from '../../devices/virtual/s390x/subchannel.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
-import { DEVICE_KEYS, DRIVER, parseDevice } from './device_options.ts';
+import { DEVICE_MODELS, parseDevice } from './device_options.ts';
 import { SUBJECTS } from './info.ts';
 import { MonitorError } from './monitor_error.ts';
 import type { MonitorTarget } from './target.ts';
@@ -13,6 +13,8 @@ export interface MonitorCommand {
   readonly alias?: readonly string[];
   /** Words that follow it, for help; each is needed unless it is in brackets. */
   readonly parameters: readonly string[];
+  /** True: what follows the name is one parameter, blanks and all. */
+  readonly verbatim?: true;
   readonly help: string;
   /** False: it is carried out whatever other command is under way. */
   readonly alone?: false;
@@ -33,10 +35,12 @@ export const COMMANDS: readonly MonitorCommand[] = [
   {
     name: 'device_add',
     parameters: ['DEVICE'],
-    help: `plugs a device: ${DRIVER},drive=N or ${DRIVER},sysfsdev=PATH, with id=, devno=, force-orb-pfch=on`,
+    help: `plugs a device: ${DEVICE_MODELS.map(({ driver, form }) => `${driver},${form}`).join(' or ')}; device_add help lists all keys`,
     *handler(target, [text]) {
-      if (text === 'help' || text === `${DRIVER},help`) return deviceHelp();
-      yield* target.plug(parseDevice(text));
+      if (text === 'help' || DEVICE_MODELS.some(({ driver }) => text === `${driver},help`)) return deviceHelp(text);
+      const request = parseDevice(text);
+      if (request.driver === 'vfio-pci') yield* target.plugPci(request.options);
+      else yield* target.plug(request.options);
       return '';
     },
   },
@@ -44,10 +48,10 @@ export const COMMANDS: readonly MonitorCommand[] = [
     name: 'device_del',
     parameters: ['ID'],
     help: 'unplugs a device; what runs on it is ended',
-    *handler({ css }, [id]) {
-      const device = plugged(css.subchannels()).find((one) => one.id === id);
-      if (device === undefined) throw new MonitorError(`no device '${id}'; info qtree lists them`);
-      if (!(yield* device.unplug())) throw new MonitorError(`device '${id}' is unplugged already`);
+    *handler(target, [id]) {
+      const unplug = unplugOf(target, id);
+      if (unplug === undefined) throw new MonitorError(`no device '${id}'; info qtree lists them`);
+      if (!(yield* unplug())) throw new MonitorError(`device '${id}' is unplugged already`);
       return '';
     },
   },
@@ -80,6 +84,17 @@ export const COMMANDS: readonly MonitorCommand[] = [
       if (matchTrace(glob).length === 0)
         throw new MonitorError(`'${glob}' matches no event; minivisor boot --trace help lists them`);
       target.trace(glob, state === 'on');
+      return '';
+    },
+  },
+  {
+    name: 'console_input',
+    parameters: ['[TEXT]'],
+    verbatim: true,
+    help: "types a line at the guest's console",
+    *handler(target, [text = '']) {
+      if (!(yield* target.type(`${text}\n`)))
+        throw new MonitorError('the guest has not read what was typed before: let it run, and try again');
       return '';
     },
   },
@@ -122,6 +137,14 @@ export const COMMANDS: readonly MonitorCommand[] = [
   },
 ];
 
+/** A line as a command's name and its parameters. */
+export function wordsOf(line: string): { readonly name: string; readonly words: readonly string[] } {
+  const [, name, rest] = /^\s*(\S*)\s?(.*)$/s.exec(line) as RegExpExecArray;
+  const verbatim = COMMANDS.some((row) => row.name === name && row.verbatim === true);
+  if (verbatim) return { name, words: rest === '' ? [] : [rest] };
+  return { name, words: rest.split(/\s+/).filter((word) => word !== '') };
+}
+
 /** @throws MonitorError */
 export function findCommand(name: string): MonitorCommand {
   const command = COMMANDS.find((row) => row.name === name || row.alias?.includes(name) === true);
@@ -143,18 +166,39 @@ export function checkWords(command: MonitorCommand, words: readonly string[]): v
 
 function* help(_: MonitorTarget, [name]: readonly string[]): Task<string> {
   const rows = name === undefined ? COMMANDS : [findCommand(name)];
-  return rows.map((row) => `${usage(row)} -- ${row.help}\n`).join('');
+  const subjects = name === 'info' ? subjectsHelp() : '';
+  return rows.map((row) => `${usage(row)} -- ${row.help}\n`).join('') + subjects;
+}
+
+function subjectsHelp(): string {
+  return SUBJECTS.map((row) => `info ${row.name} -- ${row.help}\n`).join('');
 }
 
 function* info(target: MonitorTarget, [name]: readonly string[]): Task<string> {
-  if (name === undefined) return SUBJECTS.map((row) => `info ${row.name} -- ${row.help}\n`).join('');
+  if (name === undefined) return subjectsHelp();
   const subject = SUBJECTS.find((row) => row.name === name);
   if (subject === undefined) throw new MonitorError(`info: unknown subject '${name}'; info alone lists them`);
   return yield* subject.show(target);
 }
 
-function deviceHelp(): string {
-  return `${DRIVER} properties:\n${DEVICE_KEYS.map(({ name, help }) => `  ${name}=  ${help}\n`).join('')}`;
+/** @param text `help` for every model, or `vfio-pci,help` */
+function deviceHelp(text: string): string {
+  return DEVICE_MODELS.filter(({ driver }) => text === 'help' || text === `${driver},help`)
+    .map(
+      ({ driver, keys }) => `${driver} properties:\n${keys.map(({ name, help }) => `  ${name}=  ${help}\n`).join('')}`,
+    )
+    .join('');
+}
+
+/** How the device with an id is unplugged; undefined when there is none. */
+function unplugOf(target: MonitorTarget, id: string): (() => Task<boolean>) | undefined {
+  const device = plugged(target.css.subchannels()).find((one) => one.id === id);
+  if (device !== undefined) return () => device.unplug();
+  for (const phb of target.phbs) {
+    const found = phb.devices().find((one) => one.id === id);
+    if (found !== undefined) return () => target.unplugPci(phb, found);
+  }
+  return undefined;
 }
 
 function plugged(

@@ -1,7 +1,9 @@
 /** `info SUBJECT`: what the monitor shows of the machine, one row each. */
+import type { SpaprPhb } from '../../devices/virtual/ppc/spapr_pci.ts';
 import type { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { deviceNumber, VIRTUAL_CSSID } from '../../devices/virtual/s390x/css.ts';
 import type { Subchannel } from '../../devices/virtual/s390x/subchannel.ts';
+import { describePci, pciText } from '../../devices/virtual/vfio/pci_describe.ts';
 import {
   SCSW_CTRL_MASK_FCTL,
   SCSW_FCTL_CLEAR_FUNC,
@@ -12,6 +14,7 @@ import {
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import { table } from '../cli/table.ts';
+import { exitTable } from '../exit_table.ts';
 import type { MonitorTarget } from './target.ts';
 
 interface Subject {
@@ -27,9 +30,10 @@ export const SUBJECTS: readonly Subject[] = [
   { name: 'status', help: 'whether the machine runs, and its CPUs', show: status },
   { name: 'subchannels', help: "the guest's subchannels, as lscss lists them", show: subchannels },
   { name: 'qtree', help: 'the devices and their properties', show: qtree },
+  { name: 'pci', help: "the guest's PCI devices, their BARs and pins", show: pci },
   { name: 'vfio', help: 'groups, descriptors, regions, eventfds and locked memory', show: vfio },
   { name: 'chp', help: "the guest's channel paths, and their state on the host", show: channelPaths },
-  { name: 'exits', help: 'exits to the VMM by kind, and system calls', show: exits },
+  { name: 'exits', help: 'why the CPUs left the guest, as perf kvm stat tells it; system calls', show: exits },
   { name: 'trace-events', help: 'the events that are recorded', show: traceEvents },
 ];
 
@@ -74,7 +78,7 @@ function* subchannels({ css }: MonitorTarget): Task<string> {
   return table(['Device', 'Subchan.', 'Id', 'Use', 'PIM', 'PAM', 'POM', 'CHPIDs', 'State'], rows, '<<<<<<<<<');
 }
 
-function* qtree({ css }: MonitorTarget): Task<string> {
+function* qtree({ css, phbs }: MonitorTarget): Task<string> {
   const lines = [`bus: virtual-css-bus (css ${hex(VIRTUAL_CSSID)})\n`];
   for (const sch of css.subchannels()) {
     const { plugged } = sch.operations;
@@ -85,22 +89,45 @@ function* qtree({ css }: MonitorTarget): Task<string> {
     lines.push(`  dev: ${plugged.driver}, id "${plugged.id}"\n`);
     for (const [name, value] of Object.entries(plugged.describe())) lines.push(`    ${name} = ${value}\n`);
   }
+  for (const phb of phbs) {
+    lines.push(`bus: ${phb.busName} (spapr-pci-host-bridge, index ${phb.index})\n`);
+    for (const { id, properties } of pciDevices(phb)) {
+      lines.push(`  dev: vfio-pci, id "${id}"\n`);
+      for (const [name, value] of Object.entries(properties)) lines.push(`    ${name} = ${value}\n`);
+    }
+  }
   return lines.join('');
+}
+function pciDevices(phb: SpaprPhb) {
+  return phb.devices().map(({ id, host, devfn, device }) => ({ id, properties: describePci(device, host, devfn) }));
+}
+
+/** As QEMU's `info pci`, with the bridge in front of each bus. */
+function* pci({ phbs }: MonitorTarget): Task<string> {
+  const lines: string[] = [];
+  for (const phb of phbs) {
+    const devices = phb.devices();
+    lines.push(`${phb.busName}:${devices.length === 0 ? ' no device' : ''}\n`);
+    for (const { id, devfn, device } of devices) lines.push(pciText(device, devfn), `      id "${id}"\n`);
+  }
+  return lines.length === 0 ? 'no PCI host bridge\n' : lines.join('');
 }
 
 /** What of a device's description belongs to VFIO. */
 const VFIO_PROPERTIES = ['host', 'fd', 'group', 'container', 'regions', 'eventfds', 'memory'];
 
-function* vfio({ css, machine }: MonitorTarget): Task<string> {
+function* vfio({ css, phbs, machine }: MonitorTarget): Task<string> {
   const lines: string[] = [];
-  for (const { operations } of css.subchannels()) {
-    const { plugged } = operations;
-    if (plugged === undefined) continue;
-    const description = plugged.describe();
-    lines.push(`${plugged.id}:\n`);
+  const show = (id: string, description: Readonly<Record<string, string>>) => {
+    lines.push(`${id}:\n`);
     for (const name of VFIO_PROPERTIES)
       if (description[name] !== undefined) lines.push(`  ${name}: ${description[name]}\n`);
+  };
+  for (const { operations } of css.subchannels()) {
+    const { plugged } = operations;
+    if (plugged !== undefined) show(plugged.id, plugged.describe());
   }
+  for (const phb of phbs) for (const { id, properties } of pciDevices(phb)) show(id, properties);
   const locked = /VmLck:\s*(.*)/.exec(yield* machine.sys.readFile('/proc/self/status'));
   lines.push(`locked memory, pinned pages included: ${locked?.[1] ?? 'not known'}\n`);
   return lines.join('');
@@ -136,9 +163,7 @@ function* attribute(read: Task<string>): Task<string> {
 }
 
 function* exits(target: MonitorTarget): Task<string> {
-  const rows = Object.entries(target.exits).map(([name, count]) => [name, `${count}`]);
-  rows.push(['(system calls)', `${target.systemCalls}`]);
-  return table(['exit', 'count'], rows, '<>');
+  return `${exitTable(target.exits())}  system calls of the VMM: ${target.systemCalls}\n`;
 }
 
 function* traceEvents(target: MonitorTarget): Task<string> {

@@ -34,8 +34,12 @@ beforeEach(() => {
   const target: MonitorTarget = {
     machine,
     css,
+    phbs: [],
     config: {} as MachineConfig,
-    exits: { instruction: 7, tsch: 2 },
+    exits: () => ({
+      rows: [{ name: 'SSCH', samples: 7, sum: 7000, squares: 7e6, min: 1000, max: 1000 }],
+      inKernel: { real: 5, virtual: 3 },
+    }),
     systemCalls: 11,
     get running() {
       return running;
@@ -47,7 +51,17 @@ beforeEach(() => {
       done.push('reset');
     },
     quit: () => done.push('quit'),
+    *type(text) {
+      done.push(`type ${text}`);
+      return text !== 'full\n';
+    },
     plug: (options) => plug(options),
+    *plugPci(options) {
+      done.push(`plugPci ${JSON.stringify(options)}`);
+    },
+    *unplugPci() {
+      return true;
+    },
     trace(pattern, on) {
       done.push(`trace ${pattern} ${on}`);
       return 1;
@@ -75,7 +89,8 @@ test('help lists every command, explains one, and info lists every subject', () 
   const all = say('help');
   for (const { name } of COMMANDS) expect(all).toMatch(new RegExp(`^${name}\\b.* -- `, 'm'));
   expect(say('? device_del')).toBe('device_del ID -- unplugs a device; what runs on it is ended\n');
-  for (const { name } of SUBJECTS) expect(say('info')).toContain(`info ${name} -- `);
+  for (const { name } of SUBJECTS)
+    for (const line of ['info', 'help info']) expect(say(line)).toContain(`info ${name} -- `);
 });
 
 test.each([
@@ -86,7 +101,7 @@ test.each([
   ['device_del a b', "device_del: unexpected 'b': device_del ID"],
   ['device_del dasd9', "no device 'dasd9'; info qtree lists them"],
   ['device_add', 'device_add: DEVICE is missing: device_add DEVICE'],
-  ['device_add e1000', "'e1000' is no device model here; give vfio-ccw,..."],
+  ['device_add e1000', "'e1000' is no device model here; give vfio-ccw,... or vfio-pci,..."],
   ['sysfs_read /dev/kvm', "'/dev/kvm': give a path below /sys/"],
   ['sysfs_read /sys/nothing', 'ENOENT'],
   ['sysfs_write /sys/a', 'sysfs_write: VALUE is missing: sysfs_write PATH VALUE'],
@@ -127,6 +142,8 @@ test('a device is plugged with its options; what the kernel or the device refuse
   };
   expect(say('device_add vfio-ccw,drive=1')).toBe('Error: device number fe.0.0190 is in use: choose another devno=\n');
   expect(say('device_add vfio-ccw,help')).toContain('force-orb-pfch=');
+  expect(say('device_add vfio-pci,help')).toMatch(/^vfio-pci properties:\n(.|\n)*host=/);
+  expect(say('device_add help')).toMatch(/vfio-ccw properties:(.|\n)*vfio-pci properties:/);
 });
 
 test('a bug is no refusal: it ends the run', () => {
@@ -154,7 +171,7 @@ test('info shows subchannels, devices, paths, exits, events and whether the mach
   );
   expect(say('info vfio')).toBe('dasd0:\n  host: 0.0.0007\n  fd: 9\nlocked memory, pinned pages included: 12 kB\n');
   expect(say('info chp')).toMatch(/0\.33 +32 +virtual *\n +0\.80 +1b +online +ENOENT +0\.0\.0000\n$/);
-  expect(say('info exits')).toMatch(/instruction +7\n.*tsch +2\n +\(system calls\) +11\n$/s);
+  expect(say('info exits')).toMatch(/ SSCH +7 +100.00% .*5 real mode, 3 virtual mode\n.* calls .*: 11\n$/s);
   expect(say('info trace-events')).toBe('css_crw\niop_start\n');
   expect(say('info status')).toBe('VM status: running\n  cpu 0: operating, PSW at its last exit 0 1\n');
 });
@@ -237,4 +254,10 @@ test('quit does not wait for a command that changes the machine; another such co
   released = true;
   machine.runUntil(() => !running);
   expect(say('')).toMatch(/^\(device_add .*: has ended\)\nError: open \/dev\/vfio\/7: EBUSY/);
+});
+
+test('a line is typed at the console as it stands, and again when the guest has read', () => {
+  expect([say('console_input  two  blanks '), say('console_input')]).toEqual(['', '']);
+  expect(done).toEqual(['type  two  blanks \n', 'type \n']);
+  expect(say('console_input full')).toMatch(/^Error: the guest has not read .*\n$/);
 });

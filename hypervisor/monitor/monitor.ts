@@ -4,7 +4,7 @@
  */
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import { Mutex, type Task } from '../../kernel/lib/task.ts';
-import { checkWords, findCommand, type MonitorCommand } from './commands.ts';
+import { checkWords, findCommand, type MonitorCommand, wordsOf } from './commands.ts';
 import type { MonitorTarget } from './target.ts';
 import { within } from './within.ts';
 
@@ -26,7 +26,7 @@ export class Monitor {
    * @returns what is shown: nothing, or lines; a mistake is one line that begins with `Error: `
    */
   *execute(line: string): Task<string> {
-    const [name, ...words] = line.trim().split(/\s+/);
+    const { name, words } = wordsOf(line);
     if (name === '') return this.#takeLate();
     const { actor } = this.#target.machine;
     const now = yield* within(actor, this.#carryOut(name, words), PATIENCE_NS);

@@ -1,8 +1,9 @@
 /** What the monitor works on: the machine as the VMM's thread has it. */
+import type { PluggedDevice as PluggedPci, SpaprPhb } from '../../devices/virtual/ppc/spapr_pci.ts';
 import type { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import type { TraceEvent } from '../../kernel/include/trace_events.ts';
 import type { Task } from '../../kernel/lib/task.ts';
-import type { MachineConfig } from '../config.ts';
+import type { ExitReport, MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
 
 /** A CPU as `info status` shows it. */
@@ -23,22 +24,42 @@ export interface PlugOptions {
   readonly forceOrbPfch: boolean;
 }
 
+/** Options of a vfio-pci device that is plugged. */
+export interface PlugPciOptions {
+  readonly id?: string;
+  /** PCI address on the host, `0000:01:00.0`. */
+  readonly host: string;
+  /** `pci.N`; without it the first bus that has no device. */
+  readonly bus?: string;
+  /** Device number on the bus; the lowest free one when omitted. */
+  readonly slot?: number;
+}
+
 export interface MonitorTarget {
   readonly machine: Machine;
   readonly css: ChannelSubsystem;
+  /** The PCI host bridges, by their numbers. */
+  readonly phbs: readonly SpaprPhb[];
   readonly config: MachineConfig;
-  /** Exits by kind, and system calls, so far. */
-  readonly exits: Readonly<Record<string, number>>;
+  /** System calls of the VMM so far. */
   readonly systemCalls: number;
   readonly running: boolean;
+  /** Exits of all CPUs so far. */
+  exits(): ExitReport;
   cpus(): readonly CpuStatus[];
   /** False when it is so already. */
   stop(): Task<boolean>;
   cont(): Task<boolean>;
   reset(): Task;
   quit(): void;
+  /** Types at the guest's console; false when the guest has not read what was typed before. */
+  type(text: string): Task<boolean>;
   /** @throws Errno; Error, one sentence */
   plug(options: PlugOptions): Task<void>;
+  /** @throws Errno; Error, one sentence */
+  plugPci(options: PlugPciOptions): Task<void>;
+  /** False when somebody else has unplugged it. @throws Errno */
+  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<boolean>;
   /** Switches events on or off; returns how many match. */
   trace(pattern: string, on: boolean): number;
   /** The events that are on. */

@@ -50,11 +50,16 @@ test('a series is bounded: the newest batches replace the oldest, and every call
 });
 
 test('with the first and the last batch goes what the machine had done until then', () => {
-  let exits = 0;
-  const marks = new Marks(() => ({ exits: ++exits, systemCalls: 2 * exits, handOffs: 3 * exits }));
-  for (let i = 0; i < 4; i++) marks.add(7, 1, 4096);
-  expect(marks.result()[7].work).toEqual({
-    first: { exits: 1, systemCalls: 2, handOffs: 3 },
-    last: { exits: 4, systemCalls: 8, handOffs: 12 },
+  const work = (n: number) => ({
+    exits: n,
+    systemCalls: 2 * n,
+    handOffs: 3 * n,
+    copies: 4 * n,
+    copiedBytes: 5 * n,
+    pins: 6 * n,
   });
+  let reports = 0;
+  const marks = new Marks(() => work(++reports));
+  for (let i = 0; i < 4; i++) marks.add(7, 1, 4096);
+  expect(marks.result()[7].work).toEqual({ first: work(1), last: work(4) });
 });

@@ -1,14 +1,17 @@
 /** The machine as the monitor sees it. */
+import type { PluggedDevice as PluggedPci, SpaprPhb } from '../../devices/virtual/ppc/spapr_pci.ts';
 import type { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { TRACE_EVENTS, type TraceEvent } from '../../kernel/include/trace_events.ts';
 import type { ActorContext } from '../../kernel/lib/actor_module.ts';
 import type { Task } from '../../kernel/lib/task.ts';
-import { disableTrace, enableTrace, matchTrace, traceEnabled } from '../../kernel/lib/trace.ts';
-import type { MachineConfig } from '../config.ts';
+import { disableTrace, enableTrace, matchTrace, TRACE_FOR, traceEnabled } from '../../kernel/lib/trace.ts';
+import type { ExitReport, MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
 import { MonitorError } from '../monitor/monitor_error.ts';
-import type { CpuStatus, MonitorTarget, PlugOptions } from '../monitor/target.ts';
+import type { CpuStatus, MonitorTarget, PlugOptions, PlugPciOptions } from '../monitor/target.ts';
+import { readExits } from './exit_statistics.ts';
 import { mediatedDevice, passThroughUnsafe } from './host_setup.ts';
+import { plugPci, unplugPci } from './machine_pci.ts';
 import { plugCcw } from './machine_toy.ts';
 import { type Outcome, showPsw } from './outcome.ts';
 import type { RunState } from './run_state.ts';
@@ -18,30 +21,39 @@ export class MonitoredMachine implements MonitorTarget {
   readonly machine: Machine;
   readonly css: ChannelSubsystem;
   readonly config: MachineConfig;
-  readonly exits: Readonly<Record<string, number>>;
   readonly #vmm: Vmm;
   readonly #state: RunState;
   readonly #context: ActorContext<MachineConfig>;
   readonly #end: (how: Outcome) => void;
 
-  /** @param exits counts of exits by kind, as they grow. @param end ends the run */
-  constructor(
-    vmm: Vmm,
-    state: RunState,
-    context: ActorContext<MachineConfig>,
-    exits: Readonly<Record<string, number>>,
-    end: (how: Outcome) => void,
-  ) {
+  /** @param end ends the run */
+  constructor(vmm: Vmm, state: RunState, context: ActorContext<MachineConfig>, end: (how: Outcome) => void) {
     this.machine = vmm;
     this.css = vmm.board.css;
     this.config = vmm.config;
-    this.exits = exits;
     this.#vmm = vmm;
     this.#state = state;
     this.#context = context;
     this.#end = end;
   }
 
+  get phbs(): readonly SpaprPhb[] {
+    return this.#vmm.hypercalls.phbs.all();
+  }
+  exits(): ExitReport {
+    return readExits(this.#context.memory, this.#context.map);
+  }
+  *type(text: string): Task<boolean> {
+    const { consoleInput, board, bql } = this.#vmm;
+    if (!consoleInput.add(new TextEncoder().encode(text))) return false;
+    yield* bql.lock();
+    try {
+      yield* board.sclp.tell();
+    } finally {
+      bql.unlock();
+    }
+    return true;
+  }
   get systemCalls(): number {
     return this.#vmm.sys.count;
   }
@@ -70,10 +82,19 @@ export class MonitoredMachine implements MonitorTarget {
 
   *plug({ from, ...options }: PlugOptions): Task {
     const sysfsdev = 'sysfsdev' in from ? from.sysfsdev : yield* this.#drive(from.drive);
+    const { id } = options;
+    if (id !== undefined && this.phbs.some((phb) => phb.devices().some((device) => device.id === id)))
+      throw new Error(`vfio-ccw ${sysfsdev}: id=${id} is another device's: choose another id=`);
     // A drive comes back under its own number as long as that is free.
     const devno =
       options.devno ?? ('drive' in from ? this.#freeNumber(this.config.drives[from.drive].devno) : undefined);
     yield* plugCcw(this.#vmm, { ...options, devno, sysfsdev, hotplugged: true });
+  }
+  plugPci(options: PlugPciOptions): Task {
+    return plugPci(this.#vmm, options);
+  }
+  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<boolean> {
+    return unplugPci(this.#vmm, phb, plugged);
   }
   #freeNumber(devno: number): number | undefined {
     for (const { ssid, schib } of this.css.subchannels())
@@ -91,11 +112,13 @@ export class MonitoredMachine implements MonitorTarget {
 
   trace(pattern: string, on: boolean): number {
     const { memory, map } = this.#context;
-    (on ? enableTrace : disableTrace)(memory, map.traceEnable, pattern);
+    (on ? enableTrace : disableTrace)(memory, map.traceEnable, pattern, TRACE_FOR.TEXT);
     return matchTrace(pattern).length;
   }
   traced(): readonly TraceEvent[] {
     const { memory, map } = this.#context;
-    return (Object.keys(TRACE_EVENTS) as TraceEvent[]).filter((name) => traceEnabled(memory, map.traceEnable, name));
+    return (Object.keys(TRACE_EVENTS) as TraceEvent[]).filter((name) =>
+      traceEnabled(memory, map.traceEnable, name, TRACE_FOR.TEXT),
+    );
   }
 }

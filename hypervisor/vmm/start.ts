@@ -12,6 +12,7 @@ import type { MachineConfig, MachineResult } from '../config.ts';
 import { ProgramInterruption } from '../machine_api.ts';
 import { timedCommands } from '../monitor/at.ts';
 import { Monitor } from '../monitor/monitor.ts';
+import { readExits } from './exit_statistics.ts';
 import { intercept } from './intercepts.ts';
 import { loadGuest } from './loader.ts';
 import { realizeMachine } from './machine_toy.ts';
@@ -62,7 +63,12 @@ class Run {
       marks: this.#vmm.marks.result(),
       systemCalls: this.#vmm.sys.count,
       exits: this.#vmm.exits,
+      ...(this.#context.config.exits === true ? { exitStatistics: this.#exits() } : {}),
     };
+  }
+
+  #exits() {
+    return readExits(this.#context.memory, this.#context.map);
   }
 
   *machine(): Task {
@@ -84,9 +90,7 @@ class Run {
   #startMonitor(): void {
     const { actor, config, memory, map, output } = this.#context;
     const { at = [] } = config;
-    const monitor = new Monitor(
-      new MonitoredMachine(this.#vmm, this.#state, this.#context, this.#vmm.exits, (how) => this.#end(how)),
-    );
+    const monitor = new Monitor(new MonitoredMachine(this.#vmm, this.#state, this.#context, (how) => this.#end(how)));
     const show = (text: string) => {
       if (config.quiet !== true) output(new TextEncoder().encode(text));
     };
@@ -108,6 +112,7 @@ class Run {
   *#vcpu(vcpu: VcpuHandle): Task {
     for (;;) {
       yield* vcpu.nextExit();
+      this.#traceExit(vcpu);
       const name = EXIT_NAMES[vcpu.run.exit_reason] ?? 'unknown';
       this.#vmm.exits[name] = (this.#vmm.exits[name] ?? 0) + 1;
       this.#vmm.exitCount++;
@@ -119,6 +124,18 @@ class Run {
         this.#vmm.bql.unlock();
       }
     }
+  }
+
+  #traceExit({ address, run }: VcpuHandle): void {
+    if (!this.#vmm.tracer.on(EVENT.kvm_run_exit)) return;
+    const { exit_reason: reason, text } = run;
+    const instruction = reason === KVM_EXIT.S390_SIEIC || reason === KVM_EXIT.S390_TSCH;
+    this.#vmm.tracer.point(EVENT.kvm_run_exit, address, reason, instruction ? (text[0] << 8) | text[1] : 0);
+  }
+
+  #answer(vcpu: VcpuHandle, kind: number, value = 0): void {
+    this.#vmm.tracer.point(EVENT.kvm_vcpu_ioctl, vcpu.address, KVM_RUN_IOCTL, kind);
+    vcpu.answer(kind, value);
   }
 
   *#handle(vcpu: VcpuHandle): Task {
@@ -135,12 +152,12 @@ class Run {
   *#instruction(vcpu: VcpuHandle): Task {
     try {
       const cc = yield* intercept(this.#vmm.board, vcpu);
-      if (cc < 0) vcpu.answer(RUN_ANSWER.NONE);
-      else vcpu.answer(RUN_ANSWER.CC, cc);
+      if (cc < 0) this.#answer(vcpu, RUN_ANSWER.NONE);
+      else this.#answer(vcpu, RUN_ANSWER.CC, cc);
     } catch (error) {
       if (!(error instanceof ProgramInterruption)) throw error;
-      if (error.pending) vcpu.answer(RUN_ANSWER.NONE);
-      else vcpu.answer(RUN_ANSWER.PROGRAM, error.interruption);
+      if (error.pending) this.#answer(vcpu, RUN_ANSWER.NONE);
+      else this.#answer(vcpu, RUN_ANSWER.PROGRAM, error.interruption);
     }
   }
 
@@ -148,13 +165,15 @@ class Run {
     const nr = vcpu.gpr(1);
     const args: bigint[] = [];
     for (let i = 0; i < HCALL_ARGS; i++) args.push(vcpu.gpr(2 + i));
+    if (this.#vmm.tracer.on(EVENT.hypercall))
+      this.#vmm.tracer.point(EVENT.hypercall, Number(nr), traced(args[0]), traced(args[1]), traced(args[2]));
     const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args, vcpu.address);
     vcpu.setGpr(2, ret);
     out.forEach((value, i) => {
       vcpu.setGpr(3 + i, value);
     });
     this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER_VMM);
-    vcpu.answer(RUN_ANSWER.NONE);
+    this.#answer(vcpu, RUN_ANSWER.NONE);
   }
 
   /** A CPU stopped, or will never run again: the run ends with the last one. */
@@ -163,7 +182,7 @@ class Run {
     const final = event !== SYSTEM_EVENT.STOPPED;
     this.#ends.set(vcpu.address, { cpu: vcpu.address, event, pswMask: psw_mask, pswAddress: psw_address });
     // A CPU in a disabled wait can still be reset or restarted by another one: it stops like a stopped one.
-    vcpu.answer(final ? RUN_ANSWER.PARK : RUN_ANSWER.NONE);
+    this.#answer(vcpu, final ? RUN_ANSWER.PARK : RUN_ANSWER.NONE);
     // CPUs that the monitor stopped are not at their end.
     if (!this.#state.running) return;
     // An entry may be of a CPU that was made to run again since: it counts only while the CPU is at rest.
@@ -190,5 +209,9 @@ function setUpProblem(error: unknown, config: MachineConfig): string {
   return `${message}; the VMM may lock ${limit} MiB for a guest of ${config.memory / 2 ** 20} MiB: give more --memlock, or less --memory`;
 }
 
+/** KVM_RUN: the CPU goes on (include/uapi/linux/kvm.h, `_IO(KVMIO, 0x80)`); here a word of the run page does that. */
+const KVM_RUN_IOCTL = 0xae80;
+/** A guest's number for traces: rounded above 2^53. */
+const traced = (value: bigint) => Number(BigInt.asUintN(64, value));
 /** Tier number of the VMM in traces. */
 const HCALL_TIER_VMM = 2;

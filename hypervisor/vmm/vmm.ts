@@ -3,18 +3,26 @@
 import { SpaprHypercalls } from '../../devices/virtual/ppc/spapr_hcall.ts';
 import { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { Sclp } from '../../devices/virtual/s390x/sclp.ts';
-import { asciiConsole, lineModeConsole, SignalQuiesce } from '../../devices/virtual/s390x/sclp_console.ts';
+import {
+  asciiConsole,
+  lineModeConsole,
+  operatorCommand,
+  SignalQuiesce,
+} from '../../devices/virtual/s390x/sclp_console.ts';
+import { ConsoleInput } from '../../devices/virtual/s390x/sclp_console_input.ts';
 import type { ActorContext } from '../../kernel/lib/actor_module.ts';
 import { handOffCounter } from '../../kernel/lib/doorbell.ts';
+import { kernelWorkReader } from '../../kernel/lib/kernel_work.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import { type Actor, Mutex, type Task } from '../../kernel/lib/task.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
 import type { MachineConfig } from '../config.ts';
-import type { IoWatch, Machine } from '../machine_api.ts';
+import type { ChannelStorage, IoWatch, Machine } from '../machine_api.ts';
 import { Syscalls } from '../syscall.ts';
 import { MachineCpus } from './cpus.ts';
 import { GuestRam } from './guest_memory.ts';
 import type { Board } from './intercepts.ts';
+import { KeyedMemory } from './keyed_memory.ts';
 import { Kvm } from './kvm.ts';
 import { LogicalMemory } from './logical_memory.ts';
 import { Marks } from './marks.ts';
@@ -39,6 +47,8 @@ export class Vmm implements Machine {
   /** QEMU's big lock: one handler at a time, however many CPUs have left the guest. */
   readonly bql = new Mutex('bql');
   readonly board: Board;
+  /** What is typed at the guest's console. */
+  readonly consoleInput = new ConsoleInput();
   readonly log: (line: string) => void;
 
   /**
@@ -54,20 +64,23 @@ export class Vmm implements Machine {
     this.actor = actor;
     this.config = config;
     this.log = context.log;
-    this.sys = new Syscalls(memory, map);
     this.tracer = new Tracer(memory, map.traceEnable, actorAreas(map, 'vmm').trace, () => actor.now());
+    this.sys = new Syscalls(memory, map, this.tracer);
     this.memory = new GuestRam(memory, map, config.memory);
     this.kvm = new Kvm(this.sys);
     const logical = new LogicalMemory(this.sys);
     this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i, logical));
     const handOffs = handOffCounter(memory, map);
+    const kernelWork = kernelWorkReader(memory, map.work);
     this.marks = new Marks(() => ({
       exits: this.exitCount,
       systemCalls: this.sys.count,
       handOffs: handOffs(),
+      ...kernelWork(),
     }));
     this.hypercalls = new SpaprHypercalls(this, {
       tier: config.tce === 'user' ? 'vmm' : config.tce,
+      directMmio: config.mmio !== 'exit',
       mark: (series, calls, units) => this.marks.add(series, calls, units),
       cpus: config.cpus,
       platform: { tod: () => config.todBase + (BigInt(Math.floor(actor.now())) * 4096n) / 1000n, osTerm },
@@ -82,7 +95,8 @@ export class Vmm implements Machine {
       machine: this,
       css: new ChannelSubsystem(this),
       sclp: new Sclp(this, { ramSize: config.memory, cpuCount: config.cpus }, [
-        asciiConsole(output),
+        asciiConsole(output, this.consoleInput),
+        operatorCommand(this.consoleInput),
         lineModeConsole(output),
         new SignalQuiesce(),
       ]),
@@ -96,6 +110,9 @@ export class Vmm implements Machine {
     };
   }
 
+  storage(key: number): ChannelStorage {
+    return key === 0 ? this.memory : new KeyedMemory(this.sys, this.vmFd, key);
+  }
   get vmFd(): number {
     return this.kvm.vmFd;
   }

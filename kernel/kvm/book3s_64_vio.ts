@@ -17,6 +17,7 @@ import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { compileHcall } from './book3s_64_vio_hv_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
+import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
 
 const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
@@ -50,6 +51,7 @@ class HcallArguments {
 export class VirtualMode {
   readonly #kernel: Kernel;
   readonly #tce: SpaprTce;
+  readonly #ci: LogicalCi;
   readonly #ops: PowernvTce;
   readonly #memslots: Memslots;
   readonly #enabled: number;
@@ -58,6 +60,7 @@ export class VirtualMode {
     this.#kernel = kernel;
     this.#ops = ops;
     this.#tce = new SpaprTce(kernel.memory, kernel.map, ops);
+    this.#ci = new LogicalCi(kernel.memory, kernel.map, kernel.map.phb, { tracer: kernel.tracer });
     this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
     this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
   }
@@ -80,6 +83,7 @@ export class VirtualMode {
   /** Calls that are over in a moment: no generator is made for them. undefined: {@link long}. */
   short(nr: number, args: HcallArguments): number | undefined {
     const tce = this.#tce;
+    if (nr === HCALL.H_LOGICAL_CI_LOAD || nr === HCALL.H_LOGICAL_CI_STORE) return this.#logicalCi(nr, args);
     if (nr !== HCALL.H_PUT_TCE && nr !== HCALL.H_GET_TCE) return undefined;
     const stt = tce.find(args.hi(0), args.lo(0));
     if (stt === 0) return H_TOO_HARD;
@@ -91,6 +95,16 @@ export class VirtualMode {
     }
     const result = tce.get(stt, index);
     args.set(1, tce.outHi, tce.outLo);
+    return result;
+  }
+
+  #logicalCi(nr: number, args: HcallArguments): number {
+    const ci = this.#ci;
+    const [sizeHi, sizeLo, addressHi, addressLo] = [args.hi(0), args.lo(0), args.hi(1), args.lo(1)];
+    if (nr === HCALL.H_LOGICAL_CI_STORE)
+      return ci.store(sizeHi, sizeLo, addressHi, addressLo, args.hi(2), args.lo(2), true);
+    const result = ci.load(sizeHi, sizeLo, addressHi, addressLo, true);
+    if (result === H_SUCCESS) args.set(1, ci.outHi, ci.outLo);
     return result;
   }
 
@@ -178,7 +192,7 @@ export class VirtualMode {
  * the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
  */
 export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
-  const { memory } = kernel;
+  const { memory, tracer } = kernel;
   const run = kernel.map.vcpus[vcpu].run;
   const state = run + KVM_RUN.offset.hcall_state;
   const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
@@ -195,14 +209,15 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
       continue;
     }
     const nr = memory.i32[nrAt];
-    kernel.tracer.point(EVENT.hypercall, nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
+    if (tracer.on(EVENT.hypercall))
+      tracer.point(EVENT.hypercall, nr, args.lo(0) >>> 0, args.lo(1) >>> 0, args.lo(2) >>> 0);
     if (fast() === 0) {
       let result: number = H_TOO_HARD;
       if (memory.i32[nrAt + 1] === 0 && virtual.enabled(nr))
         result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
       args.set(0, result < 0 ? -1 : 0, result);
     }
-    kernel.tracer.point(EVENT.hypercall_ret, nr, args.lo(0), TIER_VIRTUAL);
+    if (tracer.on(EVENT.hypercall_ret)) tracer.point(EVENT.hypercall_ret, nr, args.lo(0), TIER_VIRTUAL);
     memory.i32[tierAt] = TIER_VIRTUAL;
     memory.store(state, HCALL_STATE.DONE);
     doorbell.ring();

@@ -1,5 +1,5 @@
 /**
- * Real mode: TCE hypercalls answered on the vCPU's own thread, inside the guest run (arch/powerpc/kvm/
+ * Real mode: TCE hypercalls, and accesses to mapped BARs, answered on the vCPU's own thread, inside the guest run (arch/powerpc/kvm/
  * book3s_64_vio_hv.c). Shared memory only: no allocation, no bigint, no waiting, bounded work. What does not fit goes
  * on to virtual mode by H_TOO_HARD.
  *
@@ -11,6 +11,7 @@ import { drainDma } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
 import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { AddressSpace } from '../lib/address_space.ts';
+import type { Doorbell } from '../lib/doorbell.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
@@ -18,6 +19,7 @@ import type { Tracer } from '../lib/trace.ts';
 import { TceOps } from '../ppc/tce_ops.ts';
 import { compileHcall, type HcallPlaces } from './book3s_64_vio_hv_wasm.ts';
 import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
+import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
 import { VcpuRequests } from './vcpu_requests.ts';
 
@@ -44,6 +46,10 @@ export function hcallSwitch(nr: number): number {
       return HCALL_ENABLED.H_STUFF_TCE;
     case HCALL.H_PUT_TCE_INDIRECT:
       return HCALL_ENABLED.H_PUT_TCE_INDIRECT;
+    case HCALL.H_LOGICAL_CI_LOAD:
+      return HCALL_ENABLED.H_LOGICAL_CI_LOAD;
+    case HCALL.H_LOGICAL_CI_STORE:
+      return HCALL_ENABLED.H_LOGICAL_CI_STORE;
     default:
       return 0;
   }
@@ -54,6 +60,8 @@ export interface RealModeOptions {
   readonly attentionOffset: number;
   /** The vCPU's tracer. */
   readonly tracer?: Tracer;
+  /** The kernel's doorbell. */
+  readonly kernel?: Doorbell;
 }
 
 /** One per vCPU thread. */
@@ -64,6 +72,7 @@ export class RealMode {
   readonly #requests: VcpuRequests;
   readonly #i32: Int32Array;
   readonly #tce: SpaprTce;
+  readonly #ci: LogicalCi;
   readonly #space: AddressSpace;
   readonly #memslots: Memslots;
   /** A guest's list of TCEs, high and low words; made once. */
@@ -86,6 +95,7 @@ export class RealMode {
     const written = (va: number, hpa: number) => space.written(va, hpa);
     this.#i32 = memory.i32;
     this.#tce = new SpaprTce(memory, map, new TceOps(memory, map.kvm, phbBase, { written, tracer: options.tracer }));
+    this.#ci = new LogicalCi(memory, map, phbBase, { tracer: options.tracer, kernel: options.kernel });
     this.#enabled = (map.kvm + KVM_HEADER.offset.enabled) >>> 2;
     this.#radix = (map.kvm + KVM_HEADER.offset.radix) >>> 2;
   }
@@ -98,14 +108,10 @@ export class RealMode {
     });
   }
 
-  /** High word of what a successful H_GET_TCE returned. */
-  get outHi(): number {
-    return this.#tce.outHi;
-  }
+  /** High word of what a successful H_GET_TCE or H_LOGICAL_CI_LOAD returned, the last one answered. */
+  outHi = 0;
   /** Low word of it. */
-  get outLo(): number {
-    return this.#tce.outLo;
-  }
+  outLo = 0;
 
   /** Whether the kernel answers this call at all; a call that is not enabled goes to the VMM at once. */
   enabled(nr: number): boolean {
@@ -113,8 +119,17 @@ export class RealMode {
   }
 
   /**
+   * Whether virtual mode may finish a call that was too hard here: it is enabled, and one on a device's address is on one
+   * that the kernel reaches. Most addresses of devices are not: they go to the VMM without the detour.
+   */
+  virtualMode(nr: number, arg2Hi: number, arg2Lo: number): boolean {
+    if (!this.enabled(nr)) return false;
+    return nr !== HCALL.H_LOGICAL_CI_LOAD && nr !== HCALL.H_LOGICAL_CI_STORE ? true : this.#ci.reaches(arg2Hi, arg2Lo);
+  }
+
+  /**
    * Answers a hypercall. Arguments 1 to 4 (r4 to r7) as high and low words.
-   * @returns an H_* code; H_TOO_HARD: ask virtual mode. Only H_GET_TCE has a result, in {@link outHi} and {@link outLo}.
+   * @returns an H_* code; H_TOO_HARD: ask virtual mode. Loads have a result, in {@link outHi} and {@link outLo}.
    */
   hcall(
     nr: number,
@@ -128,6 +143,8 @@ export class RealMode {
     arg4Lo: number,
   ): number {
     if (this.#i32[this.#radix] !== 0 || !this.enabled(nr)) return H_TOO_HARD;
+    if (nr === HCALL.H_LOGICAL_CI_LOAD || nr === HCALL.H_LOGICAL_CI_STORE)
+      return this.#logicalCi(nr, liobnHi, liobnLo, iobaHi, iobaLo, arg3Hi, arg3Lo);
     const tce = this.#tce;
     const stt = tce.find(liobnHi, liobnLo);
     if (stt === 0) return H_TOO_HARD;
@@ -136,13 +153,35 @@ export class RealMode {
     switch (nr) {
       case HCALL.H_PUT_TCE:
         return tce.subpages(stt) > REAL_MODE_ENTRIES ? H_TOO_HARD : tce.put(stt, index, arg3Hi, arg3Lo);
-      case HCALL.H_GET_TCE:
-        return tce.get(stt, index);
+      case HCALL.H_GET_TCE: {
+        const result = tce.get(stt, index);
+        this.outHi = tce.outHi;
+        this.outLo = tce.outLo;
+        return result;
+      }
       case HCALL.H_STUFF_TCE:
         return this.#stuff(stt, index, arg3Hi, arg3Lo, entryCount(arg4Hi, arg4Lo));
       default:
         return this.#indirect(stt, index, arg3Hi, arg3Lo, entryCount(arg4Hi, arg4Lo));
     }
+  }
+
+  #logicalCi(
+    nr: number,
+    sizeHi: number,
+    sizeLo: number,
+    addressHi: number,
+    addressLo: number,
+    valueHi: number,
+    valueLo: number,
+  ): number {
+    const ci = this.#ci;
+    // Whoever is at the registers may be waiting for DMA: that is not for real mode to wait for.
+    if (nr === HCALL.H_LOGICAL_CI_STORE) return ci.store(sizeHi, sizeLo, addressHi, addressLo, valueHi, valueLo, false);
+    const result = ci.load(sizeHi, sizeLo, addressHi, addressLo, false);
+    this.outHi = ci.outHi;
+    this.outLo = ci.outLo;
+    return result;
   }
 
   #indirect(stt: number, index: number, listHi: number, listLo: number, count: number): number {

@@ -5,9 +5,9 @@
  * and then `RealMode.hcall` does it. The tests hold the two together.
  *
  * Done here: an aligned bus address inside a table (of pages below 4 GiB) under which exactly one live hardware table with
- * the same page size hangs; a TCE without permission, or with an aligned address in a memory slot and in registered
- * memory; nobody else at the entry; no tracing of kills. Two steps go to TypeScript in the middle of a call: waiting
- * for DMA that is under way, and telling CPUs that a page with translated code was written.
+ * the same page size hangs, of one level or several that are there; a TCE without permission, or with an aligned address in a memory slot and in registered
+ * memory; nobody else at the entry; no tracing of kills or, on a CPU, of calls. Two steps go to TypeScript in the middle
+ * of a call: waiting for DMA that is under way, and telling CPUs that a page with translated code was written.
  *
  * Loads are plain as in `kvm_area.ts`, but the one that finds a slot is atomic: that costs nothing here.
  */
@@ -96,7 +96,10 @@ class HcallEmitter {
 
   emit(): void {
     const b = this.#b;
-    if (this.#places.virtual !== true) this.#refuseIf(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix));
+    if (this.#places.virtual !== true) {
+      this.#refuseIf(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix));
+      this.#refuseIf(mem.load8U(at0, this.#map.traceEnable + EVENT.kvm_hcall_enter));
+    }
     b.if(
       this.#isCall(HCALL.H_PUT_TCE),
       () => this.#put(),

@@ -135,6 +135,13 @@ export const KVM_AREA = {
 if (KVM_AREA.end > AREA.kvm) throw new Error('the KVM area does not fit its place in the shared map');
 
 /** Bits of the header's `enabled`. */
-export const HCALL_ENABLED = { H_GET_TCE: 1, H_PUT_TCE: 2, H_STUFF_TCE: 4, H_PUT_TCE_INDIRECT: 8 } as const;
+export const HCALL_ENABLED = {
+  H_GET_TCE: 1,
+  H_PUT_TCE: 2,
+  H_STUFF_TCE: 4,
+  H_PUT_TCE_INDIRECT: 8,
+  H_LOGICAL_CI_LOAD: 16,
+  H_LOGICAL_CI_STORE: 32,
+} as const;
 /** Enabled when a virtual machine is made; the others wait for KVM_CAP_PPC_ENABLE_HCALL (book3s_hv.c, default_hcall_list). */
 export const HCALL_ENABLED_DEFAULT = HCALL_ENABLED.H_GET_TCE | HCALL_ENABLED.H_PUT_TCE;

@@ -3,6 +3,7 @@ import { Piscina } from 'piscina';
 import { afterAll, expect, test } from 'vitest';
 import { dmaTranslate } from '../../devices/physical/phb/dma.ts';
 import { lockDma, peBlock, unlockDma } from '../../devices/physical/phb/pe.ts';
+import { tceLevel } from '../../devices/physical/phb/tce_table.ts';
 import type { Hammer } from '../../test/support/tce_parties.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { KVM_RUN } from '../include/uapi/kvm_run.ts';
@@ -22,6 +23,14 @@ const PAGES = 40;
 const PIECE = 16;
 const REGISTERED = 32;
 const WINDOW = 32 * PAGE_SIZE;
+/** Entries of a table of several levels, with 512 in each; and those that are used of it, of three of its lowest levels. */
+const LONG = 2048;
+const PLACES = [0, 511, 512, LONG - 1];
+const windowOf = ({ levels }: Shape) => (levels === undefined ? WINDOW : LONG * PAGE_SIZE);
+/** The entry of the guest's table that number `entry` of a step stands for. */
+function placeOf(shape: Shape, entry: number): number {
+  return shape.levels === undefined ? entry % (WINDOW / 2 ** shape.guestShift) : PLACES[entry];
+}
 
 /** Containers with their PEs, and page sizes of the guest's table and the hardware's. */
 interface Shape {
@@ -31,6 +40,8 @@ interface Shape {
   readonly shift: number;
   /** Whether the WebAssembly handler does such calls. */
   readonly ours: boolean;
+  /** Levels of the hardware's table, which is then long enough to need some of them. */
+  readonly levels?: number;
 }
 const SHAPES: readonly Shape[] = [
   { name: 'one table', containers: [[0]], guestShift: 12, shift: 12, ours: true },
@@ -38,6 +49,9 @@ const SHAPES: readonly Shape[] = [
   { name: 'two tables', containers: [[0], [1]], guestShift: 12, shift: 12, ours: false },
   { name: 'sixteen entries per guest page', containers: [[0]], guestShift: 16, shift: 12, ours: false },
   { name: '64K pages', containers: [[0]], guestShift: 16, shift: 16, ours: true },
+  { name: 'two levels', containers: [[0]], guestShift: 12, shift: 12, ours: true, levels: 2 },
+  { name: 'two levels, two PEs', containers: [[0, 1]], guestShift: 12, shift: 12, ours: true, levels: 2 },
+  { name: 'five levels', containers: [[0]], guestShift: 12, shift: 12, ours: true, levels: 5 },
 ];
 
 /** A host of a shape. Two of the same shape are equal to the last address. */
@@ -47,7 +61,11 @@ class Machine {
   readonly tables: IommuTable[] = [];
   readonly #fds: number[] = [];
 
-  constructor({ containers, guestShift, shift }: Shape) {
+  readonly #shape: Shape;
+
+  constructor(shape: Shape) {
+    const { containers, guestShift, shift, levels } = shape;
+    this.#shape = shape;
     const { host } = this;
     const { mm } = host.kernel;
     // 16 pages that are one aligned piece in both address spaces, and scattered ones behind them.
@@ -61,14 +79,14 @@ class Machine {
       function* (this: Machine) {
         const { ram } = this;
         const { vm } = yield* host.machine(ram, PAGES);
-        const table = yield* host.table(vm, LIOBN, guestShift, WINDOW / 2 ** guestShift);
+        const table = yield* host.table(vm, LIOBN, guestShift, windowOf(shape) / 2 ** guestShift);
         const device = yield* host.kvmVfio(vm);
         for (const pes of containers) {
           const { fd, groups } = yield* host.container(pes);
           this.#fds.push(fd);
           yield* host.register(fd, ram, PIECE);
           yield* host.register(fd, ram + half, REGISTERED - PIECE);
-          yield* host.window(fd, shift, WINDOW);
+          yield* host.window(fd, shift, windowOf(shape), levels);
           // The first mapping makes it_userspace.
           yield* host.mapDma(fd, 0, ram, 2 ** shift);
           yield* host.unmapDma(fd, 0, 2 ** shift);
@@ -96,9 +114,23 @@ class Machine {
     return this.host.kernel.mm.space.lookup(this.ram + page * PAGE_SIZE, false);
   }
 
-  /** HPA of an entry's `it_userspace` word in the first table. */
+  /** HPA of an entry's `it_userspace` word in the first table; 0 while a level on the way there is missing. */
   cell(entry: number): number {
-    return this.host.memory.load(this.tables[0].slot + 16) + entry * 4;
+    const { memory } = this.host;
+    const { hpa, levels, levelShift, slot } = this.tables[0];
+    if (levels === 1) return memory.load(slot + 16) + entry * 4;
+    const lowest = tceLevel(memory, hpa, levels, levelShift, entry);
+    return lowest === 0 ? 0 : lowest + 2 ** levelShift * 8 + (entry % 2 ** levelShift) * 4;
+  }
+  /** Makes the levels that lead to an entry, as a mapping of the kernel's thread does. */
+  grow(entry: number): void {
+    const { host, ram } = this;
+    const [fd] = this.#fds;
+    host.run(() => host.mapDma(fd, entry * PAGE_SIZE, ram, PAGE_SIZE));
+  }
+
+  #places(entries: number): readonly number[] {
+    return this.#shape.levels === undefined ? Array.from({ length: entries }, (_, i) => i) : PLACES;
   }
 
   /** Everything a call can change. */
@@ -107,10 +139,10 @@ class Machine {
     const { memory, bridge, map } = host;
     const [stt] = [...(host.kvm.vm?.tables ?? [])];
     return {
-      tables: tables.map((table) =>
-        Array.from({ length: table.entries }, (_, i) => [table.entry(i), table.userPage(i)]),
-      ),
-      view: Array.from({ length: memory.load(stt.slot + KVM_STT.offset.size) }, (_, i) =>
+      tables: tables.map((table) => this.#places(table.entries).map((i) => [table.entry(i), table.userPage(i)])),
+      // Of a long table with all levels that are there.
+      pages: host.kernel.mm.pages.allocated,
+      view: this.#places(memory.load(stt.slot + KVM_STT.offset.size)).map((i) =>
         memory.dv.getBigUint64(stt.view + 8 * i, true),
       ),
       mapped: host.powernv.regions.list().map((region) => host.powernv.regions.mapped(region)),
@@ -126,6 +158,7 @@ class Machine {
 }
 
 type Step =
+  | { readonly kind: 'grow'; readonly entry: number }
   | { readonly kind: 'put'; readonly entry: number; readonly page: number; readonly low: number }
   | { readonly kind: 'raw'; readonly liobn: bigint; readonly ioba: bigint; readonly tce: bigint }
   | { readonly kind: 'get'; readonly entry: number }
@@ -161,6 +194,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   rare(fc.record({ kind: fc.constant('code' as const), page: fc.integer({ min: 0, max: PAGES - 1 }) })),
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('grow' as const), entry }) },
   // Mostly off again soon.
   rare(
     fc.record({ kind: fc.constantFrom('trace' as const, 'radix' as const), on: fc.constantFrom(true, false, false) }),
@@ -180,15 +214,16 @@ function perform(m: Machine, tier: 'real' | 'wasm', shape: Shape, s: Step): unkn
   };
   switch (s.kind) {
     case 'put':
-      return put(s.entry % (WINDOW / 2 ** shape.guestShift), s.page, s.low);
+      return put(placeOf(shape, s.entry), s.page, s.low);
     case 'raw':
       return host[tier](H_PUT_TCE, s.liobn, s.ioba, s.tce);
     case 'get': {
-      const ret = host[tier](H_GET_TCE, LIOBN, s.entry * 2 ** shape.guestShift);
+      const ret = host[tier](H_GET_TCE, LIOBN, placeOf(shape, s.entry) * 2 ** shape.guestShift);
       return ret === H_SUCCESS ? host[`${tier}Out`] : ret;
     }
     case 'dma': {
-      const found = dmaTranslate(memory, host.phbBase, s.pe, BigInt(s.page * PAGE_SIZE), 8, s.write);
+      const ioPage = shape.levels === undefined ? s.page : PLACES[s.page % PLACES.length];
+      const found = dmaTranslate(memory, host.phbBase, s.pe, BigInt(ioPage * PAGE_SIZE), 8, s.write);
       host.bridge.eehUnfreeze(s.pe);
       return found?.map(({ hpa }) => hpa);
     }
@@ -202,13 +237,16 @@ function perform(m: Machine, tier: 'real' | 'wasm', shape: Shape, s: Step): unkn
     case 'enabled':
       return memory.store(map.kvm + KVM_HEADER.offset.enabled, s.bits);
     case 'locked': {
-      const at = s.entry % (WINDOW / 2 ** shape.guestShift);
+      const at = placeOf(shape, s.entry);
       const cell = m.cell(at * 2 ** (shape.guestShift - shape.shift));
+      if (cell === 0) return undefined;
       const old = memory.or(cell, -0x8000_0000);
       const ret = put(at, s.page, s.low);
       memory.and(cell, 0x7fff_ffff);
       return [old, ret];
     }
+    case 'grow':
+      return shape.levels === undefined ? undefined : m.grow(PLACES[s.entry]);
     case 'region':
       return m.region(s.register);
   }
@@ -238,7 +276,7 @@ test.each(SHAPES)('$name: real mode and its WebAssembly handler leave the same b
         done += wasm.host.wasmCalls - calls;
       }
     }),
-    { numRuns: 40, seed: 20162 },
+    { numRuns: shape.levels === undefined ? 40 : 20, seed: 20162 },
   );
   expect(done).toBeGreaterThan(shape.ours ? 100 : 10);
 });
@@ -317,22 +355,26 @@ const pool = new Piscina({ filename: POOL, minThreads: 2, maxThreads: 2, execArg
 afterAll(() => pool.destroy());
 
 test.each([
-  ['both WebAssembly', [true, true]],
-  ['WebAssembly and JavaScript', [true, false]],
-])('two threads at the same entries, %s, with DMA: entries, user pages, counts and caches fit', async (_, wasm) => {
-  const { host, tables } = new Machine(SHAPES[0]);
-  const done = await Promise.all(
-    wasm.map((asked, me) => {
-      const { map } = host;
-      const { memory } = host.memory;
-      const common = { memory, map, liobn: LIOBN, calls: 30_000, entries: 3, pages: PAGES, attention: ATTENTION };
-      const argument: Hammer = { ...common, me, wasm: asked };
-      return pool.run({ module: PARTIES, call: 'hammer', argument }) as Promise<{ wasm: number; js: number }>;
-    }),
-  );
-  host.invariants(tables);
-  wasm.forEach((asked, me) => {
-    expect(KVM_RUN.at(host.memory.dv, host.map.vcpus[me].run).hcall_real).toBe(done[me].wasm);
-    expect(asked ? done[me].wasm : done[me].js).toBeGreaterThan(10_000);
-  });
-});
+  ['both WebAssembly', [true, true], SHAPES[0]],
+  ['WebAssembly and JavaScript', [true, false], SHAPES[0]],
+  ['both WebAssembly at a table of two levels', [true, true], SHAPES[5]],
+])(
+  'two threads at the same entries, %s, with DMA: entries, user pages, counts and caches fit',
+  async (_, wasm, shape) => {
+    const { host, tables } = new Machine(shape);
+    const done = await Promise.all(
+      wasm.map((asked, me) => {
+        const { map } = host;
+        const { memory } = host.memory;
+        const common = { memory, map, liobn: LIOBN, calls: 30_000, entries: 3, pages: PAGES, attention: ATTENTION };
+        const argument: Hammer = { ...common, me, wasm: asked };
+        return pool.run({ module: PARTIES, call: 'hammer', argument }) as Promise<{ wasm: number; js: number }>;
+      }),
+    );
+    host.invariants(tables);
+    wasm.forEach((asked, me) => {
+      expect(KVM_RUN.at(host.memory.dv, host.map.vcpus[me].run).hcall_real).toBe(done[me].wasm);
+      expect(asked ? done[me].wasm : done[me].js).toBeGreaterThan(10_000);
+    });
+  },
+);

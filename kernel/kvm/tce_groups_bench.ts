@@ -5,9 +5,11 @@
  */
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK } from '../include/arch/ppc/tce.ts';
+import { KVM_DEV_VFIO_GROUP_ADD, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE } from '../include/uapi/kvm.ts';
 import { KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { clockOrigin, hostClock } from '../lib/clock.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
+import type { Task } from '../lib/task.ts';
 import { TestHost } from './test_host.ts';
 
 export interface GroupsOptions {
@@ -27,21 +29,30 @@ export interface GroupsTimes {
   readonly killsPerCall: number;
 }
 
-const LIOBN = 0x8000_0000n;
+/** The guest's window. */
+export const LIOBN = 0x8000_0000n;
 /** Bytes of a general register in the vCPU's state block, native byte order. */
 const GPR_SIZE = 8;
 const PAGE_SHIFT = 12;
 /** Entries of the window, and pages of memory behind it. */
 const WINDOW = 64;
-/** Kernel attributes of the VFIO device: a group, and its binding to a guest table (include/uapi/linux/kvm.h). */
-const GROUP_ADD = 1;
-const SET_SPAPR_TCE = 3;
 
-/** A machine whose table is bound to a container of `groups` groups. */
-function machine(groups: number): TestHost {
+/** A machine with a container of groups, and a guest's table that is not bound to it yet. */
+export interface TceMachine {
+  readonly host: TestHost;
+  /** Descriptors: the virtual machine, its VFIO device, its table, the container and its groups. */
+  readonly vm: number;
+  readonly device: number;
+  readonly table: number;
+  readonly container: number;
+  readonly groups: readonly number[];
+}
+
+/** Makes one. @param groups how many, each of one PE */
+export function tceMachine(groups: number): TceMachine {
   const host = new TestHost({ pes: groups });
   const ram = host.ram(WINDOW);
-  host.run(function* () {
+  return host.run(function* () {
     const container = yield* host.container(Array.from({ length: groups }, (_, pe) => pe));
     yield* host.register(container.fd, ram, WINDOW);
     yield* host.window(container.fd, PAGE_SHIFT, WINDOW * PAGE_SIZE);
@@ -51,19 +62,25 @@ function machine(groups: number): TestHost {
     const { vm } = yield* host.machine(ram, WINDOW);
     const table = yield* host.table(vm, Number(LIOBN), PAGE_SHIFT, WINDOW);
     const device = yield* host.kvmVfio(vm);
-    for (const group of container.groups) yield* host.setAttr(device, GROUP_ADD, group);
-    for (const group of container.groups) yield* host.setAttr(device, SET_SPAPR_TCE, group, table);
+    return { host, vm, device, table, container: container.fd, groups: container.groups };
   });
-  return host;
+}
+
+/** Binds the table to every group, as it was merged. */
+function* bindGroups({ host, device, table, groups }: TceMachine): Task {
+  for (const group of groups) yield* host.setAttr(device, KVM_DEV_VFIO_GROUP_ADD, group);
+  for (const group of groups) yield* host.setAttr(device, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, group, table);
 }
 
 function kills(host: TestHost): number {
   return host.bridge.pes().reduce((sum, pe) => sum + host.bridge.inspect(pe).kills, 0);
 }
 
-/** Times one case. @throws Error when a call that form does not do */
-function measure({ groups, batches, calls }: GroupsOptions): GroupsTimes {
-  const host = machine(groups);
+/**
+ * H_PUT_TCE as translated code makes it: all pages of the window are mapped, then all unmapped, and so on.
+ * @returns ns per call of each batch of the second half, for the first one warms up. @throws Error when a call that form does not do
+ */
+export function timePuts(host: TestHost, batches: number, calls: number): number[] {
   const now = hostClock(clockOrigin());
   const { state, run } = host.map.vcpus[0];
   const { dv } = host.memory;
@@ -71,13 +88,11 @@ function measure({ groups, batches, calls }: GroupsOptions): GroupsTimes {
   const setGpr = (number: number, value: number) => dv.setUint32(state + GPR_SIZE * number, value, true);
   setGpr(1, HCALL.H_PUT_TCE);
   const times: number[] = [];
-  const before = kills(host);
   let failed = 0;
   for (let batch = 0, call = 0; batch < batches; batch++) {
     const start = now();
     for (let i = 0; i < calls; i++, call++) {
       const page = (call % WINDOW) * PAGE_SIZE;
-      // All pages are mapped, then all unmapped.
       const tce = Math.floor(call / WINDOW) % 2 === 0 ? page | TCE_PERMISSION_MASK : 0;
       dv.setBigUint64(state + GPR_SIZE * 2, LIOBN, true);
       setGpr(3, page);
@@ -86,7 +101,17 @@ function measure({ groups, batches, calls }: GroupsOptions): GroupsTimes {
     }
     if (batch >= batches >> 1) times.push((now() - start) / calls);
   }
-  if (failed !== 0) throw new Error(`H_PUT_TCE with ${groups} groups: translated code did not do ${failed} calls`);
+  if (failed !== 0) throw new Error(`H_PUT_TCE: translated code did not do ${failed} calls`);
+  return times;
+}
+
+/** Times one case. */
+function measure({ groups, batches, calls }: GroupsOptions): GroupsTimes {
+  const machine = tceMachine(groups);
+  const { host } = machine;
+  host.run(() => bindGroups(machine));
+  const before = kills(host);
+  const times = timePuts(host, batches, calls);
   return { times, killsPerCall: (kills(host) - before) / (batches * calls) };
 }
 

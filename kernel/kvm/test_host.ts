@@ -2,6 +2,7 @@
  * A host for unit tests: kernel, host bridge with PEs, VFIO and KVM on one simulated thread, and a user process that
  * makes system calls by calling the open files' operations.
  */
+import { installNics } from '../../devices/physical/net/install_nics.ts';
 import { HostBridge, installHostBridge } from '../../devices/physical/phb/host_bridge.ts';
 import { HCALL } from '../include/arch/ppc/hcall.ts';
 import { Errno } from '../include/uapi/errno.ts';
@@ -56,9 +57,9 @@ export class TestHost {
   readonly user: number;
   readonly #userHpa: number;
 
-  constructor(options: { seed?: number; lockLimit?: number; pes?: number; vcpus?: number } = {}) {
-    const { seed = 1, lockLimit = 100_000, pes = 3, vcpus = 2 } = options;
-    this.map = sharedMap({ guestMemory: GUEST_MEMORY, vcpus, hardware: [] });
+  constructor(options: { seed?: number; lockLimit?: number; pes?: number; nics?: number; vcpus?: number } = {}) {
+    const { seed = 1, lockLimit = 100_000, pes = 3, nics = 0, vcpus = 2 } = options;
+    this.map = sharedMap({ guestMemory: GUEST_MEMORY, vcpus, hardware: [], nics });
     this.memory = new HostMemory(createMemory(this.map.size));
     this.simulation = new Simulation(seed);
     this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, this.map, {
@@ -72,8 +73,13 @@ export class TestHost {
     const firstFrame = this.map.firstFrame;
     installHostBridge(this.memory, this.phbBase, {
       firstFrame,
-      pes: Array.from({ length: pes }, () => ({ device: 'dma_port' as const })),
+      pes: [
+        ...Array.from({ length: pes }, () => ({ device: 'dma_port' as const })),
+        ...Array.from({ length: nics }, () => ({ device: 'e1000' as const })),
+      ],
     });
+    const cards = Array.from({ length: nics }, (_, i) => ({ mac: `52:54:00:12:34:5${i}`, wire: 'none' as const }));
+    installNics(this.memory, this.phbBase, this.map.net, cards, pes);
     this.bridge = new HostBridge(this.memory, this.phbBase, { firstFrame, doorbells: [] });
     this.vfio = new VfioCore(this.kernel);
     const requests = new VcpuRequests(this.memory, this.map, ATTENTION);
@@ -246,12 +252,12 @@ export class TestHost {
     yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, { vaddr, size: pages * PAGE_SIZE });
   }
   /** Cancels the default window and creates one at bus address 0. */
-  *window(fd: number, pageShift: number, size: number): Task {
+  *window(fd: number, pageShift: number, size: number, levels = 1): Task {
     yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_REMOVE, { start_addr: 0 });
     yield* this.ioctlStruct(fd, ioctls.VFIO_IOMMU_SPAPR_TCE_CREATE, {
       page_shift: pageShift,
       window_size: size,
-      levels: 1,
+      levels,
     });
   }
   *mapDma(fd: number, iova: number, vaddr: number, size: number, flags = 3): Task {

@@ -19,8 +19,9 @@ export function vcpuFile(kernel: Kernel, requests: VcpuRequests, address: number
   const ioctl = ioctlOperation(kernel, [
     row(KVM_S390_INTERRUPT, function* (_, interrupt) {
       const state = kernel.memory.load(run + KVM_RUN.offset.cpu_state);
+      const { type, parm, parm64 } = interrupt;
+      kernel.tracer.point(EVENT.kvm_s390_inject_vcpu, address, type, parm, Number(parm64));
       requests.request(address, injectLocal({ local, state }, interrupt));
-      kernel.tracer.point(EVENT.kvm_interrupt, address, interrupt.type, interrupt.parm, Number(interrupt.parm64));
       return 0;
     }),
     row(KVM_S390_MEM_OP, (_, op) => vcpuMemOp(kernel, address, op, (program) => local.addProgram(program))),

@@ -145,10 +145,11 @@ export class Vm implements KvmVfioOwner {
   }
   /** @throws Errno EINVAL, EBUSY */
   #inject(interrupt: S390Interrupt): void {
+    const { type, parm, parm64 } = interrupt;
+    // Before a CPU can take it.
+    this.kernel.tracer.point(EVENT.kvm_s390_inject_vm, type, parm, Number(parm64));
     injectFloating(this.#floating, interrupt);
     this.#host.requests.requestAll(KVM_REQ.INTERRUPT);
-    const { type, parm, parm64 } = interrupt;
-    this.kernel.tracer.point(EVENT.kvm_interrupt, -1, type, parm, Number(parm64));
   }
 
   *#enableCap({ cap, flags, arg0, arg1 }: View<typeof kvm_enable_cap.fields>): Task<number> {

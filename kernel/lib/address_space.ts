@@ -10,6 +10,7 @@
 import { Errno } from '../include/uapi/errno.ts';
 import { Frames, PG } from './frames.ts';
 import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from './host_memory.ts';
+import type { KernelWork } from './kernel_work.ts';
 import type { SharedMap } from './shared_map.ts';
 import { StorageKeys } from './storage_keys.ts';
 import { type Task, until } from './task.ts';
@@ -17,8 +18,11 @@ import { type Task, until } from './task.ts';
 /** Where the VMM's mappings begin; guest-physical, VMM-virtual and host-physical numbers never look alike. */
 export const MMAP_BASE = 0x3ff_8000_0000;
 
-/** Flags of a page-table entry. */
-export const PTE = { PRESENT: 1, WRITE: 2, MIGRATING: 4 } as const;
+/**
+ * Flags of a page-table entry. IO: a page of a device's registers (VM_PFNMAP); no frame is behind it, and loads
+ * and stores are accesses on the device's bus.
+ */
+export const PTE = { PRESENT: 1, WRITE: 2, MIGRATING: 4, IO: 8 } as const;
 
 /** Results of a lookup that found no usable page. */
 export const FAULT = -1;
@@ -31,11 +35,14 @@ export class AddressSpace {
   readonly keys: StorageKeys;
   readonly #table: number;
   readonly #entries: number;
+  readonly #work: KernelWork | undefined;
   /** Told of writes to frames that hold translated code; set by whoever runs vCPUs. Argument: virtual page address. */
   onCodeWritten: (va: number) => void = () => {};
 
-  constructor(memory: HostMemory, map: SharedMap) {
+  /** @param work counts copies: the kernel's own space has it, for what the process copies itself is no copy_from_user */
+  constructor(memory: HostMemory, map: SharedMap, work?: KernelWork) {
     this.memory = memory;
+    this.#work = work;
     this.frames = new Frames(memory, map);
     this.keys = new StorageKeys(memory, map.storageKeys);
     this.#table = map.pageTable;
@@ -54,7 +61,7 @@ export class AddressSpace {
     if (at === FAULT) return FAULT;
     const entry = this.memory.load(at);
     if ((entry & PTE.MIGRATING) !== 0) return BUSY;
-    if ((entry & PTE.PRESENT) === 0 || (write && (entry & PTE.WRITE) === 0)) return FAULT;
+    if ((entry & (PTE.PRESENT | PTE.IO)) !== PTE.PRESENT || (write && (entry & PTE.WRITE) === 0)) return FAULT;
     return (entry & ~(PAGE_SIZE - 1)) >>> 0;
   }
 
@@ -106,6 +113,7 @@ export class AddressSpace {
       this.putPage(at, hpa, write);
       done += length;
     }
+    this.#work?.copied(bytes.length);
   }
 
   /** copy_from_user: a fresh copy of `length` bytes at `va`. @throws Errno EFAULT */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { compiledModules } from './compile.js';
@@ -19,6 +19,27 @@ test('every module that a thread begins with is compiled, newer than nothing it 
   expect(Object.keys(modules)).toContain(MODULE);
   for (const file of Object.values(modules)) expect(statSync(fileURLToPath(file)).size).toBeGreaterThan(0);
   expect(await compiledModules()).toEqual(modules);
+});
+
+/** Modules whose URLs the sources hand to threads, in a folder's own files. */
+function named(folder: string): string[] {
+  const root = new URL(`../../${folder}/`, import.meta.url);
+  return (readdirSync(root, { recursive: true }) as string[])
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => new URL(path, root))
+    .flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/new URL\('([^']+\.ts)', import\.meta\.url\)/g)].map(
+        ([, to]) => new URL(to, file).href,
+      ),
+    );
+}
+
+test('a module that is handed to a thread by its URL is compiled', async () => {
+  const modules = Object.keys(await compiledModules());
+  // The report page's script is bundled for browsers when a page is made.
+  const threads = ['hypervisor', 'kernel', 'devices', 'guest'].flatMap(named).filter((url) => !url.includes('/page/'));
+  expect(threads.length).toBeGreaterThan(5);
+  for (const url of threads) expect(modules).toContain(url);
 });
 
 test('compiled and source modules export the same', () => {

@@ -1,11 +1,15 @@
 /**
  * Floors: what a chain of hand-offs between threads costs on this machine with nothing done in between, waiting as
  * `wait_strategy.ts` says. A route is a string of parties, G (guest), V (VMM), K (kernel), I (I/O processor): each
- * hop rings the next, and the last one rings the first. `GK` is the two-party floor, `GVKV` the three-party one.
+ * hop rings the next, and the last one rings the first. `GK` is the two-party floor, `GVKV` the three-party one. In
+ * parentheses stands a chain that the hop before rings too, after the next one, and that nobody waits for: in `GVK(VG)IK`
+ * the kernel starts the I/O processor and returns to the VMM, which returns to the guest.
  */
 import { DOORBELL_SIZE, Doorbell } from './doorbell.ts';
 import { HostMemory } from './host_memory.ts';
-import { WAIT_STRATEGY } from './wait_strategy.ts';
+import { CPUS } from './spin_budget.ts';
+import type { WaitClass } from './task.ts';
+import { spinsOn } from './wait_strategy.ts';
 
 export interface PartyOptions {
   readonly memory: WebAssembly.Memory;
@@ -17,12 +21,45 @@ export interface PartyOptions {
   readonly deviceNs?: number;
 }
 
-/** How a party waits for news from another, on two CPUs. */
-function spins(party: string, from: string): number {
-  if (party === 'G') return WAIT_STRATEGY.vcpu_reply.spins2;
-  if (party === 'V') return from === 'G' ? WAIT_STRATEGY.vmm_guest.spins2 : 0;
-  if (party === 'K') return from === 'G' ? WAIT_STRATEGY.kernel_hcall.spins2 : 0;
-  return 0;
+/** One arrival of a route: who, rung by whom, and the hops it rings then. */
+interface Hop {
+  readonly party: string;
+  readonly from: string;
+  readonly rings: number[];
+}
+
+/** Reads a route: its hops, in the order in which each party does its own. */
+export function hopsOf(route: string): Hop[] {
+  const hops: Hop[] = [];
+  const last = route.replace(/\(.*?\)/g, '').slice(-1);
+  // The hops that ring the next letter of the chain itself, and of the one in parentheses.
+  let main = -1;
+  let side = -1;
+  for (const letter of route) {
+    if (letter === '(') side = main;
+    else if (letter === ')') side = -1;
+    else {
+      const before = side >= 0 ? side : main;
+      const hop = hops.push({ party: letter, from: before < 0 ? last : hops[before].party, rings: [] }) - 1;
+      // The chain goes on first, though it is written after the parentheses.
+      if (side < 0 && main >= 0) hops[main].rings.unshift(hop);
+      if (side < 0) main = hop;
+      else {
+        hops[side].rings.push(hop);
+        side = hop;
+      }
+    }
+  }
+  hops[main].rings.unshift(0);
+  return hops;
+}
+
+/** How a party waits for news from another. */
+function waitOf(party: string, from: string): WaitClass {
+  if (party === 'G') return 'vcpu_reply';
+  if (from === 'G' && party === 'V') return 'vmm_guest';
+  if (from === 'G' && party === 'K') return 'kernel_hcall';
+  return 'sleep';
 }
 
 /** Bytes of memory the parties of a floor share. */
@@ -31,21 +68,21 @@ export const FLOOR_MEMORY = 65536;
 /** One party's part; the one that stands first in the route returns nanoseconds per round trip. */
 export function runParty({ memory, route, party, rounds, deviceNs = 0 }: PartyOptions): Float64Array {
   const host = new HostMemory(memory);
-  const hops = [...route];
+  const hops = hopsOf(route);
   // A doorbell for each hop, rung by the hop before: nobody mistakes one arrival for another.
   const bells = hops.map((_, i) => new Doorbell(host, DOORBELL_SIZE * (i + 1)));
-  const mine = hops.flatMap((letter, i) => (letter === party ? [i] : []));
+  const mine = hops.flatMap((hop, i) => (hop.party === party ? [i] : []));
   const arrivals = hops.map(() => 0);
+  const spins = hops.map(({ from }) => spinsOn(CPUS, waitOf(party, from)));
   const arrive = (hop: number) => {
-    const from = hops[(hop + hops.length - 1) % hops.length];
-    while (bells[hop].sequence() === arrivals[hop]) bells[hop].park(arrivals[hop], spins(party, from), 1000);
+    while (bells[hop].sequence() === arrivals[hop]) bells[hop].park(arrivals[hop], spins[hop], 1000);
     arrivals[hop]++;
   };
   // Nobody rings this one: it is there to sleep on.
   const device = new Doorbell(host, DOORBELL_SIZE * (hops.length + 1));
   const pass = (hop: number) => {
-    if (hops[hop] === 'I' && deviceNs > 0) device.sleep(device.sequence(), deviceNs / 1e6);
-    bells[(hop + 1) % hops.length].ring();
+    if (party === 'I' && deviceNs > 0) device.sleep(device.sequence(), deviceNs / 1e6);
+    for (const next of hops[hop].rings) bells[next].ring();
   };
   const times = new Float64Array(mine[0] === 0 ? rounds : 0);
   for (let round = 0; round < rounds; round++) {

@@ -6,9 +6,25 @@ export function after(ms: number, action: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+/** Calls `action` every `ms` milliseconds until the returned function is called. */
+export function every(ms: number, action: () => void): () => void {
+  const timer = setInterval(action, ms);
+  return () => clearInterval(timer);
+}
+
 /** Resolves after `ms` milliseconds. */
 export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Now in ISO 8601, UTC, to the millisecond. */
+export function isoTime(): string {
+  return new Date().toISOString();
+}
+
+/** Milliseconds since 1970-01-01 UTC of such a text; NaN when it is none. */
+export function isoMilliseconds(text: string): number {
+  return Date.parse(text);
 }
 
 /** Microseconds since 1970-01-01 UTC: what a time-of-day clock is set from. */

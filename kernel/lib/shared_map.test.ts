@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { SYSCALL_RING, SYSCALL_RING_CAPACITY } from '../include/uapi/syscall.ts';
 import { DOORBELL_SIZE } from './doorbell.ts';
 import { PAGE_SIZE } from './host_memory.ts';
+import { KERNEL_WORK_SIZE } from './kernel_work.ts';
 import { MEMSLOTS } from './memslots.ts';
 import { ringSize } from './ring.ts';
 import { AREA, actorAreas, type SharedMap, sharedMap } from './shared_map.ts';
@@ -26,6 +27,7 @@ function areas(map: SharedMap): [string, number, number][] {
       ]),
     ),
     ...fixed.map((name): [string, number, number] => [name, map[name], AREA[name]]),
+    ['work', map.work, KERNEL_WORK_SIZE],
     ['page table', map.pageTable, map.pageTableEntries * 4],
     ['frames', map.frames, (map.size / PAGE_SIZE) * AREA.frame],
     ['page frames', map.firstFrame, map.size - map.firstFrame],

@@ -5,24 +5,29 @@
  * | words | written by | read or waited for by |
  * |---|---|---|
  * | control.stop | whoever ends the run (main, VMM, a dying thread) | every scheduler loop and every vCPU block |
+ * | trace rings | each actor its own: a record, then the count | who reads the trace, at the end or while the actor goes on: counts and record numbers say what was overwritten meanwhile, see `trace.ts` |
+ * | trace enable | main before the start, the VMM for the monitor: a byte for each event | every trace point; a change is seen sooner or later |
  * | doorbells | any waker (sequence), the owner (sleeping) | the owner; argument in `wait_strategy.ts` |
  * | syscall slots | VMM: number and arguments, then state POSTED; kernel: result, then state DONE | kernel waits for POSTED, VMM for DONE: the state word carries the data by its atomic store |
  * | vCPU run page | vCPU: exit, then owner VMM; VMM: answer, then owner VCPU | each waits for its own name in the owner word |
  * | vCPU hcall page | vCPU: arguments, then POSTED; kernel: result, then DONE | as for system calls |
  * | vCPU state block | the vCPU while it owns itself; the VMM between an exit and its answer | handed over by the run page's owner word |
+ * | vCPU exit statistics | the vCPU, once it enters the guest again | the VMM, now and then: a row is there when its key is; counts may be those of a moment ago |
  * | vCPU mode, requests | mode: the vCPU; requests: kernel and VMM (atomic or) | the vCPU tests requests after it set mode, the kernel tests mode after it set requests: one of the two sees the other (as in KVM's vcpu->mode protocol) |
  * | floating interrupts | kernel adds, vCPU takes; under the area's lock | vCPU, woken by its doorbell |
  * | frames, page table | kernel; transient references by anyone (atomic add, then test of the entry) | everyone: see `kernel/mm` |
  * | storage keys | the vCPU and the kernel for the guest, channels their reference and change bits; every access atomic | whoever checks key-controlled protection |
- * | css, phb, soc | the physical machine and the kernel's drivers of it, under locks described in `devices/physical` | the I/O processors and DMA engines wait for work, the kernel for interrupts, each woken by its doorbell |
+ * | css, phb, soc | the physical machine and the kernel's drivers of it, under locks described in `devices/physical`; a vCPU at the registers of a mapped BAR, under its PE's mmioLock | the I/O processors and DMA engines wait for work, the kernel for interrupts, each woken by its doorbell |
  * | net | a NIC's two sides, as `devices/physical/net/nic_area.ts` says; cables: the engine that sends adds frames, the one that receives takes them | both engines, each woken by its doorbell |
  * | monitor | main: a line, then POSTED; VMM: the answer, then ANSWERED | VMM, woken by its doorbell; main looks now and then: `monitor_mailbox.ts` |
+ * | work | kernel: plain words, only ever counted up | VMM, when the guest reports a measurement: `kernel_work.ts` |
  * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
  */
 import { DOORBELL_SIZE } from './doorbell.ts';
 import { PAGE_SIZE } from './host_memory.ts';
+import { KERNEL_WORK_SIZE } from './kernel_work.ts';
 import { MAILBOX_SIZE } from './monitor_mailbox.ts';
-import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
+import { TRACE_ENABLE_SIZE, TRACE_RECORDS, traceRingSize } from './trace.ts';
 
 /** What the map depends on. */
 export interface SharedMapConfig {
@@ -33,6 +38,8 @@ export interface SharedMapConfig {
   readonly hardware: readonly string[];
   /** Network interfaces; none when omitted. */
   readonly nics?: number;
+  /** Records each trace ring has room for, a power of two; TRACE_RECORDS when omitted. */
+  readonly traceRecords?: number;
 }
 
 /** The shared areas of one vCPU (byte addresses). */
@@ -43,6 +50,8 @@ export interface VcpuAreas {
   readonly state: number;
   readonly tlb: number;
   readonly pcCache: number;
+  /** Exits by their reason: see `kernel/include/uapi/kvm_exit_stat.ts`. */
+  readonly exits: number;
 }
 
 export interface SharedMap {
@@ -65,6 +74,8 @@ export interface SharedMap {
   readonly soc: number;
   /** The NICs' registers, FIFOs and cables, laid out by `devices/physical/net`. */
   readonly net: number;
+  /** Counters of what the kernel worker did: see `kernel_work.ts`. */
+  readonly work: number;
   /** What the real-mode handlers read, laid out by `kernel/kvm`. */
   readonly kvm: number;
   /** One descriptor per page frame of the memory: see `kernel/mm/page.ts`. */
@@ -86,6 +97,7 @@ export const AREA = {
   state: PAGE_SIZE,
   tlb: 0x10000,
   pcCache: 0x10000,
+  exits: PAGE_SIZE,
   floating: 4 * PAGE_SIZE,
   memslots: PAGE_SIZE,
   css: 0x20000,
@@ -116,7 +128,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const actors = names.map((name) => ({
     name,
     doorbell: take(DOORBELL_SIZE, DOORBELL_SIZE),
-    trace: take(TRACE_RING_SIZE),
+    trace: take(traceRingSize(config.traceRecords ?? TRACE_RECORDS)),
   }));
   const traceEnable = take(TRACE_ENABLE_SIZE);
   const syscalls = take(AREA.syscalls, PAGE_SIZE);
@@ -125,6 +137,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
     state: take(AREA.state, PAGE_SIZE),
     tlb: take(AREA.tlb, PAGE_SIZE),
     pcCache: take(AREA.pcCache, PAGE_SIZE),
+    exits: take(AREA.exits, PAGE_SIZE),
   }));
   const floating = take(AREA.floating, PAGE_SIZE);
   const memslots = take(AREA.memslots, PAGE_SIZE);
@@ -134,6 +147,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const soc = take(AREA.soc, PAGE_SIZE);
   const net = take((config.nics ?? 0) * AREA.nic, PAGE_SIZE);
   const kvm = take(AREA.kvm, PAGE_SIZE);
+  const work = take(KERNEL_WORK_SIZE);
   const pageTableEntries = (config.guestMemory + VMM_RESERVE) / PAGE_SIZE;
   const pageTable = take(pageTableEntries * 4, PAGE_SIZE);
   const framesWanted = (config.guestMemory + HOST_RESERVE) / PAGE_SIZE;
@@ -160,6 +174,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
     soc,
     net,
     kvm,
+    work,
     frames,
     storageKeys,
     pageTable,

@@ -8,7 +8,7 @@ import type { HostMemory } from './host_memory.ts';
 import { OutputError } from './output_error.ts';
 import { CPUS, SpinBudget } from './spin_budget.ts';
 import type { Actor, Task, Wait, WaitClass } from './task.ts';
-import { WAIT_STRATEGY } from './wait_strategy.ts';
+import { spinsOn, WAIT_STRATEGY } from './wait_strategy.ts';
 
 /** An exception that ended a task: what a user is told about the thread that died. */
 export class TaskFailure extends Error {
@@ -24,7 +24,6 @@ interface Entry {
   wait: Wait | undefined;
 }
 
-const FOUR_CPUS = 4;
 /** Turns of one task before all are looked at again. */
 const REPEATS = 64;
 /**
@@ -102,8 +101,7 @@ export class ThreadedActor implements Actor {
   }
 
   #spins(strategy: WaitClass): number {
-    if (CPUS === 1) return 0;
-    return CPUS >= FOUR_CPUS ? WAIT_STRATEGY[strategy].spins4 : WAIT_STRATEGY[strategy].spins2;
+    return spinsOn(CPUS, strategy);
   }
 
   /** Resumes every ready task once; false when there was none. */

@@ -1,17 +1,24 @@
 import { expect, test } from 'vitest';
 import { smallMachine } from '../../test/support/small_machine.ts';
 import { TRACE_EVENTS } from '../include/trace_events.ts';
+import { createMemory, HostMemory } from './host_memory.ts';
 import {
+  disableTrace,
   EVENT,
   enableTrace,
   matchTrace,
   printTrace,
-  readTrace,
+  setTraceCapacity,
   TRACE_ENABLE_SIZE,
+  TRACE_FOR,
+  TRACE_RECORD,
   TRACE_RECORDS,
-  TraceReader,
+  TRACE_RING,
   Tracer,
+  traceEnabled,
+  traceRingSize,
 } from './trace.ts';
+import { readTrace, TraceReader } from './trace_reader.ts';
 
 function tracing(...globs: string[]) {
   const { memory, map } = smallMachine(1);
@@ -40,13 +47,13 @@ test.each(['[', 'a]', '[]', '[z-a]', '(', ')', '\\', '.*', '+', '{2}', 'a|b', '^
 );
 
 test('an event that is off leaves nothing, one that is on leaves time, actor and its arguments', () => {
-  const { tracer, read } = tracing('syscall*');
-  tracer(1).point(EVENT.syscall, 54, 3, 0x3b64, 0);
+  const { tracer, read } = tracing('sys*');
+  tracer(1).point(EVENT.sys_enter, 54, 3, 0x3b64, 63);
   tracer(1).point(EVENT.mm_migrate, 1, 2, 3);
-  tracer(0).point(EVENT.syscall_ret, 54, -22);
+  tracer(0).point(EVENT.syscall_ret, 54, 63, -22);
   expect(read()).toEqual([
-    { time: 1, actor: 'kernel', event: 'syscall', args: [54, 3, 0x3b64, 0] },
-    { time: 2, actor: 'vmm', event: 'syscall_ret', args: [54, -22] },
+    { time: 1, actor: 'kernel', event: 'sys_enter', args: [54, 3, 0x3b64, 63] },
+    { time: 2, actor: 'vmm', event: 'syscall_ret', args: [54, 63, -22] },
   ]);
 });
 
@@ -85,9 +92,79 @@ test('a reader that keeps up loses nothing, however many records there are', () 
   expect(reader.lost).toBe(0);
 });
 
+test('what the actor overwrites while the reader copies is lost, and nothing that was overwritten is told', () => {
+  const { tracer, memory, rings } = tracing('tce_kill');
+  const vmm = tracer(0);
+  for (let i = 0; i < TRACE_RECORDS + 100; i++) vmm.point(EVENT.tce_kill, i);
+  const reader = new TraceReader(memory, rings);
+  // The ring's count is looked at, everything copied, and the count looked at again: 50 records came in between.
+  const { load } = memory;
+  let looks = 0;
+  memory.load = (hpa) => {
+    if (hpa === rings[0].hpa && ++looks === 3) for (let i = 0; i < 50; i++) vmm.point(EVENT.tce_kill, 9999);
+    return load.call(memory, hpa);
+  };
+  reader.drain();
+  memory.load = load;
+  const told = reader.records().map(({ args }) => args[0]);
+  expect(looks).toBeGreaterThan(2);
+  expect(reader.lost).toBe(150);
+  expect(told).toEqual([...Array.from({ length: TRACE_RECORDS - 50 }, (_, i) => i + 150), ...Array(50).fill(9999)]);
+});
+
+test('a record half written over is not told, though its actor has not counted the new one yet', () => {
+  const { tracer, memory, rings } = tracing('tce_kill');
+  const vmm = tracer(0);
+  for (let i = 0; i < TRACE_RECORDS; i++) vmm.point(EVENT.tce_kill, i);
+  // The next record's number and time are there, the count is not.
+  memory.dv.setUint32(rings[0].hpa + TRACE_RING.header + TRACE_RECORD.number, TRACE_RECORDS, true);
+  memory.dv.setFloat64(rings[0].hpa + TRACE_RING.header + TRACE_RECORD.time, 1e9, true);
+  const reader = new TraceReader(memory, rings);
+  expect(reader.records().map(({ args }) => args[0])).toEqual(
+    Array.from({ length: TRACE_RECORDS - 1 }, (_, i) => i + 1),
+  );
+  expect(reader.lost).toBe(1);
+});
+
+test('a ring may have more room; a reader keeps no more than its limit and counts the others', () => {
+  const room = 2 * TRACE_RECORDS;
+  const [enable, ring] = [0, 4096];
+  const memory = new HostMemory(createMemory(ring + traceRingSize(room)));
+  enableTrace(memory, enable, 'tce_kill');
+  setTraceCapacity(memory, ring, room);
+  const tracer = new Tracer(memory, enable, ring, () => 0);
+  for (let i = 0; i < room + 5; i++) tracer.point(EVENT.tce_kill, i);
+  const rings = [{ actor: 'test', hpa: ring }];
+  expect(readTrace(memory, rings).map(({ args }) => args[0])).toEqual(Array.from({ length: room }, (_, i) => i + 5));
+  const reader = new TraceReader(memory, rings, { limit: 10 });
+  expect(reader.records().map(({ args }) => args[0])).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+  expect([reader.lost, reader.beyond]).toEqual([5, room - 10]);
+  expect(() => setTraceCapacity(memory, ring, 5000)).toThrow(/5000 records/);
+});
+
+test('an event is recorded for its purposes, which each reader chooses from', () => {
+  const { memory, map, rings, tracer } = tracing('pe_freeze');
+  const { RUN, TEXT, OUT } = TRACE_FOR;
+  enableTrace(memory, map.traceEnable, 'tce_kill', TEXT);
+  enableTrace(memory, map.traceEnable, '*', OUT);
+  disableTrace(memory, map.traceEnable, 'e1000_*', OUT);
+  disableTrace(memory, map.traceEnable, 'pe_freeze', TEXT);
+  const told: string[] = [];
+  const tell = ({ event }: { event: string }) => void told.push(event);
+  const reader = new TraceReader(memory, rings, { keep: RUN | OUT, tell, tellFor: TEXT });
+  for (const name of ['pe_freeze', 'tce_kill', 'css_crw', 'e1000_tx'] as const) tracer(0).point(EVENT[name]);
+  const kept = (purpose?: number) => reader.records(purpose).map(({ event }) => event);
+  expect(kept()).toEqual(['pe_freeze', 'tce_kill', 'css_crw']);
+  expect(kept(RUN)).toEqual(['pe_freeze']);
+  expect(told).toEqual(['tce_kill']);
+  expect(traceEnabled(memory, map.traceEnable, 'pe_freeze', TEXT)).toBe(false);
+  expect(traceEnabled(memory, map.traceEnable, 'pe_freeze')).toBe(true);
+  expect([tracer(0).on(EVENT.e1000_tx), tracer(0).on(EVENT.css_crw)]).toEqual([false, true]);
+});
+
 test('a record is printed with the names of its arguments, in hexadecimal with sign', () => {
-  const record = { time: 0, actor: 'kernel', event: 'syscall_ret', args: [54, -22] } as const;
-  expect(printTrace(record)).toBe('syscall_ret nr=0x36 ret=-0x16');
+  const record = { time: 0, actor: 'kernel', event: 'sys_exit', args: [54, -22, 63] } as const;
+  expect(printTrace(record)).toBe('sys_exit nr=0x36 ret=-0x16 slot=0x3f');
   expect(printTrace({ ...record, event: 'vfio_ccw_K6', args: [255] })).toBe('vfio_ccw_K6 schid=0xff');
 });
 

@@ -57,3 +57,19 @@ export const WAIT_STRATEGY: Readonly<Record<WaitClass, WaitStrategy>> = {
   /** With few CPUs never spin while any task waits so (the VMM inside a system call): a row of 0 forbids it to all. */
   sleep: { spins2: 0, spins4: 10_000, always: true },
 };
+
+/** From so many CPUs on nobody takes one from anybody: the measurements above were made on two. */
+const FOUR_CPUS = 4;
+
+/** Loads of the doorbell before sleeping, for one that waits so on a host with `cpus` CPUs. */
+export function spinsOn(cpus: number, wait: WaitClass): number {
+  if (cpus === 1) return 0;
+  return cpus >= FOUR_CPUS ? WAIT_STRATEGY[wait].spins4 : WAIT_STRATEGY[wait].spins2;
+}
+
+/** The strategy that a host with `cpus` CPUs gets, in words. */
+export function describeWaits(cpus: number): string {
+  if (cpus === 1) return 'one CPU: everybody sleeps';
+  if (cpus >= FOUR_CPUS) return 'four CPUs or more: everybody spins before it sleeps';
+  return 'two or three CPUs: the guest spins, its VMM and kernel while they serve it; all others sleep';
+}

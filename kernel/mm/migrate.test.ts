@@ -8,7 +8,8 @@ import { Random } from '../lib/random.ts';
 import { actorAreas } from '../lib/shared_map.ts';
 import { Simulation } from '../lib/simulated.ts';
 import { preempt, sleep, type Task } from '../lib/task.ts';
-import { enableTrace, readTrace, Tracer } from '../lib/trace.ts';
+import { enableTrace, Tracer } from '../lib/trace.ts';
+import { readTrace } from '../lib/trace_reader.ts';
 import { memoryPressure, migratePage } from './migrate.ts';
 import { Mm } from './mm.ts';
 

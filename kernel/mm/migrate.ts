@@ -17,7 +17,7 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
   const at = mm.space.entryAddress(va);
   if (at === FAULT) return false;
   const entry = memory.load(at);
-  if ((entry & PTE.PRESENT) === 0 || (entry & PTE.MIGRATING) !== 0) return false;
+  if ((entry & (PTE.PRESENT | PTE.IO | PTE.MIGRATING)) !== PTE.PRESENT) return false;
   const from = (entry & ~(PAGE_SIZE - 1)) >>> 0;
   if ((frames.flags(from) & PG.UNMOVABLE) !== 0 || frames.pins(from) !== 0) return false;
   if (memory.cas(at, entry, entry | PTE.MIGRATING) !== entry) return false;

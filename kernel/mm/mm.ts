@@ -6,6 +6,7 @@ import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.
 import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { KernelWork } from '../lib/kernel_work.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { preempt, type Task, until } from '../lib/task.ts';
 import { PageAllocator } from './page.ts';
@@ -17,6 +18,16 @@ export interface Vma {
   readonly name: string;
   /** Frames belong to the mapping (anonymous memory) and are freed with it; else they are a table's. */
   readonly anonymous: boolean;
+  /** It maps a part of a device's BAR. */
+  readonly device?: BarRange;
+}
+
+/** A part of a device's BAR, as its mapping knows it. */
+export interface BarRange {
+  readonly pe: number;
+  readonly bar: number;
+  /** Bytes from the BAR's beginning. */
+  readonly offset: number;
 }
 
 /** Up to so many bytes a loop is faster than a view and its copy. */
@@ -35,13 +46,15 @@ export class Mm {
   /** Pages charged against it (mm->locked_vm). */
   lockedVm = 0;
   readonly #memory: HostMemory;
+  readonly #work: KernelWork;
   readonly #waiters: readonly Doorbell[];
   #next = MMAP_BASE;
   readonly #end: number;
 
   constructor(memory: HostMemory, map: SharedMap, lockLimit: number, seed?: number) {
     this.#memory = memory;
-    this.space = new AddressSpace(memory, map);
+    this.#work = new KernelWork(memory, map.work);
+    this.space = new AddressSpace(memory, map, this.#work);
     this.pages = new PageAllocator(memory, map, seed);
     this.lockLimit = lockLimit;
     this.#waiters = map.actors.filter((a) => a.name !== 'kernel').map((a) => new Doorbell(memory, a.doorbell));
@@ -104,6 +117,16 @@ export class Mm {
     return vma;
   }
 
+  /** Maps a part of a device's BAR (remap_pfn_range): the entries of its pages are the caller's to make. */
+  mmapDevice(name: string, device: BarRange, size: number): Vma {
+    return this.#reserve(name, size, false, device);
+  }
+
+  /** The mapping that `[start, start + size)` lies in; undefined when it is in none, or in more than one. */
+  vma(start: number, size: number): Vma | undefined {
+    return this.vmas.find((vma) => start >= vma.start && start + size <= vma.start + vma.size);
+  }
+
   #takeVma(start: number): Vma {
     const index = this.vmas.findIndex((vma) => vma.start === start);
     if (index < 0) throw new Errno('EINVAL', `munmap 0x${start.toString(16)}`);
@@ -158,9 +181,9 @@ export class Mm {
     for (const waiter of this.#waiters) waiter.ring();
   }
 
-  #reserve(name: string, size: number, anonymous: boolean): Vma {
+  #reserve(name: string, size: number, anonymous: boolean, device?: BarRange): Vma {
     if (this.#next + size > this.#end) throw new Errno('ENOMEM', `mmap ${name}: address space exhausted`);
-    const vma = { start: this.#next, size, name, anonymous };
+    const vma: Vma = { start: this.#next, size, name, anonymous, ...(device === undefined ? {} : { device }) };
     this.#next += size;
     this.vmas.push(vma);
     return vma;
@@ -207,7 +230,9 @@ export class Mm {
    */
   tryPinPage(va: number, write: boolean): number {
     const hpa = this.space.lookup(va, write);
-    if (hpa >= 0) this.space.frames.pin(hpa);
+    if (hpa < 0) return hpa;
+    this.space.frames.pin(hpa);
+    this.#work.pinned();
     return hpa;
   }
 
@@ -216,7 +241,8 @@ export class Mm {
     const { u8 } = this.#memory;
     for (let done = 0; done < bytes.length; ) {
       const at = va + done;
-      const inPage = at % PAGE_SIZE;
+      // Not the remainder, which is slow beyond 32 bits.
+      const inPage = at & (PAGE_SIZE - 1);
       const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
       const page = this.space.lookup(at, false);
       if (page < 0) return page;
@@ -225,6 +251,7 @@ export class Mm {
       else for (let i = 0; i < length; i++) bytes[done + i] = u8[hpa + i];
       done += length;
     }
+    this.#work.copied(bytes.length);
     return 0;
   }
 
@@ -232,8 +259,7 @@ export class Mm {
   unpinPage(va: number, hpa: number, dirty: boolean): void {
     const { frames } = this.space;
     if (dirty) this.space.written(va, hpa);
-    frames.unpin(hpa);
-    if (frames.pins(hpa) === 0 && frames.mapping(hpa) === 0 && (frames.flags(hpa) & PG.UNMOVABLE) === 0)
-      this.pages.freePages(hpa);
+    if (frames.unpin(hpa) > 0) return;
+    if (frames.mapping(hpa) === 0 && (frames.flags(hpa) & PG.UNMOVABLE) === 0) this.pages.freePages(hpa);
   }
 }

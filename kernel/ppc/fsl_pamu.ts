@@ -25,6 +25,7 @@ import {
 } from '../include/arch/ppc/pamu.ts';
 import type { Kernel } from '../kernel.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { LiodnAttributes } from './fsl_pamu_omt.ts';
 import { PamuTables } from './fsl_pamu_tables.ts';
 import type { FslSocBus } from './fsl_soc_bus.ts';
 import type { Mpic } from './mpic.ts';
@@ -54,16 +55,18 @@ export class FslPamu {
   readonly violations: PamuViolationRecord[] = [];
   readonly #kernel: Kernel;
   readonly #bus: FslSocBus;
+  readonly #liodns: ReadonlyMap<number, LiodnAttributes>;
   /** Told when a violation has stopped a LIODN. */
   readonly #faultListeners = new Set<(liodn: number) => void>();
 
-  /** @param liodns of the device tree */
-  constructor(kernel: Kernel, bus: FslSocBus, mpic: Mpic, liodns: readonly number[]) {
+  /** @param liodns of the device tree, with what is particular of each */
+  constructor(kernel: Kernel, bus: FslSocBus, mpic: Mpic, liodns: ReadonlyMap<number, LiodnAttributes>) {
     this.#kernel = kernel;
     this.#bus = bus;
     this.tables = new PamuTables(kernel.memory, kernel.mm.pages, () => this.#drain());
-    for (const liodn of liodns) {
-      this.tables.configureIdentity(liodn);
+    this.#liodns = liodns;
+    for (const liodn of liodns.keys()) {
+      this.configureIdentity(liodn);
       this.tables.setValid(liodn, true);
     }
     this.maxWindows = windowCount(PAMU_PC3.get(this.#load(0, PAMU.PC3), 'MWCE'));
@@ -83,6 +86,15 @@ export class FslPamu {
   }
   #load64(pamu: number, high: number, low: number): number {
     return this.#load(pamu, high) * U32 + this.#load(pamu, low);
+  }
+
+  /** The host's own entry of a LIODN, which must not be valid. */
+  configureIdentity(liodn: number): void {
+    this.tables.configureIdentity(liodn, this.#liodns.get(liodn));
+  }
+  /** Row of the operation mapping table for a LIODN's devices, whoever has them (get_ome_index); undefined for none. */
+  omiOf(liodn: number): number | undefined {
+    return this.#liodns.get(liodn)?.omi;
   }
 
   /** setup_one_pamu: the tables, then enable, then report violations. */

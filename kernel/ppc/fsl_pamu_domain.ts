@@ -111,7 +111,8 @@ export class FslPamuDomain<Window extends MappedWindow = MappedWindow> {
     if (id === undefined)
       throw new Errno('EINVAL', `PAMU stash: cpu ${stash.cpu} has no cache of level ${stash.cache}`);
     this.#stash = stash;
-    for (const [liodn, { fspi }] of this.#liodns) this.#pamu.tables.setStash(liodn, this.#tableGeometry(fspi), id);
+    for (const [liodn, { fspi }] of this.#liodns)
+      this.#pamu.tables.setStash(liodn, this.#tableGeometry(liodn, fspi), id);
   }
 
   get enabled(): boolean {
@@ -166,7 +167,8 @@ export class FslPamuDomain<Window extends MappedWindow = MappedWindow> {
     const ends = this.#core.mapped() === 0 || (windows.some(isDma) && this.#core.mapped('dma') === 0);
     if (ends) this.#stop();
     for (const { index } of windows)
-      for (const [liodn, { fspi }] of this.#liodns) this.#pamu.tables.unmap(liodn, this.#tableGeometry(fspi), index);
+      for (const [liodn, { fspi }] of this.#liodns)
+        this.#pamu.tables.unmap(liodn, this.#tableGeometry(liodn, fspi), index);
   }
 
   // LIODNs
@@ -215,16 +217,17 @@ export class FslPamuDomain<Window extends MappedWindow = MappedWindow> {
     for (const liodn of this.#liodns.keys()) this.#pamu.tables.setValid(liodn, false);
   }
 
-  #tableGeometry(fspi: number): PamuGeometry {
+  #tableGeometry(liodn: number, fspi: number): PamuGeometry {
     const { aperture, count } = this.#core;
     if (aperture === undefined || count === undefined) throw new Error('PAMU domain without windows');
-    return { ...aperture, windows: count, fspi, stashId: stashId(this.#stash.cpu, this.#stash.cache) };
+    const stash = stashId(this.#stash.cpu, this.#stash.cache);
+    return { ...aperture, windows: count, fspi, stashId: stash, omi: this.#pamu.omiOf(liodn) };
   }
   #configure(liodn: number): void {
-    this.#pamu.tables.configure(liodn, this.#tableGeometry((this.#liodns.get(liodn) as Attached).fspi));
+    this.#pamu.tables.configure(liodn, this.#tableGeometry(liodn, (this.#liodns.get(liodn) as Attached).fspi));
   }
   #enter(liodn: number, fspi: number, { index, physical, length, access }: Window): void {
-    this.#pamu.tables.map(liodn, this.#tableGeometry(fspi), index, { physical, length, permissions: access });
+    this.#pamu.tables.map(liodn, this.#tableGeometry(liodn, fspi), index, { physical, length, permissions: access });
   }
 
   /** Secondary entries that each LIODN takes. */

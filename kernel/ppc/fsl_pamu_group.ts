@@ -50,7 +50,7 @@ export class PamuGroup implements GroupOwner {
     const { tables } = this.#pamu;
     if (this.#identity && tables.isValid(this.liodn)) return;
     tables.setValid(this.liodn, false);
-    tables.configureIdentity(this.liodn);
+    this.#pamu.configureIdentity(this.liodn);
     this.#pamu.allow(this.liodn);
     this.#identity = true;
   }

@@ -13,6 +13,8 @@ import {
   PAACE_DA_HOST_CR,
   PAACE_IA,
   PAACE_NUMBER_ENTRIES,
+  PAACE_OP_INDEX,
+  PAACE_OTM,
   PAACE_PT,
   PAACE_WIN,
   PPAACE_AF,
@@ -23,6 +25,7 @@ import {
 } from '../include/arch/ppc/pamu.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import type { PageAllocator } from '../mm/page.ts';
+import { type LiodnAttributes, setUpOmt } from './fsl_pamu_omt.ts';
 
 type Word = Exclude<keyof typeof PAACE.offset, 'reserved'>;
 const U32 = 2 ** 32;
@@ -42,6 +45,8 @@ export interface PamuGeometry {
   readonly fspi: number;
   /** Undefined: the field stays zero, as in Linux while the id is ~0. */
   readonly stashId: number | undefined;
+  /** Row of the operation mapping table; undefined: operations stay as they are. */
+  readonly omi?: number;
 }
 
 /** What a window translates to. */
@@ -78,6 +83,7 @@ export class PamuTables {
     this.ppaact = block;
     this.spaact = this.ppaact + PAACE_NUMBER_ENTRIES * PAACE.size;
     this.omt = this.spaact + SPAACE_NUMBER_ENTRIES * PAACE.size;
+    setUpOmt(memory, this.omt);
   }
 
   // Entries
@@ -138,35 +144,35 @@ export class PamuTables {
   }
 
   /** The host's entry: every address, as it is. The LIODN must not be valid. */
-  configureIdentity(liodn: number): void {
+  configureIdentity(liodn: number, { omi, stashId, incoherent = false }: LiodnAttributes = {}): void {
     const entry = this.primary(liodn);
     if (entry === undefined) return;
     this.#write(entry, 'wbah', 0);
-    this.#write(entry, 'domain_attr', PAACE_DA_HOST_CR);
-    this.#write(entry, 'impl_attr', attributes(PAACE_ATM.NO_XLATE, undefined));
+    this.#write(entry, 'domain_attr', incoherent ? 0 : PAACE_DA_HOST_CR);
+    this.#write(entry, 'impl_attr', attributes(PAACE_ATM.NO_XLATE, stashId, omi));
     this.#write(entry, 'twbah', 0);
     this.#write(entry, 'win_bitfields', PAACE_WIN.set(0, 'SWSE', windowSizeCode(IDENTITY_SIZE)));
     this.#write(entry, 'fspi', 0);
-    this.#write(entry, 'op_encode', 0);
+    this.#write(entry, 'op_encode', operations(omi));
     let af = PPAACE_AF.set(0, 'WSE', windowSizeCode(IDENTITY_SIZE));
     af = PPAACE_AF.set(af, 'AP', PAACE_AP.ALL);
     this.#write(entry, 'addr_bitfields', af);
   }
 
   /** A geometry, with every window unmapped. The LIODN must not be valid. */
-  configure(liodn: number, { start, size, windows, fspi, stashId }: PamuGeometry): void {
+  configure(liodn: number, { start, size, windows, fspi, stashId, omi }: PamuGeometry): void {
     const entry = this.primary(liodn);
     if (entry === undefined) return;
     const window = PAACE_WIN.set(0, 'SWSE', windowSizeCode(size / windows));
     const multiple = windows > 1;
-    const ia = attributes(PAACE_ATM.WINDOW_XLATE, stashId);
+    const ia = attributes(PAACE_ATM.WINDOW_XLATE, stashId, omi);
     this.#write(entry, 'wbah', Math.floor(start / U32));
     this.#write(entry, 'domain_attr', PAACE_DA_HOST_CR);
     this.#write(entry, 'impl_attr', multiple ? PAACE_IA.set(ia, 'WCE', windowCountCode(windows)) : ia);
     this.#write(entry, 'twbah', 0);
     this.#write(entry, 'win_bitfields', window);
     this.#write(entry, 'fspi', multiple ? fspi : 0);
-    this.#write(entry, 'op_encode', 0);
+    this.#write(entry, 'op_encode', operations(omi));
     let af = (start & ADDRESS_LOW) >>> 0;
     af = PPAACE_AF.set(af, 'WSE', windowSizeCode(size));
     this.#write(entry, 'addr_bitfields', PPAACE_AF.set(af, 'MW', multiple ? 1 : 0));
@@ -183,7 +189,7 @@ export class PamuTables {
       this.#write(secondary, 'twbah', 0);
       this.#write(secondary, 'win_bitfields', window);
       this.#write(secondary, 'fspi', 0);
-      this.#write(secondary, 'op_encode', 0);
+      this.#write(secondary, 'op_encode', operations(omi));
     }
   }
 
@@ -234,6 +240,10 @@ export class PamuTables {
   }
 }
 
-function attributes(translation: number, stashId: number | undefined): number {
-  return PAACE_IA.set(PAACE_IA.set(0, 'ATM', translation), 'CID', stashId ?? 0);
+function attributes(translation: number, stashId: number | undefined, omi: number | undefined): number {
+  const mode = omi === undefined ? PAACE_OTM.NO_XLATE : PAACE_OTM.INDEXED;
+  return PAACE_IA.set(PAACE_IA.set(PAACE_IA.set(0, 'ATM', translation), 'CID', stashId ?? 0), 'OTM', mode);
+}
+function operations(omi: number | undefined): number {
+  return omi === undefined ? 0 : PAACE_OP_INDEX.set(0, 'OMI', omi);
 }

@@ -7,6 +7,7 @@ import { translate4k } from '../../devices/physical/iommu/translate.ts';
 import { FslSoc, installFslSoc } from '../../devices/physical/pamu/fsl_soc.ts';
 import { lookup } from '../../devices/physical/pamu/lookup.ts';
 import { SocArea } from '../../devices/physical/pamu/soc_area.ts';
+import { BenchKernel } from '../bench_kernel.ts';
 import { DMA_CHANNELS } from '../include/arch/ppc/fsl_soc.ts';
 import { IOMMU4K_DEVICES, IOMMU4K_ENTRY, IOMMU4K_VECTORS } from '../include/arch/ppc/iommu4k.ts';
 import {
@@ -33,13 +34,11 @@ import {
   vfio_pamu_attr_windows,
   vfio_pamu_msi_bank_map,
 } from '../include/uapi/vfio.ts';
-import { Kernel } from '../kernel.ts';
-import { clockOrigin } from '../lib/clock.ts';
-import { createMemory, HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { AddressSpace } from '../lib/address_space.ts';
+import { HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { type KernelWorkDone, kernelWorkReader } from '../lib/kernel_work.ts';
 import { Random } from '../lib/random.ts';
-import { actorAreas, sharedMap } from '../lib/shared_map.ts';
 import type { Task } from '../lib/task.ts';
-import { ThreadedActor } from '../lib/threaded.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from '../vfio/vfio.ts';
 import { VfioPamuIommu } from '../vfio/vfio_iommu_fsl_pamu.ts';
 import { Type1Iommu } from '../vfio/vfio_iommu_type1.ts';
@@ -81,6 +80,8 @@ export interface IommuBenchOptions {
 export interface IommuCosts {
   /** Ioctls of a container from its backend to the last mapping. */
   readonly ioctls: number;
+  /** Copies that these ioctls made, and pages they pinned. */
+  readonly work: KernelWorkDone;
   /** Bytes of tables that the container needs, beyond those of the chip. */
   readonly tableBytes: number;
   /** Bytes of the tables that the chip has for all containers. */
@@ -123,27 +124,26 @@ interface Side {
 
 class IommuBench {
   readonly #options: IommuBenchOptions;
-  readonly #actor: ThreadedActor;
-  readonly #kernel: Kernel;
-  readonly #stop: () => void;
+  readonly #host: BenchKernel;
   readonly #side: Side;
+  /** The process's own view of its memory: what it writes is no copy of the kernel's. */
+  readonly #user: AddressSpace;
+  readonly #work: () => KernelWorkDone;
   readonly #ram: number;
   readonly #heap: number;
 
   constructor(options: IommuBenchOptions) {
     this.#options = options;
-    const map = sharedMap({ guestMemory: options.memory + SLACK, vcpus: 0, hardware: [] });
-    const memory = new HostMemory(createMemory(map.size));
-    const { doorbell } = actorAreas(map, 'kernel');
-    this.#actor = new ThreadedActor('kernel', memory, doorbell, map.control.stop, clockOrigin());
-    this.#stop = () => memory.store(map.control.stop, 1);
     const lockLimit = options.maps.reduce((sum, { size }) => sum + size, 0) / PAGE_SIZE;
-    this.#kernel = new Kernel(this.#actor, memory, map, { lockLimit, seed: 1, log: () => {} });
-    const { mm } = this.#kernel;
+    this.#host = new BenchKernel({ memory: options.memory + SLACK, lockLimit });
+    const { kernel, memory, map } = this.#host;
+    const { mm } = kernel;
+    this.#user = new AddressSpace(memory, map);
+    this.#work = kernelWorkReader(memory, map.work);
     // Three banks, each with a page of its own.
     installFslSoc(memory, map.soc, { firstFrame: map.firstFrame, msi: 'classic-alias' });
     if (options.side !== 'PAMU') installIommu4k(memory, map.soc);
-    const qoriq = startQoriq(this.#kernel, new FslSoc(memory, map.soc, {}));
+    const qoriq = startQoriq(kernel, new FslSoc(memory, map.soc, {}));
     const area = new SocArea(memory, map.soc);
     this.#side = options.side === 'PAMU' ? pamuSide(qoriq, area) : type1Side(qoriq, area, map.soc);
     this.#heap = mm.mmapAnonymous('heap', PAGE_SIZE, false).start;
@@ -151,37 +151,29 @@ class IommuBench {
     this.#ram = (piece === PAGE_SIZE ? mm.mmapAnonymous('ram', size, true) : mm.mmapHuge('ram', size, piece)).start;
   }
 
-  /** Runs `task` on the actor to its end. */
+  /** Runs `task` to its end. */
   run<T>(task: () => Task<T>): T {
-    let result: T | undefined;
-    const stop = this.#stop;
-    this.#actor.spawn(
-      'bench',
-      (function* () {
-        result = yield* task();
-        stop();
-      })(),
-    );
-    this.#actor.run();
-    return result as T;
+    return this.#host.run(task);
   }
 
   *measure(): Task<IommuCosts> {
     const { repeats, side } = this.#options;
-    const now = this.#actor.now;
+    const { now } = this.#host;
     const setUp: number[] = [];
     for (let i = 0; ; i++) {
       const before = this.#side.tables();
       const { iommu, group } = this.#side.open();
+      const done = this.#work();
       const start = now();
       yield* iommu.attachGroup(group);
       const ioctls = yield* this.#configure(iommu);
       const time = now() - start;
+      const work = since(done, this.#work());
       if (i > 0 || repeats === 1) setUp.push(time);
       if (setUp.length === Math.max(1, repeats - 1)) {
         const tableBytes = this.#side.tables() - before;
         const chipBytes = side === 'PAMU' ? CHIP_BYTES.PAMU : CHIP_BYTES.type1;
-        return { ioctls, tableBytes, chipBytes, lines: this.#lines(), setUp, access: this.#accesses() };
+        return { ioctls, work, tableBytes, chipBytes, lines: this.#lines(), setUp, access: this.#accesses() };
       }
       yield* iommu.detachGroup(group);
       yield* iommu.release();
@@ -191,7 +183,7 @@ class IommuBench {
   /** The ioctls, in a VMM's order. @returns how many */
   *#configure(iommu: VfioIommu): Task<number> {
     let ioctls = 0;
-    const { space } = this.#kernel.mm;
+    const space = this.#user;
     const heap = this.#heap;
     const call = function* (ioctl: Ioctl, bytes: Uint8Array = new Uint8Array(0)): Task<number> {
       ioctls++;
@@ -237,7 +229,7 @@ class IommuBench {
   #accesses(): number[] {
     const { maps, batches } = this.#options;
     const random = new Random(1);
-    const { space } = this.#kernel.mm;
+    const { space } = this.#host.kernel.mm;
     const addresses = Float64Array.from({ length: ADDRESSES }, () => {
       const { iova, size, offset } = maps[random.below(maps.length)];
       const at = random.below(size / PAGE_SIZE) * PAGE_SIZE + random.below(PAGE_SIZE);
@@ -246,7 +238,7 @@ class IommuBench {
         throw new Error(`bus address 0x${(iova + at).toString(16)} does not lead to its memory`);
       return iova + at;
     });
-    const now = this.#actor.now;
+    const { now } = this.#host;
     const times: number[] = [];
     let next = 0;
     let sum = 0;
@@ -261,6 +253,15 @@ class IommuBench {
     if (!(sum > 0)) throw new Error('an access was refused');
     return times;
   }
+}
+
+/** What was done between two readings. */
+function since(before: KernelWorkDone, now: KernelWorkDone): KernelWorkDone {
+  return {
+    copies: now.copies - before.copies,
+    copiedBytes: now.copiedBytes - before.copiedBytes,
+    pins: now.pins - before.pins,
+  };
 }
 
 /** An access through a memory that notes the lines read of page frames: registers are no tables. */

@@ -2,7 +2,7 @@
  * The Freescale SoC as the kernel's drivers see it, and how it comes up (arch/powerpc/platforms/85xx): interrupts, the IOMMU
  * in front of the DMA channels, MSI banks, then the platform devices, each in the IOMMU group of its LIODN.
  */
-import { DMA_CHANNELS } from '../include/arch/ppc/fsl_soc.ts';
+import { DMA_CHANNELS, QBMAN_NODES } from '../include/arch/ppc/fsl_soc.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Task } from '../lib/task.ts';
 import type { IommuGroup } from '../vfio/vfio.ts';
@@ -10,6 +10,7 @@ import type { VfioCore } from '../vfio/vfio_main.ts';
 import { FslMsi } from './fsl_msi.ts';
 import { FslPamu } from './fsl_pamu.ts';
 import { PamuGroup } from './fsl_pamu_group.ts';
+import { type LiodnAttributes, QBMAN_ATTRIBUTES } from './fsl_pamu_omt.ts';
 import type { FslSocBus } from './fsl_soc_bus.ts';
 import { FslDma } from './fsldma.ts';
 import { Mpic } from './mpic.ts';
@@ -47,7 +48,7 @@ export function startQoriq(kernel: Kernel, bus: FslSocBus): Qoriq {
   return qoriq as Qoriq;
 }
 
-/** LIODNs of the device tree, each once. */
+/** LIODNs of the DMA channels, each once. */
 export const LIODNS: readonly number[] = [...new Set(DMA_CHANNELS.map(({ liodn }) => liodn))];
 
 /**
@@ -73,7 +74,9 @@ export function addPlatformDevices(
 
 /** The SoC with PAMUs: every LIODN may go everywhere until somebody says otherwise. */
 export function startPamu(qoriq: Qoriq): QoriqPamu {
-  return { ...qoriq, pamu: new FslPamu(qoriq.kernel, qoriq.bus, qoriq.mpic, LIODNS) };
+  const liodns = new Map<number, LiodnAttributes>(LIODNS.map((liodn) => [liodn, {}]));
+  for (const node of QBMAN_NODES) for (const liodn of node.liodns) liodns.set(liodn, QBMAN_ATTRIBUTES[node.compatible]);
+  return { ...qoriq, pamu: new FslPamu(qoriq.kernel, qoriq.bus, qoriq.mpic, liodns) };
 }
 
 /** The groups of {@link startPamu}. */

@@ -286,7 +286,7 @@ export class TceOps {
     for (let pes = this.#i32[(table + PES_AT) >>> 2]; pes !== 0; pes &= pes - 1) {
       const pe = 31 - Math.clz32(pes & -pes);
       tceKillRm(this.memory, this.#phbBase, pe, first, count, window);
-      this.#tracer?.point(EVENT.tce_kill, pe, first, count);
+      this.#tracer?.point(EVENT.tce_kill, pe, first, count, window);
     }
   }
 }

@@ -5,17 +5,27 @@
 import { PE_BLOCK_SIZE } from '../../devices/physical/phb/pe.ts';
 import { emitTceKill } from '../../devices/physical/phb/tce_cache_wasm.ts';
 import { TCE_LOW } from '../../devices/physical/phb/tce_table.ts';
-import { TCE_PCI_WRITE, TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { TCE_PCI_WRITE, TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { IOMMU_TABLE } from '../kvm/kvm_area.ts';
 import { FRAME_WORD, PG } from '../lib/frames.ts';
-import { PAGE_SHIFT } from '../lib/host_memory.ts';
+import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { AREA, type SharedMap } from '../lib/shared_map.ts';
 import type { FunctionBuilder, Local } from '../lib/wasm/function_builder.ts';
 import { type I32, i32, mem, swap32 } from '../lib/wasm/types.ts';
 import { MmIommuWasm } from './mm_iommu_wasm.ts';
-import { LOCKED } from './tce_ops.ts';
+import { LOCKED, USERSPACE_SIZE } from './tce_ops.ts';
 
-const { pes: PES_AT, table: TABLE_AT, userspace: USERSPACE_AT, window: WINDOW_AT } = IOMMU_TABLE.offset;
+const {
+  levels: LEVELS_AT,
+  levelShift: LEVEL_SHIFT_AT,
+  pes: PES_AT,
+  pins: PINS_AT,
+  table: TABLE_AT,
+  userspace: USERSPACE_AT,
+  window: WINDOW_AT,
+} = IOMMU_TABLE.offset;
+/** log2 of the bytes of an entry, and of an `it_userspace` word. */
+const [TCE_BITS, CELL_BITS] = [i32.const(Math.log2(TCE_SIZE)), i32.const(Math.log2(USERSPACE_SIZE))];
 const [ZERO, ONE] = [i32.const(0), i32.const(1)];
 
 /** Function numbers of the steps that stay TypeScript. */
@@ -37,6 +47,9 @@ export class TceOpsWasm {
   readonly #old: Local<I32>;
   readonly #before: Local<I32>;
   readonly #region: Local<I32>;
+  /** Where the entry is, and its `it_userspace` word. */
+  readonly #at: Local<I32>;
+  readonly #cell: Local<I32>;
 
   /** @param fail leaves the function; nothing was changed. */
   constructor(b: FunctionBuilder, map: SharedMap, phbBase: number, slow: SlowSteps, fail: () => void) {
@@ -49,6 +62,8 @@ export class TceOpsWasm {
     this.#old = b.local32();
     this.#before = b.local32();
     this.#region = b.local32();
+    this.#at = b.local32();
+    this.#cell = b.local32();
   }
 
   /**
@@ -58,36 +73,82 @@ export class TceOpsWasm {
   map(table: I32, entry: I32, region: I32, user: I32, shift: I32, permission: I32): void {
     const b = this.#b;
     const pages = b.let32(pagesOf(shift));
-    const userspace = b.let32(mem.load32(table, USERSPACE_AT));
-    b.if(i32.eqz(userspace), this.#fail);
+    // Levels that are missing only the kernel's thread can make.
+    this.#locate(table, entry, this.#fail);
     this.regions.take(region, user, pages, shift, this.#fail);
-    const cell = b.let32(cellOf(userspace, entry));
+    const cell = this.#cell.get;
     this.#lock(cell, () => this.regions.release(region));
     // The bridge is given READ wherever there is WRITE: 1, 2, 3 become 1, 3, 3.
     const bits = i32.or(permission, i32.shrU(permission, ONE));
-    this.#exchange(table, entry, i32.or(this.regions.hpa(region, user), bits));
+    this.#exchange(i32.or(this.regions.hpa(region, user), bits));
     b.emit(mem.atomicStore32(cell, user));
     this.#killAndRelease(table, entry, shift);
   }
 
-  /** Clears an entry; one that is clear stays so. Tables without `it_userspace` are refused. */
+  /** Clears an entry; one that is clear stays so. Tables of one level without `it_userspace` are refused. */
   unmap(table: I32, entry: I32, shift: I32): void {
     const b = this.#b;
-    const userspace = b.let32(mem.load32(table, USERSPACE_AT));
-    b.if(i32.eqz(userspace), this.#fail);
-    const cell = b.let32(cellOf(userspace, entry));
-    b.if(mem.load32(cell), () => {
+    const cell = this.#cell.get;
+    b.block((clear) => {
+      this.#locate(table, entry, () => b.br(clear));
+      b.brIf(i32.eqz(mem.load32(cell)), clear);
       this.#lock(cell, () => {});
       b.if(
         this.#old.get,
         () => {
-          this.#exchange(table, entry, ZERO);
+          this.#exchange(ZERO);
           b.emit(mem.atomicStore32(cell, ZERO));
           this.#killAndRelease(table, entry, shift);
         },
         () => b.emit(mem.atomicStore32(cell, ZERO)),
       );
     });
+  }
+
+  /** Finds the words of an entry (TceOps.#locate). @param missing leaves: a level on the way to it is not there */
+  #locate(table: I32, entry: I32, missing: () => void): void {
+    const b = this.#b;
+    b.if(
+      i32.gtU(mem.load32(table, LEVELS_AT), ONE),
+      () => this.#locateInLevels(table, entry, missing),
+      () => {
+        b.set(this.#cell, mem.load32(table, USERSPACE_AT));
+        b.if(i32.eqz(this.#cell.get), this.#fail);
+        b.set(this.#cell, i32.add(this.#cell.get, i32.shl(entry, CELL_BITS)));
+        b.set(this.#at, i32.add(mem.load32(table, TABLE_AT), i32.shl(entry, TCE_BITS)));
+      },
+    );
+  }
+
+  /** The walk of `tceLevel`; behind the entries of a lowest level follow their `it_userspace` words. */
+  #locateInLevels(table: I32, entry: I32, missing: () => void): void {
+    const b = this.#b;
+    const [bits, index, at] = [b.temp32(), b.temp32(), this.#at];
+    const shift = b.let32(mem.load32(table, LEVEL_SHIFT_AT));
+    const mask = b.let32(i32.sub(i32.shl(ONE, shift), ONE));
+    b.if(mem.load32(table, PINS_AT), this.#fail);
+    b.set(at, mem.load32(table, TABLE_AT));
+    b.set(bits, i32.mul(i32.sub(mem.load32(table, LEVELS_AT), ONE), shift));
+    b.block((lowest) =>
+      b.loop((again) => {
+        b.brIf(i32.eqz(bits.get), lowest);
+        // Entries have numbers of 32 bits: above them each level has one way to go.
+        b.set(index, ZERO);
+        b.if(i32.ltU(bits.get, i32.const(32)), () => b.set(index, i32.and(i32.shrU(entry, bits.get), mask)));
+        b.set(at, i32.add(at.get, i32.shl(index.get, TCE_BITS)));
+        // An address of 4 GiB and more is none of the kernel's making.
+        b.if(mem.load32(at.get), this.#fail);
+        b.set(at, swap32(mem.atomicLoad32(at.get, TCE_LOW)));
+        b.if(i32.eqz(i32.and(at.get, i32.const(TCE_PERMISSION_MASK))), missing);
+        b.set(at, i32.and(at.get, i32.const(-PAGE_SIZE)));
+        b.set(bits, i32.sub(bits.get, shift));
+        b.br(again);
+      }),
+    );
+    b.set(index, i32.and(entry, mask));
+    const cells = i32.add(at.get, i32.shl(i32.const(TCE_SIZE), shift));
+    b.set(this.#cell, i32.add(cells, i32.shl(index.get, CELL_BITS)));
+    b.set(at, i32.add(at.get, i32.shl(index.get, TCE_BITS)));
   }
 
   /** Locks an entry, once tried; `undo` takes back what was done before. */
@@ -100,9 +161,9 @@ export class TceOpsWasm {
     });
   }
 
-  #exchange(table: I32, entry: I32, tce: I32): void {
-    const at = i32.add(mem.load32(table, TABLE_AT), i32.mul(entry, i32.const(TCE_SIZE)));
-    this.#b.set(this.#before, swap32(mem.exchange32(at, swap32(tce), TCE_LOW)));
+  /** Exchanges the entry that was located. */
+  #exchange(tce: I32): void {
+    this.#b.set(this.#before, swap32(mem.exchange32(this.#at.get, swap32(tce), TCE_LOW)));
   }
 
   #killAndRelease(table: I32, entry: I32, shift: I32): void {
@@ -156,8 +217,4 @@ export class TceOpsWasm {
 /** Host pages of an IOMMU page. */
 export function pagesOf(shift: I32): I32 {
   return i32.shl(ONE, i32.sub(shift, i32.const(PAGE_SHIFT)));
-}
-
-function cellOf(userspace: I32, entry: I32): I32 {
-  return i32.add(userspace, i32.shl(entry, i32.const(2)));
 }

@@ -28,9 +28,10 @@ function* serve(kernel: Kernel, slot: number): Task {
   const nr = memory.dv.getUint32(slot + offset.nr, true);
   const args: number[] = [];
   for (let i = 0; i < ARGS; i++) args.push(memory.dv.getFloat64(slot + offset.args + 8 * i, true));
-  kernel.tracer.point(EVENT.syscall, nr, args[0], args[1], args[2]);
+  const number = (slot - kernel.map.syscalls) / size;
+  kernel.tracer.point(EVENT.sys_enter, nr, args[0], args[1], number);
   const result = yield* call(kernel, nr, args);
-  kernel.tracer.point(EVENT.syscall_ret, nr, result);
+  kernel.tracer.point(EVENT.sys_exit, nr, result, number);
   memory.dv.setFloat64(slot + offset.ret, result, true);
   memory.store(slot + offset.state, SLOT.DONE);
   kernel.vmmDoorbell.ring();

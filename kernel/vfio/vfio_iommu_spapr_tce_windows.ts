@@ -100,7 +100,7 @@ export class SpaprWindows {
     this.#program(table);
     this.tables[window] = table;
     this.#defaultPending = false;
-    tracer.point(EVENT.vfio_spapr_create_window, pageShift, size, table.startAddress);
+    tracer.point(EVENT.tce_iommu_create_window, pageShift, size, table.startAddress);
     return table;
   }
 

@@ -17,7 +17,7 @@ import {
   VFIO_REGION_INFO_CAP_SPARSE_MMAP,
   VFIO_REGION_INFO_FLAG,
   vfio_info_cap_header,
-  vfio_region_info,
+  type vfio_region_info,
   vfio_region_info_cap_sparse_mmap,
   vfio_region_sparse_mmap_area,
 } from '../include/uapi/vfio.ts';
@@ -26,7 +26,7 @@ import type { Task } from '../lib/task.ts';
 import type { Powernv } from '../ppc/powernv.ts';
 import type { FileOperations } from '../syscall/file.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
-import { type InfoCapability, infoCapabilities } from './info_cap.ts';
+import { type InfoCapability, storeRegionInfo } from './info_cap.ts';
 import type { IommuGroup, VfioDevice } from './vfio.ts';
 import type { VfioCore } from './vfio_main.ts';
 import { VfioPciConfig } from './vfio_pci_config.ts';
@@ -154,30 +154,17 @@ export class VfioPciDevice implements VfioDevice {
     info.flags = info.size === 0 ? 0 : VFIO_REGION_INFO_FLAG.READ | VFIO_REGION_INFO_FLAG.WRITE;
     if (capabilities.some(({ id }) => id === VFIO_REGION_INFO_CAP_SPARSE_MMAP))
       info.flags |= VFIO_REGION_INFO_FLAG.MMAP;
-    info.cap_offset = 0;
-    if (capabilities.length > 0) {
-      const { size } = vfio_region_info;
-      const chain = infoCapabilities(size, capabilities);
-      info.flags |= VFIO_REGION_INFO_FLAG.CAPS;
-      if (info.argsz < size + chain.length) {
-        info.argsz = size + chain.length;
-      } else {
-        info.cap_offset = size;
-        yield* space.copy(arg + size, chain, true);
-      }
-    }
-    yield* space.copy(arg, vfio_region_info.bytes(info), true);
-    return 0;
+    return yield* storeRegionInfo(space, arg, info, capabilities);
   }
 
   /** What can be mapped of a BAR, and that its MSI-X table is no obstacle to that. */
   #capabilities(bar: number): InfoCapability[] {
     const { bridge, pe, msix } = this.#function;
     const capabilities: InfoCapability[] = [];
-    const memory = bridge.barMemory(pe, bar);
-    if (memory !== undefined) {
+    const mappable = bridge.barMappable(pe, bar);
+    if (mappable > 0) {
       const header = vfio_region_info_cap_sparse_mmap.make({ nr_areas: 1 });
-      const area = vfio_region_sparse_mmap_area.make({ offset: memory.offset, size: memory.size });
+      const area = vfio_region_sparse_mmap_area.make({ offset: 0, size: mappable });
       const bytes = new Uint8Array([
         ...vfio_region_info_cap_sparse_mmap.bytes(header),
         ...vfio_region_sparse_mmap_area.bytes(area),

@@ -39,7 +39,8 @@ describe('mapping a BAR', () => {
     const dv = new DataView(bytes.buffer);
     const sparse = vfio_region_info_cap_sparse_mmap.at(dv, info.cap_offset);
     const area = vfio_region_sparse_mmap_area.at(dv, info.cap_offset + vfio_region_info_cap_sparse_mmap.size);
-    expect([sparse.id, sparse.nr_areas, area.offset, area.size]).toEqual([1, 1, BUFFER, PAGE]);
+    // Registers and buffer; the MSI-X structures behind them are the host's.
+    expect([sparse.id, sparse.nr_areas, area.offset, area.size]).toEqual([1, 1, 0, 2 * PAGE]);
     const { id, next } = vfio_info_cap_header.at(dv, sparse.next);
     expect([id, next]).toEqual([3, 0]);
   });
@@ -60,6 +61,20 @@ describe('mapping a BAR', () => {
     expect(fault()).toBe('EFAULT');
     t.load(0, BUFFER);
     expect(load()).toBe(0);
+  });
+
+  test('registers are mapped too, but for KVM: the process itself cannot load from them, nor pin them', () => {
+    const t = new TestPci();
+    t.setConfig(PCI_REG.COMMAND, MEMORY | MASTER, 2);
+    const va = t.host.run(() => t.mmapTask(2 * PAGE, 0));
+    const { mm } = t.host.kernel;
+    expect(t.host.errno(() => mm.space.copyIn(va, 4))).toBe('EFAULT');
+    expect(t.host.errno(() => mm.pinPage(va, false))).toBe('EFAULT');
+    expect(mm.vma(va, 2 * PAGE)?.device).toEqual({ pe: t.pe, bar: 0, offset: 0 });
+    t.store(0, BUFFER, 0x5a, 1);
+    expect(t.host.run(() => mm.space.copyIn(va + BUFFER, 1))[0]).toBe(0x5a);
+    t.host.run(() => mm.unmap(va));
+    expect(mm.vma(va, 1)).toBe(undefined);
   });
 
   test('mapped with memory space off they fault at once', () => {
@@ -91,7 +106,8 @@ describe('mapping a BAR', () => {
   });
 
   test.each([
-    ['registers', 0, PAGE],
+    ['nothing', 0, 0],
+    ['a part of a page', BUFFER, 8],
     ['the MSI-X table', 0x2000, PAGE],
     ['beyond the memory', BUFFER, 2 * PAGE],
     ['another BAR', 2 ** 40, PAGE],

@@ -1,5 +1,7 @@
 /**
- * mmap(2) of a BAR (vfio_pci_core_mmap): those of its pages that are plain memory. A mapping is taken away as soon as
+ * mmap(2) of a BAR (vfio_pci_core_mmap): pages that are plain memory, which the process then has as memory, and pages of
+ * registers, which only KVM can use on its behalf (`kernel/kvm/logical_ci.ts`); the process itself gets EFAULT there, and
+ * reads and writes the descriptor: in this machine only that reaches a bus. A mapping is taken away as soon as
  * loads through it would not reach the device: memory space off, reset (CVE-2020-12888: the access would be an error on
  * the bus), and a frozen PE, where the bridge answers for the device. Linux leaves the last to the bridge; here nothing
  * stands between a mapped page and who uses it. The next read or write of the BAR by the descriptor, once they reach the
@@ -8,6 +10,7 @@
 import { Errno } from '../include/uapi/errno.ts';
 import type { Kernel } from '../kernel.ts';
 import { PTE } from '../lib/address_space.ts';
+import { PG } from '../lib/frames.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task, until } from '../lib/task.ts';
 import type { PciFunction } from './vfio_pci_function.ts';
@@ -15,7 +18,9 @@ import type { PciFunction } from './vfio_pci_function.ts';
 interface Mapping {
   readonly start: number;
   readonly size: number;
-  readonly hpa: number;
+  readonly bar: number;
+  /** In the BAR. */
+  readonly offset: number;
   /** Loads and stores reach the pages. */
   present: boolean;
 }
@@ -34,17 +39,17 @@ export class VfioPciMmap {
   }
 
   /**
-   * Maps `[offset, offset + length)` of a BAR; `length` is whole pages. @throws Errno EINVAL for what is no memory, ENOMEM
+   * Maps `[offset, offset + length)` of a BAR, whole pages. @throws Errno EINVAL for what cannot be mapped, ENOMEM
    */
   map(bar: number, offset: number, length: number): number {
-    const memory = this.#function.bridge.barMemory(this.#function.pe, bar);
-    if (memory === undefined || offset < memory.offset || offset + length > memory.offset + memory.size)
+    const { bridge, pe } = this.#function;
+    const whole = length > 0 && (offset | length) % PAGE_SIZE === 0;
+    if (!whole || offset + length > bridge.barMappable(pe, bar))
       throw new Errno('EINVAL', `${this.#name}: BAR ${bar} cannot be mapped at 0x${offset.toString(16)}`);
-    const hpa = memory.hpa + offset - memory.offset;
-    const { start } = this.#kernel.mm.mmapFrames(`${this.#name} BAR ${bar}`, hpa, length);
-    const mapping = { start, size: length, hpa, present: true };
+    const { start } = this.#kernel.mm.mmapDevice(`${this.#name} BAR ${bar}`, { pe, bar, offset }, length);
+    const mapping = { start, size: length, bar, offset, present: false };
     this.#mappings.push(mapping);
-    if (!this.#reachable) this.#takeAway();
+    if (this.#reachable) this.#enter(mapping, true);
     if (!this.#watched) {
       this.#watched = true;
       this.#kernel.actor.spawn(`${this.#name} mappings`, this.#watch());
@@ -77,9 +82,12 @@ export class VfioPciMmap {
   /** vfio_pci_zap_bars: nobody uses the pages by these mappings any more when it returns. */
   *zap(): Task {
     const taken = this.#takeAway();
-    for (const { hpa, size } of taken)
-      for (let at = hpa; at < hpa + size; at += PAGE_SIZE)
-        while (this.#kernel.mm.space.frames.refs(at) !== 0) yield* preempt();
+    // At registers nobody is afterwards whom their own lock has not let in.
+    for (const mapping of taken)
+      for (let at = 0; at < mapping.size; at += PAGE_SIZE) {
+        const hpa = this.#frame(mapping, at);
+        while (hpa !== undefined && this.#kernel.mm.space.frames.refs(hpa) !== 0) yield* preempt();
+      }
   }
   #takeAway(): readonly Mapping[] {
     this.#gone();
@@ -93,8 +101,21 @@ export class VfioPciMmap {
     for (let at = 0; at < mapping.size; at += PAGE_SIZE)
       memory.store(
         mm.space.entryAddress(mapping.start + at),
-        present ? (mapping.hpa + at) | PTE.PRESENT | PTE.WRITE : 0,
+        present ? this.#entry(mapping, at) | PTE.PRESENT | PTE.WRITE : 0,
       );
+  }
+  /** The frame under a page of a mapping; undefined for registers. */
+  #frame({ bar, offset }: Mapping, at: number): number | undefined {
+    const memory = this.#function.bridge.barMemory(this.#function.pe, bar);
+    const inMemory = offset + at - (memory?.offset ?? 0);
+    return memory !== undefined && inMemory >= 0 && inMemory < memory.size ? memory.hpa + inMemory : undefined;
+  }
+  #entry(mapping: Mapping, at: number): number {
+    const hpa = this.#frame(mapping, at);
+    if (hpa === undefined) return PTE.IO;
+    // Nobody moves what is the device's.
+    this.#kernel.mm.space.frames.setFlags(hpa, PG.UNMOVABLE);
+    return hpa;
   }
 
   /** An access that reached the device: mappings that were taken away come back. */

@@ -48,7 +48,7 @@ test('HSCH ends a slow read early: the function is told, the program freed once,
   expect(run.status(irb)).toMatchObject({ stctl: 0x07, dstat: 0x0c });
   expect(run.status(after)).toEqual(ENDED);
   expect(Buffer.compare(run.bytes(buffer, 4096), patternRecord(1, 0, 1))).toBe(0);
-  expect(run.traced('vfio_ccw_async')).toHaveLength(1);
+  expect(run.traced('vfio_ccw_fsm_async_request')).toHaveLength(1);
   expect(run.pins).toBe(0);
 });
 

@@ -1,6 +1,7 @@
 /** Several devices at once, on several I/O processors and started by several CPUs. */
 import { expect, test } from 'vitest';
-import { type Ccw, ENDED, EVENT, IoScript, sid } from '../support/io_script.ts';
+import { delay } from '../support/echo.ts';
+import { ENDED, EVENT, IoScript, sid } from '../support/io_script.ts';
 
 const COUNT = 4;
 const WORDS = [
@@ -9,14 +10,6 @@ const WORDS = [
   '--trace',
   'vfio_ccw_*',
 ];
-const DELAY = 0x23;
-
-/** A program that takes so many microseconds. */
-function delay(s: IoScript, microseconds: number): Ccw {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, microseconds * 1000);
-  return [DELAY, 0, 4, s.data(bytes)];
-}
 
 test('four devices work at the same time: together they take as long as the slowest', async () => {
   const s = new IoScript();

@@ -2,13 +2,14 @@
 import { expect, test } from 'vitest';
 import { CCW_FLAG } from '../../kernel/include/arch/s390/ccw.ts';
 import { script } from '../support/ccw_script.ts';
+import { delay } from '../support/echo.ts';
 import { type Ccw, ENDED, EVENT, type IoScript, sid } from '../support/io_script.ts';
 
 const WORDS = ['--sim', '--trace', 'vfio_ccw_*', '--trace', 'ccw_*'];
 const ECHO = [...WORDS, '--drive', 'type=echo'];
 const { CC, SLI } = CCW_FLAG;
 /** Commands of the echo control unit, and how the prepared ending comes (devices/physical/echo). */
-const [NOP, PREPARE, DELAY] = [0x03, 0x13, 0x23];
+const [NOP, PREPARE] = [0x03, 0x13];
 const HOW = { SPLIT: 1, UNSOLICITED: 2, BUSY: 3 } as const;
 const DEVICE_ACTIVE = 0x0040;
 const ATTENTION = 0x80;
@@ -20,12 +21,6 @@ function prepare(s: IoScript, how: number, { status = 0, microseconds = 0 } = {}
   bytes[3] = how;
   new DataView(bytes.buffer).setUint32(4, microseconds * 1000);
   return [PREPARE, CC, 8, s.data(bytes)];
-}
-/** A CCW that takes a while. */
-function delay(s: IoScript, microseconds: number, flags = 0): Ccw {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, microseconds * 1000);
-  return [DELAY, flags, 4, s.data(bytes)];
 }
 
 test('channel end first, device end later: the device stays active, and the function control is kept for the second', async () => {

@@ -102,7 +102,7 @@ const ROWS: [string[], RegExp][] = [
     /missing\.ckd: no such image; create it first, for example with "minivisor dasd/,
   ],
   [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump, cat, recover/],
-  [['fly'], /fly: unknown command; give one of boot, bench, dasd/],
+  [['fly'], /fly: unknown command; give one of boot, explain, bench, report, dasd, ioctls/],
 ];
 
 test.each(ROWS)('minivisor %j', async (words, message) => {

@@ -103,13 +103,6 @@ test.each([[[]], [['--sim']]])('too little locked memory is told with the limit 
   expect(status).toBe(1);
 });
 
-test('events that a ring lost are counted', async () => {
-  const { stderr } = await runCli(folder, ['boot', '--drive', drive, '--append', 'ssch=200', '--trace', '*']);
-  expect(stderr).toMatch(/minivisor: \d+ events lost: each actor keeps its last 4096; trace fewer/);
-  const simulated = ['boot', '--sim', '--drive', drive, '--append', 'ssch=200', '--trace', 'vfio_ccw_*'];
-  expect((await runCli(folder, simulated)).stderr.match(/vfio_ccw_Q3/g)?.length).toBeGreaterThan(400);
-});
-
 test('--tce user shows the one path that ran, and the guest skips the others', async () => {
   const { stdout } = await runCli(folder, ['boot', '--drive', drive, '--tce', 'user']);
   expect(stdout.match(/^SKIP bench tier.*/gm)).toHaveLength(2);

@@ -58,7 +58,7 @@ function instructions({ trace }: SimulatedRun, opcode: number, from = 0, to = Nu
 }
 /** Channel reports that the guest got: RSC, ERC, RSID. */
 function reports({ trace }: SimulatedRun): number[][] {
-  return trace.filter((r) => r.event === 'css_crw').map((r) => [...r.args]);
+  return trace.filter((r) => r.event === 'css_crw').map((r) => r.args.slice(0, 3));
 }
 const lockedVm = (r: SimulatedRun) => (r.actors.kernel as KernelStatistics).lockedVm;
 /** What is locked without any device: the VMM's heap. */

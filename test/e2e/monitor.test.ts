@@ -1,17 +1,14 @@
 /** The monitor as a user has it: a process on real threads, lines on standard input or on a socket. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { delay } from '../../kernel/lib/host_timer.ts';
 import { runCli, startCli, workFolder } from '../support/cli.ts';
 import { guestElf } from '../support/guest_elf.ts';
 import { toyConfig, toyDrive } from '../support/toy.ts';
 
-const COMMAND = fileURLToPath(new URL('../../hypervisor/minivisor.js', import.meta.url));
 const { folder, remove } = workFolder();
 afterAll(remove);
 const drive = `${toyDrive(folder)},cache=unsafe`;
@@ -21,22 +18,6 @@ writeFileSync(
   guestElf('c01000000008 b2b21000 0700 0700 0700 0202000180000000 0000000000000000'),
 );
 const WORDS = ['boot', '--drive', drive, '--kernel', 'waits.elf', '--timeout', '30'];
-
-/** Runs the command with `input` as standard input. */
-async function withInput(words: readonly string[], input: string) {
-  const child = spawn(process.execPath, [COMMAND, ...words], { cwd: folder });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr.on('data', (data) => {
-    stderr += data;
-  });
-  child.stdin.end(input);
-  const status = await new Promise<number | null>((ended) => child.on('close', ended));
-  return { status, stdout, stderr };
-}
 
 test('commands on standard input are answered in order, and quit ends the run well', async () => {
   const lines = [
@@ -48,7 +29,7 @@ test('commands on standard input are answered in order, and quit ends the run we
     'info subchannels',
     'quit',
   ];
-  const { status, stdout, stderr } = await withInput([...WORDS, '--monitor', 'stdio'], `${lines.join('\n')}\n`);
+  const { status, stdout, stderr } = await runCli(folder, [...WORDS, '--monitor', 'stdio'], `${lines.join('\n')}\n`);
   expect(stderr).toBe('');
   expect(status).toBe(0);
   const expected = /VM status: running.*Error: unknown command 'fly'.*no subchannels.*0\.0\.0190 +0\.0\.0000 +dasd0/s;

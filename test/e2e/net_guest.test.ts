@@ -40,6 +40,54 @@ test('every byte comes back, in every tier and through the big window, whatever 
   }
 });
 
+test('registers by KVM or by exits: the guest sees the same, and only exits differ', async () => {
+  /** What a run in one tier of TCEs checked, and its exits of hypercalls. */
+  const run = async (mmio: string, tce: string) => {
+    const { console, result } = await boot(['--mmio', mmio, '--tce', tce]);
+    expect(result.status, `${mmio} ${tce}`).toBe(0);
+    return { checks: console.match(/^(PASS|FAIL|SKIP) .*$/gm), exits: result.exits.papr_hcall };
+  };
+  for (const tce of ['real', 'virtual', 'user']) {
+    const [kernel, exit] = [await run('kernel', tce), await run('exit', tce)];
+    expect(kernel.checks).toEqual(exit.checks);
+    expect(kernel.checks?.length).toBeGreaterThan(5);
+    // Some ten registers are stored each time the NIC is opened, and one for each burst of frames.
+    expect(exit.exits - kernel.exits, tce).toBeGreaterThan(40);
+  }
+});
+
+test('a pair of NICs on one cable: frames arrive in both directions, in every tier and in both big windows', async () => {
+  const pair = ['--nic', 'wire=pair:1', '--nic', 'wire=pair:0'];
+  for (const seed of [1, 2, 3]) {
+    const { console, result } = await boot([...pair, '--seed', `${seed}`]);
+    expect(console, `seed ${seed}`).toMatch(
+      /PASS big window: 40 frames of 9014 bytes from NIC 1 to NIC 0 are as they were/,
+    );
+    expect(console, `seed ${seed}`).toMatch(/net: all 22 checks passed\n$/);
+    expect(result.status).toBe(0);
+  }
+  const { console } = await boot([...pair, '--memory-pressure', '--tce', 'virtual'], 20);
+  expect(console).toMatch(/net: all \d+ checks passed\n$/);
+});
+
+test('NICs 0 and 2 of three may be the pair; their dumps have the frames of both directions', async () => {
+  const dumps = [join(folder, 'a.pcap'), join(folder, 'b.pcap')];
+  const nics = [`wire=pair:2,pcap=${dumps[0]}`, 'wire=none', `wire=pair:0,pcap=${dumps[1]}`];
+  const words = ['boot', '--drive', drive, '--guest', 'net', '--append', 'frames=32 exitframes=0'];
+  const { status, stdout, stderr } = await runCli(folder, [...words, ...nics.flatMap((nic) => ['--nic', nic])]);
+  expect([stderr, status]).toEqual(['', 0]);
+  expect(stdout).toMatch(/net: all 18 checks passed/);
+  // Records: a header of 16 bytes each, after one of 24 for the file.
+  const frames = (file: string) => {
+    const bytes = readFileSync(file);
+    let count = 0;
+    for (let at = 24; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 8)) count++;
+    return count;
+  };
+  // Three ways of mapping, two sizes, two directions.
+  expect(dumps.map(frames)).toEqual([3 * 2 * 2 * 32, 3 * 2 * 2 * 32]);
+});
+
 test('with frames of memory on the move: pages are pinned packet by packet, and nothing is lost', async () => {
   for (let seed = 1; seed <= 4; seed++) {
     const { console, actors } = await boot(['--memory-pressure', '--seed', `${seed}`]);

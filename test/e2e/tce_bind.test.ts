@@ -11,7 +11,7 @@ const KVM_BIND_VFIO = 0x4010aefa;
 
 async function boot(words: readonly string[]): Promise<SimulatedRun> {
   const config = await toyConfig(drive, ['--sim', '--append', 'bench=0', '--memory', '16M', ...words]);
-  return await simulate({ ...config, trace: ['hypercall_ret', 'syscall', 'tce_kill'] });
+  return await simulate({ ...config, trace: ['hypercall_ret', 'sys_enter', 'tce_kill'] });
 }
 const events = (run: SimulatedRun, name: string) => run.trace.filter(({ event }) => event === name);
 /** Hypercalls by tier, as the kernel traced them. */
@@ -29,7 +29,7 @@ test('group, group-liobn and container: the same console, the same kills; one sa
     expect(events(run, 'tce_kill').map(({ args }) => args)).toEqual(events(group, 'tce_kill').map(({ args }) => args));
   }
   const binds = [group, liobn, container].map(
-    (run) => events(run, 'syscall').filter(({ args }) => args[2] === KVM_BIND_VFIO).length,
+    (run) => events(run, 'sys_enter').filter(({ args }) => args[2] === KVM_BIND_VFIO).length,
   );
   expect(binds).toEqual([0, 0, 1]);
 });

@@ -20,15 +20,23 @@ export function workFolder(): { folder: string; remove: () => void } {
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Starts `minivisor ...`; `ended` resolves with everything it printed. */
-export function startCli(folder: string, words: readonly string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [COMMAND, ...words], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts `minivisor ...`; `ended` resolves with everything it printed. @param input its standard input, none when omitted */
+export function startCli(
+  folder: string,
+  words: readonly string[],
+  input?: string,
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const stdin = input === undefined ? 'ignore' : 'pipe';
+  const child = spawn(process.execPath, [COMMAND, ...words], { cwd: folder, stdio: [stdin, 'pipe', 'pipe'] });
+  // A process that has ended reads no more.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (data) => {
+  child.stdout?.on('data', (data) => {
     stdout += data;
   });
-  child.stderr.on('data', (data) => {
+  child.stderr?.on('data', (data) => {
     stderr += data;
   });
   const ended = new Promise<Ended>((resolve) => {
@@ -37,6 +45,6 @@ export function startCli(folder: string, words: readonly string[]): { child: Chi
   return { child, ended };
 }
 
-export async function runCli(folder: string, words: readonly string[]): Promise<Ended> {
-  return await startCli(folder, words).ended;
+export async function runCli(folder: string, words: readonly string[], input?: string): Promise<Ended> {
+  return await startCli(folder, words, input).ended;
 }

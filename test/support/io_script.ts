@@ -302,7 +302,7 @@ export class ScriptRun {
   }
   /** The way of vfio-ccw's state machine, two digits a transition: 1 standby, 2 idle, 3 processing, 4 pending. */
   fsm(schid = 0): string {
-    return this.traced('vfio_ccw_fsm', schid)
+    return this.traced('vfio_ccw_fsm_event', schid)
       .map(([, state, , next]) => `${state}${next}`)
       .join(' ');
   }

@@ -13,7 +13,8 @@ import { actorAreas, type SharedMap, sharedMap } from '../../kernel/lib/shared_m
 import { type SimulatedActor, Simulation } from '../../kernel/lib/simulated.ts';
 import type { Fields, View } from '../../kernel/lib/struct.ts';
 import { sleep, type Task } from '../../kernel/lib/task.ts';
-import { enableTrace, readTrace, type TraceRecord } from '../../kernel/lib/trace.ts';
+import { enableTrace, type TraceRecord } from '../../kernel/lib/trace.ts';
+import { readTrace } from '../../kernel/lib/trace_reader.ts';
 import type { Vma } from '../../kernel/mm/mm.ts';
 import { BUG } from '../../kernel/syscall/ioctl.ts';
 import { SYSCALLS } from '../../kernel/syscall/syscalls.ts';

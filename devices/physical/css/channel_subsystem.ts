@@ -261,7 +261,7 @@ export class ChannelSubsystem {
           subchannel.withdrawInterruption() ? { schid, intparm: subchannel.pmcw.intparm, isc } : undefined,
         );
         if (taken === undefined) continue;
-        this.#trace?.point(EVENT.css_io_interrupt, 0, schid, taken.intparm, isc);
+        this.#trace?.point(EVENT.s390_cio_interrupt, schid, taken.intparm, isc);
         return taken;
       }
     }
@@ -281,7 +281,7 @@ export class ChannelSubsystem {
     if (crw === undefined) return undefined;
     const stored = (this.#area.takeOverflow() ? crw | (CRW_FLAGS.mask.R << 16) : crw) >>> 0;
     const flags = stored >>> 16;
-    this.#trace?.point(EVENT.css_crw, CRW_FLAGS.get(flags, 'RSC'), CRW_FLAGS.get(flags, 'ERC'), stored & 0xffff);
+    this.#trace?.point(EVENT.s390_cio_stcrw, CRW_FLAGS.get(flags, 'RSC'), CRW_FLAGS.get(flags, 'ERC'), stored & 0xffff);
     return stored;
   }
 

@@ -1,7 +1,7 @@
 /**
  * The registers of the 82540EM as one table: where each lies, what it is after a reset, what software may change, and
  * what more happens when it is read or written (manual, table 13-2 and the sections of each register). The register
- * side runs on the kernel's thread, inside its MMIO. Not in the table: reads zero, ignores writes.
+ * side runs on the thread that does the MMIO, with the PE's mmioLock held. Not in the table: reads zero, ignores writes.
  */
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { clearInterrupts, setPin } from '../phb/interrupts.ts';

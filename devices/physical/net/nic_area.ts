@@ -1,22 +1,24 @@
 /**
  * A NIC's part of shared memory: its registers, its memories and the receiving ends of its cable.
  *
+ * The register side is whoever does MMIO, the kernel or a vCPU in real mode, one at a time: it holds the PE's mmioLock.
+ *
  * | words | written by | how |
  * |---|---|---|
- * | registers: control, ring bases and lengths, tails, filters | kernel (MMIO) | atomic store |
- * | registers: RDH, TDH, STATUS, ICR, statistics | engine and kernel | holding `lock` |
+ * | registers: control, ring bases and lengths, tails, filters | register side | atomic store |
+ * | registers: RDH, TDH, STATUS, ICR, statistics | engine and register side | holding `lock` |
  * | state.lock | both | spin lock, a few dozen instructions |
- * | state.rxEpoch, txEpoch | kernel: + 1 whenever what the engine knows of a ring becomes void | holding `lock`; the engine compares before each transaction (under dmaLock) and before each change of registers (under `lock`) |
- * | state.asserted | engine sets, kernel clears | holding `lock` |
- * | state.txIdle, rxStalled | engine | set before its last look at the tail; the kernel reads it after it stored the tail, and rings only when it is set: one of the two sees the other |
+ * | state.rxEpoch, txEpoch | register side: + 1 whenever what the engine knows of a ring becomes void | holding `lock`; the engine compares before each transaction (under dmaLock) and before each change of registers (under `lock`) |
+ * | state.asserted | engine sets, register side clears | holding `lock` |
+ * | state.txIdle, rxStalled | engine | set before its last look at the tail; the register side reads it after it stored the tail, and rings only when it is set: one of the two sees the other |
  * | state.halted | engine sets (DMA was refused), reset clears | holding `lock` |
  * | state.carrier | power-on; then whoever plugs the cable | atomic store, then the engine's doorbell |
- * | phy, eeprom, state.ee* | kernel | |
+ * | phy, eeprom, state.ee* | register side | |
  * | transmit buffer | engine | |
  * | FIFO and cable rings | `frame_ring.ts` | |
  *
- * The lock and the PE's dmaLock are never held together. After a reset has advanced the epochs and drained dmaLock, no
- * transaction of the time before is under way, and none of its results reaches a register.
+ * The lock and the PE's dmaLock are never held together; mmioLock is taken before either. After a reset has advanced the
+ * epochs and drained dmaLock, no transaction of the time before is under way, and none of its results reaches a register.
  */
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { AREA } from '../../../kernel/lib/shared_map.ts';

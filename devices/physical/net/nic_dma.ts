@@ -58,35 +58,26 @@ export class NicDma {
 
   /** Moves `length` bytes of memory at a bus address to `target`; false when refused, which froze the PE, or ended. */
   read(high: number, low: number, target: number, length: number): boolean {
-    const { u8 } = this.#memory;
-    let atHigh = high;
-    let atLow = low >>> 0;
-    for (let done = 0; done < length; ) {
-      const piece = Math.min(length - done, toBoundary(atLow));
-      const hpa = this.#begin(atHigh, atLow, piece, false);
-      if (hpa < 0) return false;
-      u8.copyWithin(target + done, hpa, hpa + piece);
-      unlockDma(this.#memory, this.#block);
-      done += piece;
-      atLow += piece;
-      if (atLow >= 0x1_0000_0000) {
-        atLow -= 0x1_0000_0000;
-        atHigh = (atHigh + 1) | 0;
-      }
-    }
-    return true;
+    return this.#move(high, low, target, length, false);
   }
 
   /** Moves `length` bytes at `source` to memory at a bus address; false as {@link read}. */
   write(high: number, low: number, source: number, length: number): boolean {
+    return this.#move(high, low, source, length, true);
+  }
+
+  /** Moves bytes between a bus address and `local`, one transaction for each stretch between boundaries. */
+  #move(high: number, low: number, local: number, length: number, write: boolean): boolean {
     const { u8 } = this.#memory;
     let atHigh = high;
     let atLow = low >>> 0;
     for (let done = 0; done < length; ) {
       const piece = Math.min(length - done, toBoundary(atLow));
-      const hpa = this.#begin(atHigh, atLow, piece, true);
+      const hpa = this.#begin(atHigh, atLow, piece, write);
       if (hpa < 0) return false;
-      u8.copyWithin(hpa, source + done, source + done + piece);
+      const at = local + done;
+      if (write) u8.copyWithin(hpa, at, at + piece);
+      else u8.copyWithin(at, hpa, hpa + piece);
       unlockDma(this.#memory, this.#block);
       done += piece;
       atLow += piece;

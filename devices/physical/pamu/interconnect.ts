@@ -6,7 +6,7 @@ import { CCSR_BASE, CCSR_SIZE } from '../../../kernel/include/arch/ppc/fsl_soc.t
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import { iommu4kEnabled, pass4k, remapMessage } from '../iommu/translate.ts';
 import { deviceReadRegisters, deviceWriteRegisters } from '../mpic/device_access.ts';
-import { lookup, type PamuGranted } from './lookup.ts';
+import { lookup, type PamuAccess, type PamuGranted } from './lookup.ts';
 import type { SocPort } from './soc_port.ts';
 import { captureViolation } from './violation.ts';
 
@@ -23,9 +23,18 @@ export interface BusMaster {
   readonly liodn: number;
 }
 
-/** Reads `into.length` bytes. @returns undefined when refused: `into` is all ones then. */
-export function busRead(port: SocPort, master: BusMaster, address: number, into: Uint8Array): PamuGranted | undefined {
-  const granted = pass(port, master, address, into.length, false);
+/**
+ * Reads `into.length` bytes. @param operation of IOE_IDX; a plain read when omitted. @returns undefined when refused: `into`
+ * is all ones then.
+ */
+export function busRead(
+  port: SocPort,
+  master: BusMaster,
+  address: number,
+  into: Uint8Array,
+  operation?: number,
+): PamuGranted | undefined {
+  const granted = pass(port, master, { address, length: into.length, write: false, operation });
   const source = granted && memoryAt(port, granted.physical, into.length);
   if (source !== undefined) into.set(source);
   else into.fill(0xff);
@@ -35,13 +44,19 @@ export function busRead(port: SocPort, master: BusMaster, address: number, into:
   return undefined;
 }
 
-/** Writes bytes. @returns undefined when refused: nothing has changed then. */
-export function busWrite(port: SocPort, master: BusMaster, address: number, data: Uint8Array): PamuGranted | undefined {
+/** Writes bytes. @param operation as in {@link busRead}. @returns undefined when refused: nothing has changed then. */
+export function busWrite(
+  port: SocPort,
+  master: BusMaster,
+  address: number,
+  data: Uint8Array,
+  operation?: number,
+): PamuGranted | undefined {
   if (iommu4kEnabled(port.area)) {
     const message = remapMessage(port, { liodn: master.liodn, address, length: data.length, write: true });
     if (message !== 'memory') return message;
   }
-  const granted = pass(port, master, address, data.length, true);
+  const granted = pass(port, master, { address, length: data.length, write: true, operation });
   if (granted === undefined) return undefined;
   const target = memoryAt(port, granted.physical, data.length);
   if (target !== undefined) {
@@ -58,16 +73,15 @@ export function busWrite(port: SocPort, master: BusMaster, address: number, data
 function pass(
   port: SocPort,
   { pamu, liodn }: BusMaster,
-  address: number,
-  length: number,
-  write: boolean,
+  transaction: Omit<PamuAccess, 'liodn'>,
 ): PamuGranted | undefined {
-  const access = { liodn, address, length, write };
+  const { address } = transaction;
+  const access = { liodn, ...transaction };
   if (iommu4kEnabled(port.area)) return pass4k(port, access);
   const answer = lookup(port.area, pamu, access);
   if ('physical' in answer) {
-    const { physical, stash = 0, operation = 0 } = answer;
-    port.tracer?.point(EVENT.pamu_access, liodn, address, physical, (operation << OPERATION_SHIFT) | stash);
+    const { physical, stash = 0, operation: mapped = 0 } = answer;
+    port.tracer?.point(EVENT.pamu_access, liodn, address, physical, (mapped << OPERATION_SHIFT) | stash);
     return answer;
   }
   captureViolation(port, pamu, access, answer);

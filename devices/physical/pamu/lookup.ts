@@ -14,7 +14,7 @@
  * | the secondary entry not in its table, outside of memory, or V = 0 | WAV |
  * | behind 2^(SWSE+1) in its window | WAV |
  * | AP lacks the kind | APV |
- * | OTM reserved; or indexed, and no operation mapping entry, or no valid one for the operation | OTV |
+ * | OTM reserved; indexed without a valid mapping of the operation; not indexed and no plain read or write | OTV |
  *
  * With MW = 0, SWSE bounds a translated window only if it is not zero: Linux writes it for sub-windows only, and makes
  * WSE the mapped length of a single window.
@@ -55,6 +55,8 @@ export interface PamuAccess {
   /** Bytes, at least 1. */
   readonly length: number;
   readonly write: boolean;
+  /** What the device asks for in particular ({@link IOE_IDX}); a plain read or write when omitted. */
+  readonly operation?: number;
 }
 
 /** Let through: where to, and with which attributes. */
@@ -164,7 +166,7 @@ interface InWindow {
 function throughEntry(
   area: SocArea,
   pamu: number,
-  { address, length, write }: PamuAccess,
+  { address, length, write, operation: asked = write ? IOE_IDX.WRITE : IOE_IDX.READ }: PamuAccess,
   { entry, offset, bounded = false }: InWindow,
 ): PamuGranted | PamuRefused {
   const { memory } = area;
@@ -175,23 +177,25 @@ function throughEntry(
   if ((bounded || (translated && swse !== 0)) && offset + length > SIZES[swse]) return { violation: 'WAV', entry };
   const permission = permissionOf(word('addr_bitfields'));
   if ((permission & (write ? PAACE_AP.UPDATE : PAACE_AP.QUERY)) === 0) return { violation: 'APV', entry };
-  const operation = mapOperation(area, pamu, entry, write);
+  const operation = mapOperation(area, pamu, entry, asked);
   if (operation === 'invalid') return { violation: 'OTV', entry };
   const base = word('twbah') * 0x1_0000_0000 + ((window & PAACE_WIN.mask.TWBAL) >>> 0);
   const physical = translated ? base + offset : address;
   return { physical, stash: stashOf(attributes), operation };
 }
 
-/** The operation on the interconnect; undefined when the entry leaves it as it is. */
-function mapOperation(area: SocArea, pamu: number, entry: number, write: boolean): number | undefined | 'invalid' {
+/** The operation on the interconnect; undefined when the entry leaves it as it is. @param asked of {@link IOE_IDX} */
+function mapOperation(area: SocArea, pamu: number, entry: number, asked: number): number | undefined | 'invalid' {
   const mode = operationModeOf(readPaaceWord(area.memory, entry, PAACE.offset.impl_attr));
   if (mode === PAACE_OTM.RESERVED) return 'invalid';
-  // Immediate encodings replace particular inbound operations; plain reads and writes are as they were.
-  if (mode !== PAACE_OTM.INDEXED) return undefined;
+  // Immediate encodings replace particular inbound operations; plain reads and writes are as they were. The others mean
+  // nothing on the interconnect unless they are mapped.
+  if (mode !== PAACE_OTM.INDEXED) return asked <= IOE_IDX.WRITE ? undefined : 'invalid';
   const index = PAACE_OP_INDEX.get(readPaaceWord(area.memory, entry, PAACE.offset.op_encode), 'OMI');
   if (index >= OME_NUMBER_ENTRIES) return 'invalid';
   const row = entryAt(area, pamu, OPERATIONS, index * OME_SIZE, OME_SIZE);
   if (typeof row === 'string') return 'invalid';
-  const encoding = area.memory.u8[row + (write ? IOE_IDX.WRITE : IOE_IDX.READ)];
+  if (asked >= OME_SIZE) return 'invalid';
+  const encoding = area.memory.u8[row + asked];
   return (encoding & EOE_VALID) === 0 ? 'invalid' : encoding & ~EOE_VALID;
 }

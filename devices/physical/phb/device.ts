@@ -1,6 +1,6 @@
 /**
- * What a device behind a PE is to the bridge, and which devices there are. The register side runs on the kernel's
- * thread, inside its MMIO; engines run on hardware threads and share the device's part of the PE's block.
+ * What a device behind a PE is to the bridge, and which devices there are. The register side runs on the thread that
+ * does the access, with the PE's mmioLock held (`mmio.ts`); engines run on hardware threads and share the device's part of the PE's block.
  */
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { e1000 } from '../net/e1000.ts';
@@ -17,6 +17,8 @@ export interface PciDevice {
   write(memory: HostMemory, block: number, offset: number, size: number, value: number): boolean;
   /** True for a store that reaches the device though its PE is frozen. */
   passesFreeze(offset: number, size: number, value: number): boolean;
+  /** Bytes of BAR 0 from its beginning that software may map; all of it when omitted. MSI-X structures are for the host alone. */
+  readonly mappable?: number;
   /** Bytes of BAR 0 that are memory without side effects, whole pages: software may map them. `at`: in the PE's block. */
   readonly memory?: { readonly offset: number; readonly size: number; readonly at: number };
   /** Back to power-on state; returns when nothing of the device's earlier work goes on. */

@@ -11,7 +11,7 @@ import {
   tceAddress,
 } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import {
   FREEZE,
   freezePe,
@@ -41,7 +41,9 @@ export interface DmaSegment {
 }
 
 /** A translation: the bytes up to the end of the IOMMU page, or why there is none. */
-type Translation = { readonly hpa: number; readonly left: number } | { readonly reason: number };
+type Translation =
+  | { readonly hpa: number; readonly left: number; readonly entry: number; readonly tce: number }
+  | { readonly reason: number };
 
 function translatePage(
   memory: HostMemory,
@@ -75,7 +77,7 @@ function translatePage(
   const left = pageSize - inPage;
   const hpa = tceAddress(tce, tve.pageShift) + inPage;
   if (hpa < firstFrame || hpa + Math.min(left, length) > memory.size) return { reason: PE_ERROR.BAD_ADDRESS };
-  return { hpa, left };
+  return { hpa, left, entry, tce };
 }
 
 /**
@@ -95,7 +97,10 @@ export function translateHeld(
   const block = peBlock(phbBase, pe);
   if ((freezeState(memory, block) & FREEZE.DMA_STOPPED) !== 0) return undefined;
   const found = translatePage(memory, block, address, length, write);
-  if ('hpa' in found) return found.hpa;
+  if ('hpa' in found) {
+    tracer?.point(EVENT.phb_dma, pe, Number(address), found.entry, found.tce >>> 0);
+    return found.hpa;
+  }
   freezePe(memory, phbBase, pe, { reason: found.reason, address, length }, tracer);
   return undefined;
 }
@@ -130,6 +135,7 @@ export function dmaTranslate(
         freezePe(memory, phbBase, pe, { reason: found.reason, address, length: length - done }, tracer);
         return undefined;
       }
+      tracer?.point(EVENT.phb_dma, pe, Number(address), found.entry, found.tce >>> 0);
       const piece = Math.min(found.left, length - done);
       segments.push({ hpa: found.hpa, length: piece });
       done += piece;

@@ -36,7 +36,7 @@ import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
 import { struct, u32 } from '../../../kernel/lib/struct.ts';
 import type { Actor, Task } from '../../../kernel/lib/task.ts';
 import { preempt, until } from '../../../kernel/lib/task.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { allOnes, PCI_COMMAND, pciCommand } from './config_space.ts';
 import type { PciDevice } from './device.ts';
 import { PCIE_BOUNDARY, translateHeld } from './dma.ts';
@@ -217,6 +217,7 @@ export const dmaPort: PciDevice = {
     interruptPin: 1,
     msix: { vectors: 2, table: DMA_PORT.MSIX_TABLE, pending: DMA_PORT.MSIX_PENDING },
   },
+  mappable: DMA_PORT.MSIX_TABLE,
   memory: { offset: DMA_PORT.BUFFER, size: DMA_PORT_BUFFER_SIZE, at: PE_PART.buffer },
   read(memory, block, offset, size) {
     const page = pageOf(offset);
@@ -316,13 +317,23 @@ function* transfer(options: DmaEngineOptions, started: number): Task<boolean> {
 }
 
 function* engine(options: DmaEngineOptions): Task {
-  const { memory, phbBase, pe } = options;
-  const state = at(peBlock(phbBase, pe), 'state');
+  const { memory, phbBase, pe, tracer } = options;
+  const block = peBlock(phbBase, pe);
+  const state = at(block, 'state');
   for (;;) {
     yield* until(`start of the DMA port of PE ${pe}`, () => (memory.load(state) & BUSY) !== 0);
     const started = memory.load(state);
     if ((started & BUSY) === 0) continue; // reset before it began
+    const command = (started >>> COMMAND_SHIFT) & COMMAND_MASK;
+    tracer?.point(
+      EVENT.dma_port_start,
+      pe,
+      Number(busAddress(memory, block)),
+      memory.load(at(block, 'length')),
+      command,
+    );
     const moved = yield* transfer(options, started);
+    tracer?.point(EVENT.dma_port_end, pe, moved ? DONE : ERROR);
     const ended = memory.cas(state, started, (started & ~STATUS_MASK) | (moved ? DONE : ERROR)) === started;
     if (ended) interrupt(options, moved);
   }

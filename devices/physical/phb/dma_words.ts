@@ -5,7 +5,7 @@
  */
 import { TCE_PCI_READ, TCE_PCI_WRITE, tceAddress } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { HostMemory } from '../../../kernel/lib/host_memory.ts';
-import type { Tracer } from '../../../kernel/lib/trace.ts';
+import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
 import { translateHeld } from './dma.ts';
 import { FREEZE, freezeState, PE, peBlock, TVE } from './pe.ts';
 import { cachedTce } from './tce_cache.ts';
@@ -52,7 +52,10 @@ export function translateWords(
       const tce = cachedTce(memory, block, window, entry, i32[tve + (TVE.offset.tableHpa >>> 2)] >>> 0);
       const hpa = tceAddress(tce, shift) + (offset - entry * pageSize);
       const allowed = (tce & (write ? TCE_PCI_WRITE : TCE_PCI_READ)) !== 0;
-      if (allowed && hpa >= memory.load(block + PE.offset.firstFrame) >>> 0 && hpa + length <= memory.size) return hpa;
+      if (allowed && hpa >= memory.load(block + PE.offset.firstFrame) >>> 0 && hpa + length <= memory.size) {
+        tracer?.point(EVENT.phb_dma, pe, (high >>> 0) * 0x1_0000_0000 + (low >>> 0), entry, tce >>> 0);
+        return hpa;
+      }
     }
   }
   const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);

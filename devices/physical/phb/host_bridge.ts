@@ -1,16 +1,17 @@
 /**
  * The PCI host bridge as the kernel drives it: windows, TCE kill, MMIO, configuration space, freeze and reset of each
  * PE (Linux arch/powerpc/platforms/powernv/pci-ioda.c and eeh-powernv.c; the firmware under them is part of this).
- * Every method runs on the kernel's thread; only `tceKillRm` (`tce_cache.ts`) and `exchangeTce` (`tce_table.ts`) may
- * run elsewhere.
+ * Every method runs on the kernel's thread; only `tceKillRm` (`tce_cache.ts`), `exchangeTce` (`tce_table.ts`) and
+ * `MmioPort` (`mmio.ts`) may run elsewhere.
  */
 
 import { DMA_WINDOW_START, DMA_WINDOWS, TCE_PAGE_SHIFTS, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import { type HostMemory, PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
 import { EVENT, type Tracer } from '../../../kernel/lib/trace.ts';
-import { accessFits, allOnes, ConfigSpace, PCI_COMMAND, pciCommand } from './config_space.ts';
+import { allOnes, ConfigSpace } from './config_space.ts';
 import { deviceNumbered, PCI_DEVICE, type PciDevice, type PciDeviceName } from './device.ts';
+import { deviceBehind, lockMmio, MmioPort, unlockMmio } from './mmio.ts';
 import {
   checkFirstFrame,
   FREEZE,
@@ -18,7 +19,6 @@ import {
   freezePe,
   freezeState,
   INJECT,
-  injectedError,
   lockDma,
   PE,
   PE_ERROR,
@@ -126,6 +126,7 @@ export class HostBridge {
   readonly #firstFrame: number;
   readonly #doorbells: readonly (Doorbell | undefined)[];
   readonly #tracer: Tracer | undefined;
+  readonly #mmio: MmioPort;
 
   /**
    * @param phbBase as installed.
@@ -146,6 +147,7 @@ export class HostBridge {
     this.#firstFrame = options.firstFrame;
     this.#doorbells = options.doorbells;
     this.#tracer = options.tracer;
+    this.#mmio = new MmioPort(memory, phbBase, options.doorbells, options.tracer);
   }
 
   /** Numbers of the PEs that exist. */
@@ -210,7 +212,7 @@ export class HostBridge {
   /** TCE kill after entries of a table were changed: see {@link tceKillRm}. Entries of both windows when none is named. */
   tceKill(pe: number, firstEntry: number, count: number, window?: number): void {
     tceKillRm(this.#memory, this.#base, pe, firstEntry, count, window);
-    this.#tracer?.point(EVENT.tce_kill, pe, firstEntry, count);
+    this.#tracer?.point(EVENT.tce_kill, pe, firstEntry, count, window ?? -1);
   }
 
   /** Kills everything the PE has cached. */
@@ -225,22 +227,27 @@ export class HostBridge {
    * nobody answers: PE frozen or absent, no such BAR, memory decoding off, access unaligned or outside.
    */
   mmioRead(pe: number, bar: number, offset: number, size: number): number {
-    const device = this.#decode(pe, bar, offset, size);
-    if (device === undefined || this.#frozen(pe, FREEZE.MMIO_STOPPED)) return allOnes(size);
-    if (this.#fails(pe, INJECT.LOAD, offset, size)) return allOnes(size);
-    return device.read(this.#memory, peBlock(this.#base, pe), offset, size);
+    if (!this.#exists(pe)) return allOnes(size);
+    return this.#atRegisters(pe, () => this.#mmio.load(pe, bar, offset, size));
   }
 
   /** Stores to a BAR; dropped where {@link mmioRead} gives all ones, but see the DMA port's CONTROL. */
   mmioWrite(pe: number, bar: number, offset: number, size: number, value: number): void {
-    const device = this.#decode(pe, bar, offset, size);
-    if (device === undefined) return;
-    if (this.#frozen(pe, FREEZE.MMIO_STOPPED) && !device.passesFreeze(offset, size, value)) return;
-    if (this.#fails(pe, INJECT.STORE, offset, size)) return;
-    if (device.write(this.#memory, peBlock(this.#base, pe), offset, size, value)) this.#doorbells[pe]?.ring();
+    if (this.#exists(pe)) this.#atRegisters(pe, () => this.#mmio.store(pe, bar, offset, size, value));
   }
 
-  /** What of a BAR is plain memory that may be mapped: offset in the BAR, bytes, HPA; undefined for none. */
+  /** Holds `mmioLock` meanwhile. */
+  #atRegisters<T>(pe: number, action: () => T): T {
+    const block = peBlock(this.#base, pe);
+    lockMmio(this.#memory, block);
+    try {
+      return action();
+    } finally {
+      unlockMmio(this.#memory, block);
+    }
+  }
+
+  /** What of a BAR is plain memory: offset in the BAR, bytes, HPA; undefined for none. */
   barMemory(
     pe: number,
     bar: number,
@@ -249,16 +256,22 @@ export class HostBridge {
     return memory && { offset: memory.offset, size: memory.size, hpa: peBlock(this.#base, pe) + memory.at };
   }
 
+  /** What of a BAR software may map, whole pages from its beginning: bytes; 0 for none. Registers are mapped as such. */
+  barMappable(pe: number, bar: number): number {
+    const device = bar === 0 ? this.#device(pe) : undefined;
+    return device === undefined ? 0 : (device.mappable ?? device.identity.bar0Size);
+  }
+
   /** True when loads and stores of a BAR reach the device: memory space is on, the PE is not frozen or in reset. */
   mmioEnabled(pe: number): boolean {
-    return this.#decode(pe, 0, 0, 4) !== undefined && !this.#frozen(pe, FREEZE.MMIO_STOPPED);
+    return this.#mmio.enabled(pe);
   }
 
   /** Reads configuration space, little-endian; all ones when there is no device or the PE is held in reset. */
   configRead(pe: number, offset: number, size: number): number {
     const device = this.#device(pe);
     if (device === undefined || this.#frozen(pe, FREEZE.RESET_ACTIVE)) return allOnes(size);
-    if (this.#fails(pe, INJECT.CONFIG_LOAD, offset, size)) return allOnes(size);
+    if (this.#mmio.fails(pe, INJECT.CONFIG_LOAD, offset, size)) return allOnes(size);
     return configSpace(device).read(this.#memory, peBlock(this.#base, pe), offset, size);
   }
 
@@ -266,7 +279,7 @@ export class HostBridge {
   configWrite(pe: number, offset: number, size: number, value: number): void {
     const device = this.#device(pe);
     if (device === undefined || this.#frozen(pe, FREEZE.RESET_ACTIVE)) return;
-    if (this.#fails(pe, INJECT.CONFIG_STORE, offset, size)) return;
+    if (this.#mmio.fails(pe, INJECT.CONFIG_STORE, offset, size)) return;
     configSpace(device).write(this.#memory, peBlock(this.#base, pe), offset, size, value);
     this.#doorbells[pe]?.ring(); // it may wait for bus mastering
   }
@@ -308,18 +321,6 @@ export class HostBridge {
     unlockDma(this.#memory, block);
   }
 
-  /** An access that meets an injected error freezes the PE, and is not carried out. */
-  #fails(pe: number, kind: number, offset: number, size: number): boolean {
-    const block = peBlock(this.#base, pe);
-    if (this.#memory.load(block + PE.offset.inject) === 0) return false;
-    if (!injectedError(this.#memory, block, kind, BigInt(offset))) return false;
-    lockDma(this.#memory, block);
-    const error = { reason: PE_ERROR.INJECTED, address: BigInt(offset), length: size };
-    freezePe(this.#memory, this.#base, pe, error, this.#tracer);
-    unlockDma(this.#memory, block);
-    return true;
-  }
-
   /** Lets MMIO, DMA or both go on. @param what a value of {@link EEH_UNFREEZE}. No effect on a PE held in reset. */
   eehUnfreeze(pe: number, what: number = EEH_UNFREEZE.ALL): void {
     if (this.#frozen(pe, FREEZE.RESET_ACTIVE)) return;
@@ -334,7 +335,8 @@ export class HostBridge {
     this.#memory.store(block + PE.offset.inject, 0);
     const device = this.#device(pe);
     if (device === undefined) return;
-    device.reset(this.#memory, block);
+    // What was at the registers before has seen no reset, and has left them.
+    this.#atRegisters(pe, () => device.reset(this.#memory, block));
     configSpace(device).reset(this.#memory, block);
   }
 
@@ -372,19 +374,10 @@ export class HostBridge {
   }
 
   #device(pe: number): PciDevice | undefined {
-    return this.#exists(pe) ? deviceNumbered(this.#pe(pe).device) : undefined;
+    return deviceBehind(this.#memory, this.#base, pe);
   }
 
   #frozen(pe: number, bit: number): boolean {
     return (freezeState(this.#memory, peBlock(this.#base, pe)) & bit) !== 0;
-  }
-
-  /** The device that answers to an access. */
-  #decode(pe: number, bar: number, offset: number, size: number): PciDevice | undefined {
-    const device = this.#device(pe);
-    if (device === undefined || bar !== 0 || !accessFits(offset, size, device.identity.bar0Size)) return undefined;
-    if (this.#frozen(pe, FREEZE.RESET_ACTIVE)) return undefined;
-    const decodes = (pciCommand(this.#memory, peBlock(this.#base, pe)) & PCI_COMMAND.MEMORY) !== 0;
-    return decodes ? device : undefined;
   }
 }

@@ -5,6 +5,7 @@
  * | bytes of the block | written by | how |
  * |---|---|---|
  * | present, rid, device, firstFrame | the thread that powers on, once | plain, before other threads start |
+ * | mmioLock | whoever is at the device's registers: the kernel, or a vCPU in real mode | spin lock; see `mmio.ts` |
  * | dmaLock | hardware: around each translation with its data movement; kernel: around changes of a TVE | spin lock |
  * | TVEs | kernel, holding dmaLock | read by hardware holding dmaLock |
  * | killSequence | whoever kills TCEs: kernel, or a vCPU in real mode | atomic add; see `tce_cache.ts` |
@@ -12,7 +13,7 @@
  * | freeze | hardware and kernel set bits, kernel clears them | atomic or, and |
  * | error log | whoever freezes, holding dmaLock, before it sets the freeze bits | seen by those who saw the bits |
  * | inject, its address and mask | kernel, `inject` last; whoever it hits clears it, once | `inject` atomic |
- * | configuration space | kernel | atomic words |
+ * | configuration space | kernel | atomic words; the command register is read by whoever does MMIO |
  * | interrupts, msix | the device and the kernel | atomic words; see `interrupts.ts`, `msix.ts` |
  * | device registers, buffer | the device's file says | |
  *
@@ -87,7 +88,7 @@ export const PE = struct(
     tve1: nested(TVE),
     /** Kind of the next access that fails, a row of {@link INJECT} plus 1; 0: none. */
     inject: u32,
-    reserved: u32,
+    mmioLock: u32,
     /** It fails when its address agrees with this one in the bits of the mask. */
     injectAddress: u64,
     injectMask: u64,

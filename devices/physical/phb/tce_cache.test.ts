@@ -106,8 +106,8 @@ test('kills are counted and traced, and a PE that is not there is named', () => 
   bridge.tceKillPe(0);
   expect(bridge.inspect(0).kills - before).toBe(2);
   expect(events()).toEqual([
-    ['tce_kill', 0, 3, 2],
-    ['tce_kill', 0, 0, ALL_ENTRIES],
+    ['tce_kill', 0, 3, 2, -1],
+    ['tce_kill', 0, 0, ALL_ENTRIES, -1],
   ]);
   expect(() => tceKillRm(memory, AT.phb, 16, 0, 1)).toThrow('PE 16');
 });

@@ -1,7 +1,8 @@
 /** A small host with an installed bridge: what the unit tests of this folder start from. */
 import { Doorbell } from '../../../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../../../kernel/lib/host_memory.ts';
-import { enableTrace, readTrace, TRACE_ENABLE_SIZE, TRACE_RING_SIZE, Tracer } from '../../../kernel/lib/trace.ts';
+import { enableTrace, TRACE_ENABLE_SIZE, TRACE_RING_SIZE, Tracer } from '../../../kernel/lib/trace.ts';
+import { readTrace } from '../../../kernel/lib/trace_reader.ts';
 import type { PciDeviceName } from './device.ts';
 import { HostBridge, installHostBridge } from './host_bridge.ts';
 import { PHB_AREA_SIZE } from './pe.ts';
@@ -78,6 +79,8 @@ export class InterleavedMemory extends HostMemory {
   drained = false;
   other: () => void = () => {};
   #inside = false;
+  /** Locks that the other thread goes on without. */
+  readonly #notTaken = new Set<number>();
 
   #step(): void {
     if (this.#inside || this.operations++ !== this.stopAt) return;
@@ -106,10 +109,12 @@ export class InterleavedMemory extends HostMemory {
     return super.exchange(hpa, value);
   }
   override lock(hpa: number): void {
-    if (this.#inside && super.load(hpa) !== 0) this.drained = true;
-    else super.lock(hpa);
+    if (this.#inside && super.load(hpa) !== 0) {
+      this.drained = true;
+      this.#notTaken.add(hpa);
+    } else super.lock(hpa);
   }
   override unlock(hpa: number): void {
-    if (!this.#inside || !this.drained) super.unlock(hpa);
+    if (!this.#notTaken.delete(hpa)) super.unlock(hpa);
   }
 }

@@ -13,11 +13,13 @@ import { eehOp, eehRows } from './spapr_rtas_eeh.ts';
 import { configRows, msiRows, SpaprPhbs } from './spapr_rtas_pci.ts';
 import { platformRows, type RtasPlatform } from './spapr_rtas_platform.ts';
 import { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
-import { setTceTier, type TceTier, TIER_NUMBERS } from './spapr_tier.ts';
+import { enableLogicalCi, setTceTier, type TceTier, TIER_NUMBERS } from './spapr_tier.ts';
 
 export interface SpaprHcallOptions {
   /** Tier that the command line chose. */
   readonly tier: TceTier;
+  /** True: KVM does accesses to mapped BARs itself. */
+  readonly directMmio?: boolean;
   /** CPUs, each with a presentation controller; 1 when omitted. */
   readonly cpus?: number;
   /** What RTAS may do to the machine as a whole; without it there are no such calls. */
@@ -93,9 +95,10 @@ export class SpaprHypercalls {
     return yield* handler(args.length < ARGUMENTS ? [...args, ...NO_ARGUMENTS].slice(0, ARGUMENTS) : args, cpu);
   }
 
-  /** Puts the command line's tier in force; called once KVM is set up. @throws Errno */
+  /** Puts the command line's tiers in force; called once KVM is set up. @throws Errno */
   *start(): Task {
     yield* setTceTier(this.#machine, this.#options.tier);
+    if (this.#options.directMmio === true) yield* enableLogicalCi(this.#machine);
   }
 
   /**

@@ -7,22 +7,19 @@ import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { HCALL_RETURN } from '../../../kernel/include/arch/ppc/hcall.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import type { HcallResult } from './hcall_result.ts';
+import { SPAPR_IRQ_END, SPAPR_IRQ_MSI, SPAPR_IRQ_PCI_LSI } from './spapr_irq_numbers.ts';
 import { RTAS, type RtasRow } from './spapr_rtas.ts';
 import { PRIORITY_LEAST, Xics } from './xics.ts';
 
 /** Interruption subclass of PCI on s390x (Linux arch/s390/include/asm/isc.h, PCI_ISC). */
 export const SPAPR_ISC = 2;
 
-/** Sources (QEMU SPAPR_IRQ_PCI_LSI, SPAPR_IRQ_MSI, SPAPR_NR_XIRQS). */
-const LSI_FIRST = 0x1200;
-const MSI_FIRST = 0x1300;
-const IRQ_END = 0x2000;
 /** Interrupt pins of a host bridge. */
 const PINS = 4;
 
 /** Source number of a pin, 0 for INTA#, of a host bridge. */
 export function lsiNumber(phb: number, pin: number): number {
-  return LSI_FIRST + phb * PINS + pin;
+  return SPAPR_IRQ_PCI_LSI + phb * PINS + pin;
 }
 
 const { H_SUCCESS, H_PARAMETER } = HCALL_RETURN;
@@ -50,7 +47,7 @@ export class SpaprIrq {
   claimMsis(count: number, align: number): number | undefined {
     const free = (first: number) =>
       Array.from({ length: count }, (_, i) => first + i).every((n) => !this.xics.claimed(n));
-    for (let first = MSI_FIRST; first + count <= IRQ_END; first += align) {
+    for (let first = SPAPR_IRQ_MSI; first + count <= SPAPR_IRQ_END; first += align) {
       if (!free(first)) continue;
       for (let i = 0; i < count; i++) this.xics.claim(first + i, false);
       return first;

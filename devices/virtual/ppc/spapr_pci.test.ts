@@ -4,6 +4,7 @@ import { Errno, type ErrnoName } from '../../../kernel/include/uapi/errno.ts';
 import { VFIO_EEH_PE, VFIO_IRQ_SET, VFIO_REGION_INFO_FLAG } from '../../../kernel/include/uapi/vfio.ts';
 import { preempt } from '../../../kernel/lib/task.ts';
 import { FakeMachine } from '../fake_machine.ts';
+import { BarSlots } from '../vfio/bar_slots.ts';
 import { SpaprHypercalls } from './spapr_hcall.ts';
 import { SpaprPhb, type SpaprPhbOptions } from './spapr_pci.ts';
 
@@ -234,6 +235,7 @@ describe('plugging', () => {
       call.view.flags = READ | WRITE | MMAP;
       return told(call);
     });
+    phb = realize({ index: 1, slots: new BarSlots(machine) });
     const calls: string[] = [];
     const { mmap, munmap } = sys;
     sys.mmap = (...args) => {
@@ -289,6 +291,81 @@ describe('configuration space', () => {
     };
     expect([readConfig(0, 4), writeConfig(0x3c, 1, 1)]).toEqual([[0, -1], 0]);
     expect(machine.logs).toHaveLength(2);
+  });
+});
+
+describe('memory slots of BARs', () => {
+  const slots = new Map<number, { gpa: number; size: number; va: number }>();
+  /** A bridge whose devices' BARs can be mapped up to the MSI-X table. */
+  beforeEach(() => {
+    const { kernel } = machine;
+    const told = kernel.ioctls.get('VFIO_DEVICE_GET_REGION_INFO')!;
+    kernel.ioctls.set('VFIO_DEVICE_GET_REGION_INFO', (call) => {
+      call.view.flags = READ | WRITE | MMAP;
+      return told(call);
+    });
+    slots.clear();
+    kernel.ioctls.set('KVM_SET_USER_MEMORY_REGION', ({ view }) => {
+      fail('KVM_SET_USER_MEMORY_REGION');
+      const { slot, guest_phys_addr: gpa, memory_size: size, userspace_addr: va } = view;
+      if (size === 0) expect(slots.delete(slot)).toBe(true);
+      else {
+        for (const other of slots.values()) expect(gpa + size <= other.gpa || other.gpa + other.size <= gpa).toBe(true);
+        expect(slots.has(slot)).toBe(false);
+        slots.set(slot, { gpa, size, va });
+      }
+      return 0;
+    });
+    // Without MSI-X nothing lies over the BAR.
+    devices.clear();
+    const open = kernel.ioctls.get('VFIO_GROUP_GET_DEVICE_FD')!;
+    kernel.ioctls.set('VFIO_GROUP_GET_DEVICE_FD', (call) => {
+      const fd = open(call)!;
+      devices.get(fd)!.config[0x51] = 0;
+      return fd;
+    });
+    phb = realize({ index: 1, slots: new BarSlots(machine) });
+  });
+  const at = () => [...slots.values()].map(({ gpa }) => gpa).sort();
+  const base = 0x110_0000_0000;
+  const configOf = (devfn: number, register: number, size: number, value: number) =>
+    rtas(0x2017, [(devfn << 8) | register, 0x0800_0000, 0x2000_0001, size, value], 1);
+
+  test('KVM knows where each is; it moves with its BAR, and goes with memory space and with its device', () => {
+    const first = plug();
+    plug('0000:02:00.0');
+    expect(at()).toEqual([base + 0x8000_0000, base + 0x8000_2000]);
+    configOf(0, 0x10, 4, 0x9000_0000);
+    expect(at()).toEqual([base + 0x8000_2000, base + 0x9000_0000]);
+    configOf(0, 0x04, 2, 4);
+    expect(at()).toEqual([base + 0x8000_2000]);
+    configOf(0, 0x04, 2, 6);
+    expect(at()).toEqual([base + 0x8000_2000, base + 0x9000_0000]);
+    machine.run(phb.unplug(first));
+    expect(at()).toEqual([base + 0x8000_2000]);
+    machine.run(phb.reset());
+    expect(at()).toEqual([base + 0x8000_0000]);
+    machine.run(phb.unplug(phb.devices()[0]));
+    expect(at()).toEqual([]);
+  });
+  test('BARs that overlap, or leave the bridge’s memory space, are the VMM’s alone', () => {
+    plug();
+    plug('0000:02:00.0');
+    configOf(0, 0x10, 4, 0x8000_2000);
+    expect(at()).toEqual([]);
+    configOf(0, 0x10, 4, 0x1000);
+    expect(at()).toEqual([base + 0x8000_2000]);
+    configOf(0, 0x10, 4, 0xffff_e000);
+    expect(at()).toEqual([base + 0x8000_2000, base + 0xffff_e000]);
+  });
+  test('what KVM refuses is told, and reached by exits', () => {
+    fails = 'KVM_SET_USER_MEMORY_REGION';
+    const { device } = plug();
+    expect(at()).toEqual([]);
+    expect(machine.logs.at(-1)).toContain('kvm: memory slot 1 for a BAR at 0x11080000000');
+    machine.kernel.mapped[4] = 0x5a;
+    expect(hcall(HCALL.H_LOGICAL_CI_LOAD, 1, base + 0x8000_0004).out).toEqual([0x5an]);
+    expect(device.bars[0].direct).toHaveLength(1);
   });
 });
 

@@ -4,7 +4,10 @@
  * Methods that plug, unplug and reset are called with the machine's lock.
  */
 import type { Machine } from '../../../hypervisor/machine_api.ts';
+import { Errno } from '../../../kernel/include/uapi/errno.ts';
+import { PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import type { BarArea, BarSlots } from '../vfio/bar_slots.ts';
 import type { VFIOContainer } from '../vfio/container.ts';
 import { groupNumber, type VFIOGroup } from '../vfio/group.ts';
 import { VFIOPCIDevice } from '../vfio/pci.ts';
@@ -35,6 +38,8 @@ export interface SpaprPhbOptions {
   readonly preregister: boolean;
   /** What a LIOBN is bound to in KVM. */
   readonly bind?: TceBind;
+  /** Where KVM is told of mapped BARs; without it they are not mapped, and every access to one is an exit. */
+  readonly slots?: BarSlots;
   /** Dynamic DMA windows; on when omitted, where RAM is preregistered. */
   readonly ddw?: boolean;
 }
@@ -45,8 +50,21 @@ export interface MsiSources {
   readonly count: number;
 }
 
+/** Which device of the host is plugged, and where. */
+export interface PlugPci {
+  /** PCI address on the host, `0000:01:00.0`. */
+  readonly host: string;
+  /** `-device ...,id=`; the address when omitted. */
+  readonly id?: string;
+  /** Device number on the bus; the lowest free one when omitted. */
+  readonly slot?: number;
+}
+
 /** A device on the bus. */
 export interface PluggedDevice {
+  /** What the monitor calls it. */
+  readonly id: string;
+  readonly host: string;
   readonly device: VFIOPCIDevice;
   /** Device number << 3 | function number. */
   readonly devfn: number;
@@ -116,30 +134,57 @@ export class SpaprPhb {
 
   // Plugging
 
-  /** Puts a device of the host on the bus, at the lowest free device number. @throws Errno; Error naming the device */
-  *plug({ host }: { readonly host: string }): Task<PluggedDevice> {
-    const slot = Array.from({ length: SLOTS }, (_, n) => n).find((n) => !this.#devices.has(n << 3));
-    if (slot === undefined) throw new Error(`vfio-pci ${host}: the bus of host bridge ${this.index} is full`);
-    const devfn = slot << 3;
+  /** What the monitor calls the bus: QEMU's name for that of the bridge with this number. */
+  get busName(): string {
+    return `pci.${this.index}`;
+  }
+
+  /** Puts a device of the host on the bus. @throws Errno; Error naming the device */
+  *plug(options: PlugPci): Task<PluggedDevice> {
+    const devfn = this.#place(options) << 3;
     const container = this.#container ?? (yield* openSpaprContainer(this.machine, this.#options.preregister));
     try {
-      const plugged = yield* this.#realize(host, devfn, container);
+      const plugged = yield* this.#realize(options, devfn, container);
       this.#container = container;
       this.#devices.set(devfn, plugged);
+      yield* this.mapBars();
       return plugged;
     } catch (error) {
       if (this.#container === undefined) yield* container.close();
       throw error;
     }
   }
-  *#realize(host: string, devfn: number, container: VFIOContainer): Task<PluggedDevice> {
-    const number = yield* groupNumber(this.machine, `vfio-pci ${host}`, `/sys/bus/pci/devices/${host}`);
+  /** The device number for a new device. @throws Error (messages of QEMU's do_pci_register_device) */
+  #place({ host, slot }: PlugPci): number {
+    const free = slot ?? Array.from({ length: SLOTS }, (_, n) => n).find((n) => !this.#devices.has(n << 3));
+    if (free === undefined)
+      throw new Error(`vfio-pci ${host}: no slot/function available on ${this.busName}, all in use`);
+    const there = this.#devices.get(free << 3);
+    if (there !== undefined)
+      throw new Error(
+        `vfio-pci ${host}: slot ${free} function 0 of ${this.busName} is in use by vfio-pci,id=${there.id}`,
+      );
+    return free;
+  }
+  /** The IOMMU group of a device of the host. @throws Error when there is no such device (QEMU vfio_realize) */
+  *#groupOf(host: string): Task<number> {
+    const directory = `/sys/bus/pci/devices/${host}`;
+    try {
+      return yield* groupNumber(this.machine, `vfio-pci ${host}`, directory);
+    } catch (error) {
+      if (!(error instanceof Errno) || error.code !== 'ENOENT') throw error;
+      throw new Error(`vfio-pci ${host}: no such host device: there is no ${directory}`, { cause: error });
+    }
+  }
+  *#realize({ host, id = host }: PlugPci, devfn: number, container: VFIOContainer): Task<PluggedDevice> {
+    const number = yield* this.#groupOf(host);
     const shared = this.#groups.get(number);
     const device = yield* VFIOPCIDevice.realize(this.machine, {
       host,
       container,
       group: shared?.group,
       interrupts: this.#sink(devfn),
+      noMmap: this.#options.slots === undefined,
     });
     try {
       if (shared === undefined) yield* this.windows.groupJoined(container, device.group);
@@ -151,7 +196,7 @@ export class SpaprPhb {
     }
     if (shared !== undefined) shared.users++;
     else this.#groups.set(number, { group: device.group, users: 1 });
-    return { device, devfn, msis: undefined };
+    return { id, host, device, devfn, msis: undefined };
   }
 
   /** Takes a device off the bus; with the last one of its group the group leaves, with the last group the container goes. */
@@ -160,6 +205,7 @@ export class SpaprPhb {
     if (msis !== undefined) this.irq.freeMsis(msis.first, msis.count);
     const shared = this.#groups.get(device.group.number);
     const last = shared !== undefined && --shared.users === 0;
+    yield* this.mapBars();
     yield* device.unrealize(false);
     if (!last) return;
     this.#groups.delete(device.group.number);
@@ -186,6 +232,30 @@ export class SpaprPhb {
   }
 
   // Memory space
+
+  /** A write of the guest's to configuration space, with what follows from it. */
+  *writeConfig({ device }: PluggedDevice, at: number, size: number, value: number): Task {
+    yield* device.writeConfig(at, size, value);
+    yield* this.mapBars();
+  }
+
+  /** KVM is told where the guest has its mapped BARs now. */
+  *mapBars(): Task {
+    yield* this.#options.slots?.update(this, this.#barAreas()) ?? nothing();
+  }
+  /** Mapped parts of BARs that answer, in the bridge's memory space; where BARs overlap, exits say which is first. */
+  #barAreas(): BarArea[] {
+    const all = this.devices().flatMap(({ device }) => device.answering());
+    return all
+      .filter(({ start, bar }) => {
+        if (start < MEMORY_START || start + bar.size > MEMORY_START + MEMORY_SIZE || start % PAGE_SIZE !== 0)
+          return false;
+        return all.every((o) => o.bar === bar || start + bar.size <= o.start || start >= o.start + o.bar.size);
+      })
+      .flatMap(({ start, bar }) =>
+        bar.direct.map(({ offset, size, va }) => ({ gpa: this.base + start + offset, size, va })),
+      );
+  }
 
   /** The BAR that an access lies in, on the bus. */
   #hit(address: number, length: number) {
@@ -241,6 +311,9 @@ export class SpaprPhb {
       for (const [bar, { size }] of plugged.device.bars.entries()) if (size > 0) yield* plugged.device.setBar(bar, 0);
     }
     for (const { device } of this.#devices.values()) yield* this.#assignBars(device);
+    yield* this.mapBars();
     yield* this.windows.reset();
   }
 }
+
+function* nothing(): Task {}

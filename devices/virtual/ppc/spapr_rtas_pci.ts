@@ -58,9 +58,10 @@ export function configRows(phbs: SpaprPhbs): RtasRow[] {
     value: number,
   ): Task<readonly number[]> {
     const at = accessible(address, size);
-    const plugged = phbs.device(address, buidHigh, buidLow);
-    if (at === undefined || plugged === undefined) return [HW_ERROR];
-    yield* plugged.device.writeConfig(at, size, value);
+    const phb = phbs.find(buidHigh, buidLow);
+    const plugged = phb?.deviceAt(address);
+    if (at === undefined || phb === undefined || plugged === undefined) return [HW_ERROR];
+    yield* phb.writeConfig(plugged, at, size, value);
     return [SUCCESS];
   }
   const refusal = HW_ERROR;
@@ -138,7 +139,7 @@ export function msiRows(machine: Machine, phbs: SpaprPhbs): RtasRow[] {
         if (most === 0) return [HW_ERROR];
         // Too many: the guest is told how many there are, and asks again.
         if (wanted <= most && !allocate(phb, plugged, type, wanted)) return [HW_ERROR];
-        machine.tracer.point(EVENT.spapr_pci_msi, address, wanted, plugged.msis?.first ?? 0);
+        machine.tracer.point(EVENT.spapr_pci_rtas_ibm_change_msi, address, fn, wanted, plugged.msis?.first ?? 0);
         return [SUCCESS, Math.min(wanted, most), (sequence + 1) >>> 0, type];
       },
     },

@@ -54,43 +54,50 @@ export class SpaprTceHcalls {
     if ((tce & PERMISSION) === 0n) return true;
     return (tce & BigInt(2 ** table.pageShift - 1) & ~PERMISSION) === 0n;
   }
-  #traced(result: HcallResult, liobn: bigint, ioba: bigint, tce: bigint): HcallResult {
-    this.#machine.tracer.point(EVENT.spapr_iommu_put, traced(liobn), traced(ioba), traced(tce), Number(result.ret));
+  /** @param last `tce`, `npages` or `list` of the event */
+  #traced(event: number, result: HcallResult, liobn: bigint, ioba: bigint, last: bigint): HcallResult {
+    this.#machine.tracer.point(event, traced(liobn), traced(ioba), traced(last), Number(result.ret));
     return result;
   }
 
   /** H_PUT_TCE(liobn, ioba, tce). The result of VFIO is not the guest's: an entry VFIO refused is in the view all the same. */
   *putTce([liobn, ioba, tce]: readonly bigint[]): Task<HcallResult> {
     const range = this.#range(liobn, ioba, 1n);
-    if (range === undefined || !this.#valid(range.table, tce)) return this.#traced(parameter, liobn, ioba, tce);
+    if (range === undefined || !this.#valid(range.table, tce))
+      return this.#traced(EVENT.spapr_iommu_put, parameter, liobn, ioba, tce);
     yield* range.table.put(range.first, tce);
-    return this.#traced(success, liobn, ioba, tce);
+    return this.#traced(EVENT.spapr_iommu_put, success, liobn, ioba, tce);
   }
 
   /** H_GET_TCE(liobn, ioba) -> tce. */
   *getTce([liobn, ioba]: readonly bigint[]): Task<HcallResult> {
     const range = this.#range(liobn, ioba, 1n);
-    return range === undefined ? parameter : { ret: BigInt(H_SUCCESS), out: [range.table.get(range.first)] };
+    const result = range === undefined ? parameter : { ret: success.ret, out: [range.table.get(range.first)] };
+    const [tce = 0n] = result.out;
+    const { tracer } = this.#machine;
+    tracer.point(EVENT.spapr_iommu_get, traced(liobn), traced(ioba), Number(result.ret), traced(tce));
+    return result;
   }
 
   /** H_STUFF_TCE(liobn, ioba, value, count): the same entry, without permission, in a range. */
   *stuffTce([liobn, ioba, value, count]: readonly bigint[]): Task<HcallResult> {
     const range = this.#range(liobn, ioba, count);
-    if (range === undefined || (value & PERMISSION) !== 0n) return this.#traced(parameter, liobn, ioba, value);
+    if (range === undefined || (value & PERMISSION) !== 0n)
+      return this.#traced(EVENT.spapr_iommu_stuff, parameter, liobn, ioba, count);
     for (let i = 0; i < Number(count); i++) yield* range.table.put(range.first + i, value);
-    return this.#traced(success, liobn, ioba, value);
+    return this.#traced(EVENT.spapr_iommu_stuff, success, liobn, ioba, count);
   }
 
   /** H_PUT_TCE_INDIRECT(liobn, ioba, list, count): entries from a page of the guest, all checked before one is written. */
   *putTceIndirect([liobn, ioba, list, count]: readonly bigint[]): Task<HcallResult> {
     const range = this.#range(liobn, ioba, count);
     if (range === undefined || count > BigInt(TCE_INDIRECT_MAX) || list % LIST_PAGE !== 0n)
-      return this.#traced(parameter, liobn, ioba, list);
+      return this.#traced(EVENT.spapr_iommu_indirect, parameter, liobn, ioba, list);
     const entries = count === 0n ? [] : yield* this.#readList(list, Number(count));
     if (entries === undefined || !entries.every((tce) => this.#valid(range.table, tce)))
-      return this.#traced(parameter, liobn, ioba, list);
+      return this.#traced(EVENT.spapr_iommu_indirect, parameter, liobn, ioba, list);
     for (const [i, tce] of entries.entries()) yield* range.table.put(range.first + i, tce);
-    return this.#traced(success, liobn, ioba, list);
+    return this.#traced(EVENT.spapr_iommu_indirect, success, liobn, ioba, list);
   }
   /** The list, read once, big-endian; undefined when it is not in RAM. */
   *#readList(address: bigint, count: number): Task<bigint[] | undefined> {

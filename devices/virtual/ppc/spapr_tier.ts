@@ -18,18 +18,16 @@ const TIERS: Readonly<Record<TceTier, { readonly enabled: 0 | 1; readonly radix:
   vmm: { enabled: 0, radix: 0 },
 };
 
-/** The hypercalls KVM may handle. */
-const IN_KERNEL = [HCALL.H_GET_TCE, HCALL.H_PUT_TCE, HCALL.H_STUFF_TCE, HCALL.H_PUT_TCE_INDIRECT] as const;
+/** The hypercalls on TCEs that KVM may handle. */
+const TCE_HCALLS = [HCALL.H_GET_TCE, HCALL.H_PUT_TCE, HCALL.H_STUFF_TCE, HCALL.H_PUT_TCE_INDIRECT] as const;
 
 /** KVM_ENABLE_CAP on the VM. */
 function* enableCap(machine: Machine, cap: number, arg0: number, arg1 = 0): Task {
   yield* machine.sys.ioctlStruct(machine.vmFd, KVM_ENABLE_CAP, kvm_enable_cap.make({ cap, flags: 0, arg0, arg1 }));
 }
 
-/** Switches to a tier; calls after it take the new way. @throws Errno other than EINVAL for a hypercall KVM does not know */
-export function* setTceTier(machine: Machine, tier: TceTier): Task {
-  const { enabled, radix } = TIERS[tier];
-  for (const hcall of IN_KERNEL) {
+function* enableHcalls(machine: Machine, hcalls: readonly number[], enabled: 0 | 1): Task {
+  for (const hcall of hcalls) {
     try {
       yield* enableCap(machine, KVM_CAP.PPC_ENABLE_HCALL, hcall, enabled);
     } catch (error) {
@@ -37,5 +35,16 @@ export function* setTceTier(machine: Machine, tier: TceTier): Task {
       if (!(error instanceof Errno) || error.code !== 'EINVAL') throw error;
     }
   }
+}
+
+/** Lets KVM do accesses to mapped BARs itself (QEMU kvmppc_enable_logical_ci_hcalls). @throws Errno */
+export function enableLogicalCi(machine: Machine): Task {
+  return enableHcalls(machine, [HCALL.H_LOGICAL_CI_LOAD, HCALL.H_LOGICAL_CI_STORE], 1);
+}
+
+/** Switches to a tier; calls after it take the new way. @throws Errno other than EINVAL for a hypercall KVM does not know */
+export function* setTceTier(machine: Machine, tier: TceTier): Task {
+  const { enabled, radix } = TIERS[tier];
+  yield* enableHcalls(machine, TCE_HCALLS, enabled);
   yield* enableCap(machine, KVM_CAP.PPC_MMU_RADIX, radix);
 }

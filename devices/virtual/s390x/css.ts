@@ -4,7 +4,7 @@
  */
 
 import type { DequeuedIo, Machine } from '../../../hypervisor/machine_api.ts';
-import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
+import { CRW_ERC, CRW_FLAGS, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import { PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW_STCTL_STATUS_PEND } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
@@ -153,17 +153,19 @@ export class ChannelSubsystem {
   /** SSCH or RSCH was accepted, for measurement. */
   *functionStarted(sch: Subchannel): Task {
     const { machine, measurement } = this;
-    if (measurement !== undefined) yield* functionStarted(machine.memory, measurement, sch, machine.actor.now());
+    if (measurement !== undefined) yield* functionStarted(machine, measurement, sch, machine.actor.now());
   }
   /** Status of a device has come and is in `sch`, for measurement. */
   *functionEnded(sch: Subchannel): Task {
     const { machine, measurement } = this;
-    if (measurement !== undefined) yield* functionEnded(machine.memory, measurement, sch, machine.actor.now());
+    if (measurement !== undefined) yield* functionEnded(machine, measurement, sch, machine.actor.now());
   }
 
   /** Queues a channel report, with a machine check if the guest is to be told. */
   *queueReport(report: ChannelReport): Task {
-    this.machine.tracer.point(EVENT.css_crw, (report.flags >> 8) & 0xf, report.flags & 0x3f, report.rsid);
+    const { flags, rsid } = report;
+    const field = (name: 'RSC' | 'ERC' | 'C') => CRW_FLAGS.get(flags, name);
+    this.machine.tracer.point(EVENT.css_crw, field('RSC'), field('ERC'), rsid, field('C'));
     if (this.reports.add(report)) yield* this.machine.injectChannelReport();
   }
   /** Event information for CHSC; a report of the channel subsystem says that there is some. */
@@ -235,6 +237,6 @@ function resetSubchannel(sch: Subchannel): void {
   sch.senseData.fill(0);
   sch.measuredSince = undefined;
   sch.measuredRest = 0;
-  sch.measurementCheck = false;
+  sch.measurementCheck = undefined;
   sch.interruption = undefined;
 }

@@ -44,6 +44,12 @@ export const IO_INSTRUCTIONS: Readonly<Record<number, IoInstruction>> = {
   [0xb276]: { name: 'xsch', length: 0, alignment: 1, handler: handlers.xsch },
 };
 
+/** The subchannel that general register 1 names, if the instruction takes one: css, set, number. */
+function sid(gr1: bigint): [cssid: number, ssid: number, schid: number] {
+  const word = Number(gr1 & 0xffff_ffffn);
+  return [word >>> 24, (word >>> 17) & 3, word & 0xffff];
+}
+
 /**
  * Carries out one intercepted I/O instruction.
  * @param dequeued what KVM took off its queue for TSCH or TPI; put back when the instruction faults.
@@ -53,13 +59,15 @@ export function* ioinst(css: ChannelSubsystem, vcpu: Vcpu, dequeued?: DequeuedIo
   const opcode = (vcpu.text[0] << 8) | vcpu.text[1];
   const gr1 = vcpu.gpr(1);
   const { operand } = vcpu;
+  const { tracer } = css.machine;
+  if (tracer.on(EVENT.ioinst_sch_id)) tracer.point(EVENT.ioinst_sch_id, opcode, ...sid(gr1));
   try {
     const row = IO_INSTRUCTIONS[opcode];
     if (row === undefined) throw new ProgramInterruption(PGM.OPERATION);
     if (vcpu.problemState) throw new ProgramInterruption(PGM.PRIVILEGED);
     if (row.length > 0 && operand % BigInt(row.alignment) !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
     const cc = yield* row.handler({ css, vcpu, gr1, operand, dequeued });
-    css.machine.tracer.point(EVENT.s390_ioinst, opcode, Number(gr1 & 0xffffn), cc, Number(operand));
+    tracer.point(EVENT.s390_ioinst, opcode, Number(gr1 & 0xffffn), cc, Number(operand));
     return cc;
   } catch (error) {
     if (dequeued !== undefined) yield* css.putBackInterruption(dequeued);

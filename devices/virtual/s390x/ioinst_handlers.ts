@@ -184,8 +184,8 @@ export function* rchp({ css, gr1 }: Intercept): Task<number> {
   return CC.EXPECTED;
 }
 
-/** SCHM's GR1: reserved bits, measurement-block-update control, device-connect-time control. */
-const SCHM = { RESERVED: 0x0fff_fffc, UPDATE: 2, CONNECT_TIME: 1 } as const;
+/** SCHM's GR1: bits 32 to 35 are the measurement-block key; reserved bits, measurement-block-update and device-connect-time control. */
+const SCHM = { KEY_SHIFT: 28, RESERVED: 0x0fff_fffc, UPDATE: 2, CONNECT_TIME: 1 } as const;
 
 export function* schm({ css, vcpu, gr1 }: Intercept): Task<number> {
   const word = low32(gr1);
@@ -193,7 +193,9 @@ export function* schm({ css, vcpu, gr1 }: Intercept): Task<number> {
   const update = (word & SCHM.UPDATE) !== 0;
   if ((word & SCHM.RESERVED) !== 0 || (update && origin % 32n !== 0n)) throw operandException();
   const connectTime = (word & SCHM.CONNECT_TIME) !== 0;
-  css.measurement = update || connectTime ? { origin: update ? Number(origin) : undefined, connectTime } : undefined;
+  const key = word >>> SCHM.KEY_SHIFT;
+  css.measurement =
+    update || connectTime ? { origin: update ? Number(origin) : undefined, key, connectTime } : undefined;
   return CC_UNCHANGED;
 }
 

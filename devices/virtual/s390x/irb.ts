@@ -5,16 +5,23 @@
 import { ERW, ERW_SENSE_COUNT_SHIFT, IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { PMCW_CHARS } from '../../../kernel/include/arch/s390/schib.ts';
 import { CSTAT, SCSW_FLAGS } from '../../../kernel/include/arch/s390/scsw.ts';
-import { SENSE_SIZE, type Subchannel } from './subchannel.ts';
+import { type MeasurementCheck, SENSE_SIZE, type Subchannel } from './subchannel.ts';
 
 /** Word 0 of format 0, subchannel logout: extended-status flags, field-validity flags. */
 export const ESW0_FORMAT0 = {
   /** Measurement-block program check: the block's address is not valid. */
   MEASUREMENT_PROGRAM_CHECK: 0x2000_0000,
+  /** Measurement-block protection check: its storage key forbids the update. */
+  MEASUREMENT_PROTECTION_CHECK: 0x0800_0000,
   /** A CCW could not be fetched without error. */
   CCW_CHECK: 0x0400_0000,
   /** The last-path-used mask is valid. */
   LPUM_VALID: 0x0000_4000,
+} as const;
+/** By why the block could not be updated. */
+const MEASUREMENT_CHECK = {
+  program: ESW0_FORMAT0.MEASUREMENT_PROGRAM_CHECK,
+  protection: ESW0_FORMAT0.MEASUREMENT_PROTECTION_CHECK,
 } as const;
 const LPUM_SHIFT = 16;
 /** Bits 16-31 of format 2: device-connect-time interval. */
@@ -75,12 +82,12 @@ export function presentConnectTime(sch: Subchannel, units: number): void {
   dv.setUint32(0, (dv.getUint32(0) & ~DCTI_MASK) | Math.min(units, DCTI_MASK));
 }
 
-/** The measurement block could not be stored into: a subchannel logout says so with the next status. */
-export function presentMeasurementCheck(sch: Subchannel): void {
+/** The measurement block could not be updated: a subchannel logout says so with the next status. */
+export function presentMeasurementCheck(sch: Subchannel, check: MeasurementCheck): void {
   const { scsw } = sch.schib;
   const dv = words(sch);
   const word = dv.getUint32(0);
   const logout = (scsw.flags & SCSW_FLAGS.mask.L) !== 0 ? word : (word & ~DCTI_MASK) | ESW0_FORMAT0.LPUM_VALID;
-  dv.setUint32(0, logout | ESW0_FORMAT0.MEASUREMENT_PROGRAM_CHECK);
+  dv.setUint32(0, logout | MEASUREMENT_CHECK[check]);
   scsw.flags |= SCSW_FLAGS.mask.L;
 }

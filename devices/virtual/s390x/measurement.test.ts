@@ -34,7 +34,8 @@ function execute(opcode: number, gr1: bigint, gr2 = 0n) {
 }
 const ssch = () => execute(0xb233, 0x1_0000n);
 /** SCHM. @param mode 2: update, 1: connect time */
-const schm = (mode: number, origin = BLOCKS) => execute(0xb23c, BigInt(mode), BigInt(origin));
+const schm = (mode: number, origin = BLOCKS, key = 0) =>
+  execute(0xb23c, (BigInt(key) << 28n) | BigInt(mode), BigInt(origin));
 /** The device ends after `ns`. */
 function end(ns: number, ctrl = 0x4007): void {
   machine.run(sleep(machine.actor, ns));
@@ -121,6 +122,24 @@ test('a block outside storage does not stop the I/O: it ends the updates, and a 
   expect(sch.schib.scsw.flags & SCSW_FLAGS.mask.L).not.toBe(0);
   // Measurement-block program check, path 0x80, valid.
   expect(Buffer.from(sch.esw.subarray(0, 4)).toString('hex')).toBe('20804000');
+});
+
+test.each([
+  ['another key', 3, { key: 4, fetch: false }, '08804000'],
+  ['another key, and it must not be fetched either', 3, { key: 4, fetch: true }, '08804000'],
+  ['its own key', 4, { key: 4, fetch: true }, undefined],
+  ['key 0, which matches all', 0, { key: 4, fetch: true }, undefined],
+])('a block under a storage key, SCHM with %s', (_, key, storageKey, logout) => {
+  machine.storageKeys.set(BLOCKS / 4096, storageKey);
+  sch.schib.pmcw.flags |= UPDATE;
+  expect(schm(2, BLOCKS, key)).toEqual({ value: -1 });
+  expect(ssch()).toEqual({ value: 0 });
+  end(2 * 128_000);
+  const refused = logout !== undefined;
+  expect(block(BLOCKS)).toEqual(refused ? [0, 0, 0] : [1, 1, 2]);
+  expect((sch.schib.pmcw.flags & UPDATE) === 0).toBe(refused);
+  // Measurement-block protection check, path 0x80, valid.
+  if (refused) expect(Buffer.from(sch.esw.subarray(0, 4)).toString('hex')).toBe(logout);
 });
 
 test('in connect-time mode the response tells the time of the function, as much as fits', () => {

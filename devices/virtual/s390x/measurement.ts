@@ -1,9 +1,9 @@
 /**
  * Measurement blocks (SA22-7832 chapter 17, "Channel-Subsystem Monitoring"): the count of started functions, and what a
  * VMM can tell of their time. It sees a start and an end and nothing between, so all of it counts as device-connect time;
- * function-pending, disconnect and queuing times stay as they are. The key that SCHM gives is not checked.
+ * function-pending, disconnect and queuing times stay as they are. Blocks are reached with the key that SCHM gave.
  */
-import { type GuestMemory, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
+import { type ChannelStorage, type Machine, PGM, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
 import { PMCW_CHARS, PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW_STCTL_ALERT, SCSW_STCTL_PRIMARY, SCSW_STCTL_SECONDARY } from '../../../kernel/include/arch/s390/scsw.ts';
 import { struct, u16, u32 } from '../../../kernel/lib/struct.ts';
@@ -15,6 +15,8 @@ import type { Subchannel } from './subchannel.ts';
 export interface MeasurementMode {
   /** Measurement blocks are updated; those of format 0 lie from this absolute address on. */
   readonly origin?: number;
+  /** Access key of their updates. */
+  readonly key: number;
   /** Device-connect times are told in interruption responses. */
   readonly connectTime: boolean;
 }
@@ -47,16 +49,16 @@ interface Counts {
 }
 
 /** A function of the subchannel was started: SSCH or RSCH. */
-export function* functionStarted(memory: GuestMemory, mode: MeasurementMode, sch: Subchannel, now: number): Task {
+export function* functionStarted(machine: Machine, mode: MeasurementMode, sch: Subchannel, now: number): Task {
   const { flags } = sch.schib.pmcw;
   if ((flags & (MM.BLOCK_UPDATE | MM.CONNECT_TIME)) !== 0) sch.measuredSince = now;
-  yield* updateBlock(memory, mode, sch, (block) => {
+  yield* updateBlock(machine.storage(mode.key), mode, sch, (block) => {
     block.sschRschCount++;
   });
 }
 
 /** Status has come: when it ends the function, its time is accumulated and, in connect-time mode, told with it. */
-export function* functionEnded(memory: GuestMemory, mode: MeasurementMode, sch: Subchannel, now: number): Task {
+export function* functionEnded(machine: Machine, mode: MeasurementMode, sch: Subchannel, now: number): Task {
   const ending = SCSW_STCTL_PRIMARY | SCSW_STCTL_SECONDARY | SCSW_STCTL_ALERT;
   const { schib, measuredSince } = sch;
   if (measuredSince === undefined || (schib.scsw.ctrl & ending) === 0) return;
@@ -65,18 +67,18 @@ export function* functionEnded(memory: GuestMemory, mode: MeasurementMode, sch: 
   const units = Math.floor(total / UNIT_NS);
   // What is no whole unit counts next time.
   sch.measuredRest = total - units * UNIT_NS;
-  yield* updateBlock(memory, mode, sch, (block) => {
+  yield* updateBlock(machine.storage(mode.key), mode, sch, (block) => {
     block.sampleCount++;
     block.deviceConnectTime += units;
   });
   if (mode.connectTime && (schib.pmcw.flags & MM.CONNECT_TIME) !== 0) presentConnectTime(sch, units);
-  if (sch.measurementCheck) presentMeasurementCheck(sch);
-  sch.measurementCheck = false;
+  if (sch.measurementCheck !== undefined) presentMeasurementCheck(sch, sch.measurementCheck);
+  sch.measurementCheck = undefined;
 }
 
 /** Changes the subchannel's block; counters that overflow begin again. */
 function* updateBlock(
-  memory: GuestMemory,
+  memory: ChannelStorage,
   mode: MeasurementMode,
   sch: Subchannel,
   change: (block: Counts) => void,
@@ -91,9 +93,9 @@ function* updateBlock(
     change(format1 ? FORMAT_1.at(dv) : FORMAT_0.at(dv));
     yield* memory.write(address, bytes);
   } catch (error) {
-    // A block outside storage does not stop the I/O: the subchannel takes no part any more, and the next status says why.
+    // A block out of reach does not stop the I/O: the subchannel takes no part any more, and the next status says why.
     if (!(error instanceof ProgramInterruption)) throw error;
     pmcw.flags &= ~(PMCW_FLAGS.mask.MM & MM.BLOCK_UPDATE);
-    sch.measurementCheck = true;
+    sch.measurementCheck = error.interruption === PGM.PROTECTION ? 'protection' : 'program';
   }
 }

@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeMachine, FakeVcpu } from '../fake_machine.ts';
 import { ebcdic, ebcdicToAscii } from './ebcdic.ts';
 import { SCLP_COMMANDS, Sclp } from './sclp.ts';
-import { asciiConsole, lineModeConsole, SignalQuiesce } from './sclp_console.ts';
+import { asciiConsole, lineModeConsole, operatorCommand, SignalQuiesce } from './sclp_console.ts';
+import { ConsoleInput } from './sclp_console_input.ts';
 import { storageIncrements } from './sclp_info.ts';
 
 const AT = 0x6000;
@@ -207,6 +208,68 @@ describe('events', () => {
     const { response, block } = servc(0x00770005, 64, be32(MASK_1D), AT, 1);
     expect([response, block.getUint16(8), block.getUint8(10)]).toEqual([0x20, 9, 0x1d]);
     expect(servc(0x00770005, 64).response).toBe(0x60f0);
+  });
+});
+
+describe('console input', () => {
+  const MASK_01 = 0x8000_0000;
+  const read = (length: number) => servc(0x00770005, length);
+  let input: ConsoleInput;
+  beforeEach(() => {
+    input = new ConsoleInput();
+    const nothing = () => {};
+    sclp = new Sclp(machine, { ramSize: 512 << 20, cpuCount: 2, loadParameter: 'LOAD' }, [
+      asciiConsole(nothing, input),
+      operatorCommand(input),
+      lineModeConsole(nothing),
+    ]);
+  });
+  function type(text: string): void {
+    expect(input.add(Uint8Array.from(ascii(text)))).toBe(true);
+    machine.run(sclp.tell());
+  }
+
+  test('ASCII: the guest is told, reads what fits, and is told again that there is more', () => {
+    const { block: mask } = masks(MASK_1A);
+    expect(mask.getUint32(24)).toBe((MASK_1A | MASK_01) >>> 0);
+    type('hello\n');
+    expect(machine.services.at(-1)).toBe(1);
+    const first = read(8 + 6 + 1 + 3);
+    expect([first.response, first.block.getUint16(8), first.block.getUint8(10)]).toEqual([0x20, 6 + 4, 0x1a]);
+    expect(Buffer.from(machine.memory.bytes.slice(AT + 14, AT + 18)).toString()).toBe('\0hel');
+    expect(machine.services.at(-1)).toBe(AT | 1);
+    expect(read(8 + 6 + 1).response).toBe(0x0300);
+    expect(read(64).block.getUint16(8)).toBe(6 + 1 + 3);
+    expect(machine.services.at(-1)).toBe(AT);
+    expect(read(64).response).toBe(0x60f0);
+  });
+  test('an operator’s command is a whole line in EBCDIC, inside its vectors', () => {
+    masks(MASK_01);
+    type('log');
+    expect(machine.services).toEqual([AT]);
+    type('off\nnext\n');
+    const { block } = read(256);
+    expect([block.getUint16(8), block.getUint8(10)]).toEqual([6 + 16 + 6, 0x01]);
+    const bytes = Buffer.from(machine.memory.bytes.slice(AT + 14, AT + 14 + 22));
+    // MDS message unit, CP message unit, text command, self-defining text message, text: lengths include their headers.
+    expect(bytes.subarray(0, 16).toString('hex')).toBe('0016131000121212000e13200a310830');
+    expect(Buffer.from(ebcdicToAscii(bytes.subarray(16))).toString()).toBe('logoff');
+    expect(read(24).response).toBe(0x0300);
+    read(256);
+    expect(Buffer.from(ebcdicToAscii(machine.memory.bytes.slice(AT + 30, AT + 34))).toString()).toBe('next');
+    expect(read(256).response).toBe(0x60f0);
+  });
+  test('a line longer than a text message comes in pieces', () => {
+    masks(MASK_01);
+    type(`${'x'.repeat(300)}\n`);
+    const length = () => read(1024).block.getUint16(8) - 6 - 16;
+    expect([length(), length()]).toEqual([251, 49]);
+  });
+  test('what a guest does not read is kept up to a page’s worth; a reset forgets it', () => {
+    expect(input.add(new Uint8Array(4080))).toBe(true);
+    expect(input.add(Uint8Array.of(1))).toBe(false);
+    sclp.reset();
+    expect([input.empty, input.add(Uint8Array.of(1))]).toEqual([true, true]);
   });
 });
 

@@ -99,6 +99,10 @@ export class Sclp {
   /** Asks the guest to shut down. */
   *quiesce(event: SignalQuiesce): Task {
     event.request();
+    yield* this.tell();
+  }
+  /** An event has come to wait: the guest is told, if it wants such. */
+  *tell(): Task {
     if (this.events.pending) yield* this.#machine.injectService(EVENT_PENDING);
   }
   /** Machine reset. */

@@ -2,19 +2,37 @@
 import { struct, u16, u32 } from '../../../kernel/lib/struct.ts';
 import { ebcdicToAscii } from './ebcdic.ts';
 import { SCLP_RC } from './sccb.ts';
+import { type ConsoleInput, readAscii, readCommand } from './sclp_console_input.ts';
 import { SCLP_EVENT, type SclpEvent } from './sclp_events.ts';
 
 /** Takes what the guest prints, as ASCII bytes. */
 export type ConsoleOutput = (bytes: Uint8Array) => void;
 
-/** Event type X'1A': the payload is text (QEMU's sclpconsole). */
-export function asciiConsole(output: ConsoleOutput): SclpEvent {
+/** Event type X'1A': the payload is text (QEMU's sclpconsole). @param input what is typed; none when omitted */
+export function asciiConsole(output: ConsoleOutput, input?: ConsoleInput): SclpEvent {
   return {
     type: SCLP_EVENT.ASCII_CONSOLE,
     write(payload) {
       output(payload);
       return SCLP_RC.NORMAL_COMPLETION;
     },
+    ...(input === undefined
+      ? {}
+      : {
+          read: (room) => readAscii(input, room),
+          pending: () => !input.empty,
+          reset: () => input.clear(),
+        }),
+  };
+}
+
+/** Event type X'01': an operator's command, which answers on the line-mode console. */
+export function operatorCommand(input: ConsoleInput): SclpEvent {
+  return {
+    type: SCLP_EVENT.OPERATIONS_COMMAND,
+    read: (room) => readCommand(input, room),
+    pending: () => input.line,
+    reset: () => input.clear(),
   };
 }
 

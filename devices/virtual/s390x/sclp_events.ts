@@ -2,17 +2,27 @@
 import { EVENT_ACCEPTED, EVENT_HEADER, SCLP_RC, type Sccb } from './sccb.ts';
 
 /** Event types. */
-export const SCLP_EVENT = { MESSAGE: 0x02, ASCII_CONSOLE: 0x1a, SIGNAL_QUIESCE: 0x1d } as const;
+export const SCLP_EVENT = {
+  OPERATIONS_COMMAND: 0x01,
+  MESSAGE: 0x02,
+  ASCII_CONSOLE: 0x1a,
+  SIGNAL_QUIESCE: 0x1d,
+} as const;
 
 /** A kind of event that the machine takes or gives. */
 export interface SclpEvent {
   readonly type: number;
   /** The guest sends one: `payload` follows the event-buffer header. @returns response code. Absent: it may not. */
   write?(payload: Uint8Array): number;
-  /** Payload of the event that waits for the guest, and it waits no more. Absent: there never is one. */
-  read?(): Uint8Array;
+  /**
+   * Payload of the event that waits for the guest, and it waits no more; undefined when nothing of it fits `room` bytes.
+   * Absent: there never is one.
+   */
+  read?(room: number): Uint8Array | undefined;
   /** An event waits. */
   pending?(): boolean;
+  /** Machine reset. */
+  reset?(): void;
 }
 
 /** Bit of an event type in a mask of 32 bits. */
@@ -49,6 +59,7 @@ export class EventFacility {
   /** Machine reset. */
   reset(): void {
     this.#receive = 0;
+    for (const event of this.#events) event.reset?.();
   }
 
   /** WRITE EVENT MASK: takes the guest's masks, answers with ours. */
@@ -102,7 +113,8 @@ export class EventFacility {
     } else if (functionCode !== UNCONDITIONAL_READ) return SCLP_RC.INVALID_FUNCTION;
     const event = this.#waiting(selection);
     if (event?.read === undefined) return SCLP_RC.NO_EVENT_BUFFERS_STORED;
-    const payload = event.read();
+    const payload = event.read(sccb.length - EVENTS - EVENT_HEADER.size);
+    if (payload === undefined) return SCLP_RC.INSUFFICIENT_SCCB_LENGTH;
     const length = EVENT_HEADER.size + payload.length;
     if (sccb.length < EVENTS + length) return SCLP_RC.INSUFFICIENT_SCCB_LENGTH;
     sccb.bytes.fill(0, EVENTS);

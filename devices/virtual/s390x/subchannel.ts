@@ -46,6 +46,9 @@ export interface SubchannelOperations {
   letCpuGo?(): Task;
 }
 
+/** Why a measurement block could not be updated (SA22-7832 chapter 16, "Extended-Status Flags"). */
+export type MeasurementCheck = 'program' | 'protection';
+
 export class Subchannel {
   readonly cssid: number;
   readonly ssid: number;
@@ -68,8 +71,8 @@ export class Subchannel {
   measuredSince: number | undefined;
   /** Measured time that is no whole unit yet, ns. */
   measuredRest = 0;
-  /** The measurement block could not be stored into. */
-  measurementCheck = false;
+  /** The measurement block could not be updated: it is outside storage, or its key is another. */
+  measurementCheck: MeasurementCheck | undefined;
   /** Held by an instruction and by result handlers while they work on this subchannel. */
   readonly lock: Mutex;
 

@@ -8,7 +8,6 @@ import { ORB, ORB_CTRL0 } from '../../../kernel/include/arch/s390/orb.ts';
 import { type PMCW, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW, SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_FLAGS } from '../../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
-import { VFIO_DEVICE_RESET } from '../../../kernel/include/uapi/ioctl.ts';
 import {
   ccw_cmd_region,
   ccw_io_region,
@@ -23,6 +22,7 @@ import { type ChannelSubsystem, deviceNumber } from '../s390x/css.ts';
 import { CC, type PluggedDevice, Subchannel, type SubchannelOperations } from '../s390x/subchannel.ts';
 import { type CcwFunction, functionOutcome, UNIT_EXCEPTION } from './ccw_errno.ts';
 import { addPaths, buildSchib, type CcwHost, ccwHost } from './ccw_host.ts';
+import { checkPlug, quietReset, realizeOrRelease, unplugSubchannel } from './ccw_plug.ts';
 import { type CcwRegions, ccwRegions } from './ccw_regions.ts';
 import { crwNotifier, ioNotifier, pretendFunction, unitException } from './ccw_results.ts';
 import { VFIOContainer } from './container.ts';
@@ -41,14 +41,18 @@ export interface VfioCcwOptions {
   readonly ssid?: number;
   /** Set the prefetch bit of every ORB: off unless the guest is known not to modify running programs. */
   readonly forceOrbPfch?: boolean;
+  /** false: as before Linux 5.2 and QEMU 4.1, which had no command region, HSCH and CSCH do not reach the host. */
+  readonly commandRegion?: boolean;
   /** The machine runs already: the guest is told by a channel report. */
   readonly hotplugged?: boolean;
   /** Container to join; a type1v2 container of its own when omitted. */
   readonly container?: VFIOContainer;
 }
 
+const DRIVER = 'vfio-ccw';
+
 export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
-  readonly driver = 'vfio-ccw';
+  readonly driver = DRIVER;
   readonly id: string;
   readonly css: ChannelSubsystem;
   readonly machine: Machine;
@@ -79,19 +83,9 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   /** Brings a device into the machine. @throws Errno; Error, one sentence naming the device. Nothing is left open then. */
   static *realize(css: ChannelSubsystem, options: VfioCcwOptions): Task<VFIOCCWDevice> {
     const host = yield* ccwHost(css.machine, options.sysfsdev);
-    for (const { operations } of css.subchannels()) {
-      if (operations instanceof VFIOCCWDevice && operations.host.busId === host.busId)
-        throw new Error(`${operations.name}: this subchannel of the host is in the machine already`);
-      if (options.id !== undefined && operations.plugged?.id === options.id)
-        throw new Error(`vfio-ccw ${host.busId}: id=${options.id} is another device's: choose another id=`);
-    }
+    checkPlug(css, DRIVER, host, options.id);
     const device = new VFIOCCWDevice(css, host, options);
-    try {
-      yield* device.#realize();
-    } catch (error) {
-      yield* device.#release();
-      throw error;
-    }
+    yield* realizeOrRelease(device.#realize(), () => device.#release());
     return device;
   }
 
@@ -103,7 +97,8 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
     if (this.options.container === undefined) this.#container = container;
     this.#group = yield* VFIOGroup.get(machine, name, number, container);
     this.#fd = yield* this.#group.deviceFd(host.uuid);
-    this.#regions = yield* ccwRegions(machine, name, this.#fd, host.schid);
+    const { async, ...regions } = yield* ccwRegions(machine, name, this.#fd, host.schid);
+    this.#regions = this.options.commandRegion === false ? regions : { ...regions, async };
     yield* this.#register(VFIO_CCW_IRQ.IO, 'io', () => ioNotifier(this));
     if (this.#regions.crw !== undefined) yield* this.#register(VFIO_CCW_IRQ.CRW, 'crw', () => crwNotifier(this));
     try {
@@ -166,26 +161,11 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   }
 
   /**
-   * Unplugs the device: the subchannel is gone, what runs on it is ended by the kernel, and the guest is told. Of two
-   * that ask (the host and the monitor) the second waits for the first.
+   * Unplugs the device: the subchannel is gone, what runs on it is ended by the kernel, and the guest is told.
    * @returns false when it was unplugged already
    */
-  *unplug(): Task<boolean> {
-    yield* this.#plugging.lock();
-    try {
-      if (!this.css.holds(this.sch)) return false;
-      yield* this.sch.lock.lock();
-      try {
-        yield* this.css.remove(this.sch);
-      } finally {
-        this.sch.lock.unlock();
-      }
-      yield* this.#release();
-      yield* this.css.reportSubchannel(this.sch);
-      return true;
-    } finally {
-      this.#plugging.unlock();
-    }
+  unplug(): Task<boolean> {
+    return unplugSubchannel(this.css, this.sch, this.#plugging, () => this.#release());
   }
   /** Closes what is open, last opened first. */
   *#release(): Task {
@@ -277,13 +257,9 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
     }
   }
 
-  /** Machine reset: the kernel's reset ends what runs; what it says of it is of no interest. */
-  *reset(): Task {
-    try {
-      yield* this.machine.sys.ioctl(this.#fd, VFIO_DEVICE_RESET);
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-    }
+  /** Machine reset. */
+  reset(): Task {
+    return quietReset(this.machine, this.#fd);
   }
 }
 

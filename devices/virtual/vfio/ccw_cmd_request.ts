@@ -18,7 +18,7 @@ import {
   SCSW_CTRL_MASK_STCTL,
 } from '../../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
-import { VFIO_DEVICE_CCW_CMD_REQUEST, VFIO_DEVICE_RESET } from '../../../kernel/include/uapi/ioctl.ts';
+import { VFIO_DEVICE_CCW_CMD_REQUEST } from '../../../kernel/include/uapi/ioctl.ts';
 import { VFIO_DEVICE_FLAGS, VFIO_NOIOMMU_IOMMU, vfio_ccw_cmd } from '../../../kernel/include/uapi/vfio.ts';
 import type { View } from '../../../kernel/lib/struct.ts';
 import { Mutex, type Task, until } from '../../../kernel/lib/task.ts';
@@ -28,6 +28,7 @@ import { CC, type PluggedDevice, Subchannel, type SubchannelOperations } from '.
 import { ARENA_SIZE, UserChannelProgram } from './ccw_cmd_request_program.ts';
 import { functionOutcome, UNIT_EXCEPTION } from './ccw_errno.ts';
 import { addPaths, buildSchib, type CcwHost, subchannelHost } from './ccw_host.ts';
+import { checkPlug, quietReset, realizeOrRelease, unplugSubchannel } from './ccw_plug.ts';
 import { pretendFunction, takeIrb, unitException } from './ccw_results.ts';
 import { type ContainerListener, VFIOContainer } from './container.ts';
 import { deviceInfo } from './device.ts';
@@ -48,8 +49,10 @@ export interface CcwRequestOptions {
 /** A no-IOMMU container maps nothing. */
 const NO_LISTENER: ContainerListener = { *add() {}, *remove() {} };
 
+const DRIVER = 'vfio-ccw-rfc';
+
 export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice {
-  readonly driver = 'vfio-ccw-rfc';
+  readonly driver = DRIVER;
   readonly id: string;
   readonly css: ChannelSubsystem;
   readonly machine: Machine;
@@ -86,19 +89,9 @@ export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice
   /** Brings a device into the machine. @throws Errno; Error, one sentence naming the device. Nothing is left open then. */
   static *realize(css: ChannelSubsystem, options: CcwRequestOptions): Task<VFIOCCWRequestDevice> {
     const host = yield* subchannelHost(css.machine, options.sysfsdev);
-    for (const { operations } of css.subchannels()) {
-      if (operations instanceof VFIOCCWRequestDevice && operations.host.busId === host.busId)
-        throw new Error(`${operations.name}: this subchannel of the host is in the machine already`);
-      if (options.id !== undefined && operations.plugged?.id === options.id)
-        throw new Error(`vfio-ccw-rfc ${host.busId}: id=${options.id} is another device's: choose another id=`);
-    }
+    checkPlug(css, DRIVER, host, options.id);
     const device = new VFIOCCWRequestDevice(css, host, options);
-    try {
-      yield* device.#realize();
-    } catch (error) {
-      yield* device.#release();
-      throw error;
-    }
+    yield* realizeOrRelease(device.#realize(), () => device.#release());
     return device;
   }
 
@@ -136,24 +129,13 @@ export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice
   }
 
   /** Unplugs the device. A request that is under way is ended by a reset: there is no other way to it. */
-  *unplug(): Task<boolean> {
-    yield* this.#plugging.lock();
-    try {
-      if (!this.css.holds(this.sch)) return false;
-      yield* this.sch.lock.lock();
-      try {
-        yield* this.css.remove(this.sch);
-      } finally {
-        this.sch.lock.unlock();
-      }
-      if (this.#busy) yield* this.reset();
-      yield* until(`request of ${this.name}`, () => !this.#busy);
-      yield* this.#release();
-      yield* this.css.reportSubchannel(this.sch);
-      return true;
-    } finally {
-      this.#plugging.unlock();
-    }
+  unplug(): Task<boolean> {
+    return unplugSubchannel(this.css, this.sch, this.#plugging, () => this.#endAndRelease());
+  }
+  *#endAndRelease(): Task {
+    if (this.#busy) yield* this.reset();
+    yield* until(`request of ${this.name}`, () => !this.#busy);
+    yield* this.#release();
   }
   /** Closes what is open, last opened first. */
   *#release(): Task {
@@ -260,18 +242,11 @@ export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice
   *letCpuGo(): Task {
     if (!this.#busy) return;
     this.machine.log(`${this.name}: a reset ends the request that keeps a CPU from stopping`);
-    yield* this.#kernelReset();
+    yield* quietReset(this.machine, this.#fd);
   }
-  /** Machine reset, unplug: the kernel's reset ends what runs; what it says of it is of no interest. */
+  /** Machine reset, unplug. */
   *reset(): Task {
     this.#changes++;
-    yield* this.#kernelReset();
-  }
-  *#kernelReset(): Task {
-    try {
-      yield* this.machine.sys.ioctl(this.#fd, VFIO_DEVICE_RESET);
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-    }
+    yield* quietReset(this.machine, this.#fd);
   }
 }

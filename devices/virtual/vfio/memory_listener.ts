@@ -19,7 +19,7 @@ interface Target {
 export function* vfioListenerRegionAdd(machine: Machine, { fd }: Target): Task {
   const { size } = machine.memory;
   const vaddr = machine.memory.hva(0);
-  machine.tracer.point(EVENT.vfio_listener_region_add, 0, size, vaddr);
+  machine.tracer.point(EVENT.vfio_listener_region_add_ram, 0, size - 1, vaddr);
   const map = vfio_iommu_type1_dma_map.make({
     argsz: vfio_iommu_type1_dma_map.size,
     flags: VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE,

@@ -75,7 +75,7 @@ function* carryOut(machine: Machine, fd: number, made: PamuPlan): Task {
   const argsz = vfio_iommu_type1_dma_map.size;
   for (const { iova, size } of maps) {
     const vaddr = memory.hva(iova);
-    machine.tracer.point(EVENT.vfio_listener_region_add, iova, size, vaddr);
+    machine.tracer.point(EVENT.vfio_listener_region_add_ram, iova, iova + size - 1, vaddr);
     const map = vfio_iommu_type1_dma_map.make({ argsz, flags, vaddr, iova, size });
     yield* sys.ioctlStruct(fd, VFIO_IOMMU_MAP_DMA, map);
   }

@@ -34,6 +34,8 @@ export interface VfioPciOptions {
   readonly group?: VFIOGroup;
   /** Where interrupts go; without it the device has none. */
   readonly interrupts?: PciInterruptSink;
+  /** BARs are not mapped: every access is a system call (QEMU x-no-mmap). */
+  readonly noMmap?: boolean;
 }
 
 /** Options of a device whose group is open. */
@@ -59,6 +61,7 @@ export class VFIOPCIDevice {
   readonly #sink: PciInterruptSink | undefined;
   readonly #reset: boolean;
   readonly #hasPin: boolean;
+  readonly #noMmap: boolean;
   /** One change of the interrupt mode at a time: guests have several CPUs. */
   readonly #modeLock: Mutex;
   /** Messages in use: of MSI, or of MSI-X. */
@@ -87,6 +90,7 @@ export class VFIOPCIDevice {
     this.#ownGroup = opened.ownGroup;
     this.#reset = opened.reset;
     this.#hasPin = opened.pin;
+    this.#noMmap = options.noMmap ?? false;
     this.#sink = interrupts;
     this.#modeLock = new Mutex(`${name} interrupt mode`);
     this.intx = interrupts && opened.pin ? new VfioIntx(machine, opened.fd, name, interrupts) : undefined;
@@ -144,7 +148,7 @@ export class VFIOPCIDevice {
 
   *#setUp(): Task {
     yield* this.enable();
-    for (const bar of this.bars) yield* bar.map();
+    if (!this.#noMmap) for (const bar of this.bars) yield* bar.map();
     yield* this.intx?.enable() ?? nothing();
   }
   /** What {@link #setUp} made, last first. */
@@ -298,6 +302,12 @@ export class VFIOPCIDevice {
         return { bar, offset: address - start };
     }
     return undefined;
+  }
+
+  /** The BARs that answer, and where on the bus; none while memory space is off. */
+  answering(): { readonly start: number; readonly bar: VfioBar }[] {
+    if (!this.config.memoryEnabled) return [];
+    return this.bars.flatMap((bar, n) => (bar.size === 0 ? [] : [{ start: this.config.barAddress(n), bar }]));
   }
 
   // Life

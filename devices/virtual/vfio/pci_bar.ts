@@ -18,7 +18,8 @@ export interface BarOverlay {
   write(offset: number, bytes: Uint8Array): Task;
 }
 
-interface Mapping {
+/** A part of a region that is mapped. */
+export interface BarMapping {
   readonly offset: number;
   readonly size: number;
   readonly va: number;
@@ -42,7 +43,7 @@ export class VfioBar {
   readonly #machine: Machine;
   readonly #fd: number;
   readonly #what: string;
-  #mappings: readonly Mapping[] = [];
+  #mappings: readonly BarMapping[] = [];
 
   /** @param name of the device */
   constructor(machine: Machine, fd: number, name: string, region: RegionInfo) {
@@ -58,7 +59,7 @@ export class VfioBar {
   /** Maps what can be mapped (vfio_region_mmap); what cannot after all is read and written. */
   *map(): Task {
     const { sys } = this.#machine;
-    const mappings: Mapping[] = [];
+    const mappings: BarMapping[] = [];
     for (const { offset, size } of mappable(this.region))
       try {
         mappings.push({ offset, size, va: yield* sys.mmap(this.#fd, size, this.region.offset + offset) });
@@ -71,6 +72,13 @@ export class VfioBar {
     const mappings = this.#mappings;
     this.#mappings = [];
     for (const { va, size } of mappings) yield* this.#machine.sys.munmap(va, size);
+  }
+
+  /** The mapped parts that nothing lies over. */
+  get direct(): readonly BarMapping[] {
+    return this.#mappings.filter(
+      ({ offset, size }) => !this.overlays.some((o) => offset < o.offset + o.size && o.offset < offset + size),
+    );
   }
 
   #overlay(offset: number, length: number): BarOverlay | undefined {

@@ -137,7 +137,7 @@ export function* createWindow(machine: Machine, container: VFIOContainer, geomet
       create.levels++;
     }
   }
-  machine.tracer.point(EVENT.vfio_spapr_create_window, pageShift, windowSize, create.start_addr);
+  machine.tracer.point(EVENT.vfio_spapr_create_window, pageShift, create.levels, windowSize, create.start_addr);
   if (create.start_addr === busOffset) return;
   yield* removeWindow(machine, container.fd, create.start_addr);
   throw new Error(

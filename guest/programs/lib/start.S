@@ -5,16 +5,14 @@
  * So a stub may go on using the interrupted stack, and one save area per interruption class is enough.
  */
 
-#define STACK_FRAME	160		/* s390x ELF ABI: register save area of a callee */
-#define NEW_PSWS	0x1a0		/* restart, external, SVC, program, machine check, I/O new PSWs */
+#include "start_macros.h"
 
 	.section .entry, "ax"
 	.globl	_start
 _start:
 	larl	%r1, new_psws
 	mvc	NEW_PSWS(6 * 16), 0(%r1)
-	larl	%r15, stack_top - STACK_FRAME
-	xc	0(8, %r15), 0(%r15)	/* back chain ends here */
+	empty_stack stack_top
 	brasl	%r14, main		/* does not return */
 
 	.text
@@ -22,19 +20,8 @@ _start:
 	.weak	second_cpu		/* a program need not have one */
 	.globl	second_cpu_entry
 second_cpu_entry:
-	larl	%r15, second_stack_top - STACK_FRAME
-	xc	0(8, %r15), 0(%r15)
+	empty_stack second_stack_top
 	brasl	%r14, second_cpu	/* does not return */
-
-/* Save all registers, call the C handler, go back through the old PSW (which the handler may have changed). */
-	.macro	interruption class, save, old_psw
-\class\()_stub:
-	stmg	%r0, %r15, \save
-	aghi	%r15, -STACK_FRAME
-	brasl	%r14, \class\()_interruption
-	lmg	%r0, %r15, \save
-	lpswe	\old_psw
-	.endm
 
 /* Save areas are in the part of the prefix area that the architecture leaves free (0x200 to 0x11af). */
 	interruption external, 0x200, 0x130
@@ -45,8 +32,7 @@ second_cpu_entry:
 	.macro	fatal class, save
 \class\()_stub:
 	stmg	%r0, %r15, \save
-	larl	%r15, emergency_stack_top - STACK_FRAME
-	xc	0(8, %r15), 0(%r15)
+	empty_stack emergency_stack_top
 	brasl	%r14, \class\()_interruption
 	.endm
 
@@ -55,17 +41,7 @@ second_cpu_entry:
 	fatal	restart, 0x480
 
 	.section .rodata
-	.balign	8
-	.macro	new_psw address
-	.quad	0x0000000180000000, \address	/* 64-bit addressing, everything disabled */
-	.endm
-new_psws:
-	new_psw	restart_stub
-	new_psw	external_stub
-	new_psw	svc_stub
-	new_psw	program_stub
-	new_psw	machine_check_stub
-	new_psw	io_stub
+	new_psw_table
 
 	.bss
 	.balign	8

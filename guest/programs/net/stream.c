@@ -7,7 +7,7 @@
 
 /* Frames under way at most. */
 #define WINDOW		176
-/* Descriptors given to the device with one store of a tail register: a store is an exit. */
+/* Descriptors given to the device with one store of a tail register: with --mmio exit a store is an exit. */
 #define BURST		64
 /* The device keeps a buffer for every frame under way while a burst of others waits to be given back. */
 #define BUFFERS		(WINDOW + BURST)
@@ -71,8 +71,7 @@ static bool frame_is(const uint8_t *frame, uint64_t number, unsigned size)
 
 /* What a run works on. */
 struct run {
-	struct e1000 *nic;
-	struct dma *dma;
+	struct stream_end from, to;
 	const struct stream *stream;
 	struct stream_result *result;
 	unsigned sent, reclaimed;
@@ -84,9 +83,10 @@ struct run {
 /* The device writes no more than a frame: only that much of a buffer is mapped. */
 static void give_buffer(struct run *run, unsigned frame)
 {
-	uint64_t bus = dma_map(run->dma, rx_frames[frame], run->stream->size, RX_SLOTS + frame * FRAME_SPACE, TCE_WRITE);
+	uint64_t slot = RX_SLOTS + frame * FRAME_SPACE;
+	uint64_t bus = dma_map(run->to.dma, rx_frames[frame], run->stream->size, slot, TCE_WRITE);
 
-	rx_frame_of[e1000_queue_rx(run->nic, bus)] = frame;
+	rx_frame_of[e1000_queue_rx(run->to.nic, bus)] = frame;
 }
 
 /* Makes and queues a whole burst, or what is left, once there is room for it. */
@@ -104,20 +104,20 @@ static void send(struct run *run)
 		uint64_t bus;
 
 		make_frame(tx_frames[slot], run->sent, size);
-		bus = dma_map(run->dma, tx_frames[slot], size, TX_SLOTS + slot * FRAME_SPACE, TCE_READ);
-		tx_frame_of[e1000_queue_tx(run->nic, bus, size)] = slot;
+		bus = dma_map(run->from.dma, tx_frames[slot], size, TX_SLOTS + slot * FRAME_SPACE, TCE_READ);
+		tx_frame_of[e1000_queue_tx(run->from.nic, bus, size)] = slot;
 	}
-	e1000_kick_tx(run->nic);
+	e1000_kick_tx(run->from.nic);
 }
 
 static void reclaim(struct run *run)
 {
 	int done;
 
-	while ((done = e1000_sent(run->nic)) >= 0) {
+	while ((done = e1000_sent(run->from.nic)) >= 0) {
 		unsigned slot = tx_frame_of[done];
 
-		dma_unmap(run->dma, tx_frames[slot], run->stream->size, TX_SLOTS + slot * FRAME_SPACE);
+		dma_unmap(run->from.dma, tx_frames[slot], run->stream->size, TX_SLOTS + slot * FRAME_SPACE);
 		run->reclaimed++;
 	}
 }
@@ -129,17 +129,17 @@ static bool receive(struct run *run)
 	unsigned size = run->stream->size, came = 0;
 	struct e1000_frame frame;
 
-	while (came < BURST && e1000_received(run->nic, &frame)) {
+	while (came < BURST && e1000_received(run->to.nic, &frame)) {
 		unsigned slot = rx_frame_of[frame.index];
 
-		dma_unmap(run->dma, rx_frames[slot], size, RX_SLOTS + slot * FRAME_SPACE);
+		dma_unmap(run->to.dma, rx_frames[slot], size, RX_SLOTS + slot * FRAME_SPACE);
 		if (frame.errors || frame.length != size || !frame_is(rx_frames[slot], result->received, size))
 			result->wrong++;
 		result->received++;
 		give_buffer(run, slot);
 		came++;
 		if (++run->to_give == BURST) {
-			e1000_kick_rx(run->nic);
+			e1000_kick_rx(run->to.nic);
 			run->to_give = 0;
 		}
 	}
@@ -159,15 +159,16 @@ static void measure(struct run *run, uint64_t now)
 	run->batch_start = now;
 }
 
-void stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream, struct stream_result *result)
+void stream_run(const struct stream_end *from, const struct stream_end *to, const struct stream *stream,
+		struct stream_result *result)
 {
-	struct run run = { .nic = nic, .dma = dma, .stream = stream, .result = result };
+	struct run run = { .from = *from, .to = *to, .stream = stream, .result = result };
 	uint64_t last;
 
 	*result = (struct stream_result){ 0 };
 	for (unsigned i = 0; i < BUFFERS; i++)
 		give_buffer(&run, i);
-	e1000_kick_rx(nic);
+	e1000_kick_rx(to->nic);
 	run.batch_start = last = store_clock_fast();
 	while (result->received < stream->frames) {
 		uint64_t now;
@@ -183,5 +184,5 @@ void stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream,
 		}
 	}
 	for (unsigned i = 0; i < BUFFERS; i++)
-		dma_unmap(dma, rx_frames[i], stream->size, RX_SLOTS + i * FRAME_SPACE);
+		dma_unmap(to->dma, rx_frames[i], stream->size, RX_SLOTS + i * FRAME_SPACE);
 }

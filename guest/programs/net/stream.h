@@ -1,4 +1,4 @@
-/* Frames through the NIC and back, every byte of them checked. */
+/* Frames through the NIC and back, or from one to another, every byte of them checked. */
 #ifndef STREAM_H
 #define STREAM_H
 
@@ -26,8 +26,15 @@ struct stream_result {
 	struct stream_batch batch[STREAM_BATCHES];
 };
 
-/* Sends and receives. The NIC is open. */
-void stream_run(struct e1000 *nic, struct dma *dma, const struct stream *stream, struct stream_result *result);
+/* A NIC, open, and how memory is given to it. */
+struct stream_end {
+	struct e1000 *nic;
+	struct dma *dma;
+};
+
+/* Sends at one end and receives at the other, which may be the same NIC. */
+void stream_run(const struct stream_end *from, const struct stream_end *to, const struct stream *stream,
+		struct stream_result *result);
 
 /* Bytes of storage that a machine must have for it. */
 uint64_t stream_memory(void);

@@ -3,8 +3,7 @@
  * As in the toy guest, interruptions are taken only inside an enabled wait, so one save area per class is enough.
  */
 
-#define STACK_FRAME	160		/* s390x ELF ABI: register save area of a callee */
-#define NEW_PSWS	0x1a0		/* restart, external, SVC, program, machine check, I/O new PSWs */
+#include "start_macros.h"
 
 /* This CPU's words in the part of its prefix area that the architecture leaves free (0x200 to 0x11af). */
 #define SAVED_STACK	0x600		/* stack pointer of `execute`; 0 = not inside it */
@@ -17,8 +16,7 @@ _start:
 	larl	%r1, new_psws
 	mvc	NEW_PSWS(6 * 16), 0(%r1)
 	xc	SAVED_STACK(8), SAVED_STACK
-	larl	%r15, stack_top - STACK_FRAME
-	xc	0(8, %r15), 0(%r15)	/* back chain ends here */
+	empty_stack stack_top
 	brasl	%r14, main		/* does not return */
 
 	.text
@@ -26,19 +24,8 @@ _start:
 	.globl	second_cpu_entry
 second_cpu_entry:
 	xc	SAVED_STACK(8), SAVED_STACK
-	larl	%r15, second_stack_top - STACK_FRAME
-	xc	0(8, %r15), 0(%r15)
+	empty_stack second_stack_top
 	brasl	%r14, second_cpu	/* does not return */
-
-/* Save all registers, call the C handler, go back through the old PSW, which the handler has changed. */
-	.macro	interruption class, save, old_psw
-\class\()_stub:
-	stmg	%r0, %r15, \save
-	aghi	%r15, -STACK_FRAME
-	brasl	%r14, \class\()_interruption
-	lmg	%r0, %r15, \save
-	lpswe	\old_psw
-	.endm
 
 	interruption external, 0x200, 0x130
 	interruption io, 0x300, 0x170
@@ -136,17 +123,7 @@ instructions:
 	j	returned_key
 
 	.section .rodata
-	.balign	8
-	.macro	new_psw address
-	.quad	0x0000000180000000, \address	/* 64-bit addressing, everything disabled */
-	.endm
-new_psws:
-	new_psw	restart_stub
-	new_psw	external_stub
-	new_psw	svc_stub
-	new_psw	program_stub
-	new_psw	machine_check_stub
-	new_psw	io_stub
+	new_psw_table
 lost_psw:
 	.quad	0x0002000180000000, 0xdead	/* disabled wait: an interruption nobody expected */
 problem_mask:

@@ -12,6 +12,7 @@
 #include "dasd_parallel.h"
 #include "dasd_writeload.h"
 #include "fmt.h"
+#include "halt_bench.h"
 #include "interruption.h"
 #include "subchannels.h"
 #include "tce.h"
@@ -22,7 +23,7 @@
 /* The numbers of the command line, read before anything else so that a bad one is always reported. */
 static struct {
 	bool has_liobn, has_slow;
-	uint64_t liobn, window, dmaport, slow, bench, hcalls, ssch, noop, read, parallel, writeload, seed;
+	uint64_t liobn, window, dmaport, slow, bench, hcalls, ssch, noop, read, parallel, halt, writeload, seed;
 } options;
 
 static void read_options(void)
@@ -38,6 +39,7 @@ static void read_options(void)
 	cmdline_number("noop", &options.noop);
 	cmdline_number("read", &options.read);
 	cmdline_number("parallel", &options.parallel);
+	cmdline_number("halt", &options.halt);
 	cmdline_number("writeload", &options.writeload);
 	cmdline_number("seed", &options.seed);
 }
@@ -56,6 +58,10 @@ static void run_dasd(void)
 	}
 	if (options.parallel) {
 		dasd_parallel(options.parallel);
+		return;
+	}
+	if (options.halt) {
+		bench_halt_and_clear(dasd, options.halt);
 		return;
 	}
 	check_dasd(dasd);
@@ -88,7 +94,7 @@ void __attribute__((noreturn)) main(void)
 	read_options();
 	run_dasd();
 	/* A load is all that such a run is about. */
-	if (options.writeload || options.parallel)
+	if (options.writeload || options.parallel || options.halt)
 		disabled_wait(check_summary("toy") ? WAIT_ALL_PASSED : WAIT_SOME_FAILED);
 	check_cpu();
 	check_second_cpu();

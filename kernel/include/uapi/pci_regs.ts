@@ -16,6 +16,8 @@ export const PCI_REG = {
   DEVICE_ID: 0x02,
   COMMAND: 0x04,
   STATUS: 0x06,
+  /** Sub-class and base class. */
+  CLASS_DEVICE: 0x0a,
   CACHE_LINE_SIZE: 0x0c,
   LATENCY_TIMER: 0x0d,
   HEADER_TYPE: 0x0e,

@@ -39,7 +39,7 @@ export function* asyncRequest(device: VfioCcwPrivate): Task {
     if (!(error instanceof Errno)) throw error;
     asyncRegionRefuse(device, error);
   }
-  host.kernel.tracer.point(EVENT.vfio_ccw_async, sch.schid, command, region.ret_code | 0);
+  host.kernel.tracer.point(EVENT.vfio_ccw_fsm_async_request, sch.schid, command, region.ret_code | 0);
 }
 
 function halt({ sch }: VfioCcwPrivate): void {

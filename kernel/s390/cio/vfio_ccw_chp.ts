@@ -9,6 +9,7 @@ import {
   VFIO_REGION_SUBTYPE_CCW,
 } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
+import { EVENT } from '../../lib/trace.ts';
 import { chpMask } from './chp.ts';
 import { type CioResult, cioCancelHaltClear, cioUpdateSchib } from './cio.ts';
 import type { ChpEvent, Subchannel } from './subchannel.ts';
@@ -118,6 +119,7 @@ export function chpEvent(
 ): CioResult {
   const mask = chpMask(sch, chpid);
   if (device === undefined || mask === 0) return 0;
+  device.host.kernel.tracer.point(EVENT.vfio_ccw_chp_event, sch.schid, mask, Object.keys(CHP_EVENTS).indexOf(event));
   const update = cioUpdateSchib(sch);
   if (update !== 0) return update;
   CHP_EVENTS[event](sch, mask, (erc) => {

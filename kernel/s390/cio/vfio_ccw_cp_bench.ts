@@ -3,18 +3,18 @@
  * container over movable memory that every data page is pinned in anew, as for each I/O of a machine. No other actor
  * runs. Called by name on a pool thread.
  */
+
+import { BenchKernel } from '../../bench_kernel.ts';
 import { CCW_CMD, CCW_FLAG, CCW1 } from '../../include/arch/s390/ccw.ts';
 import { ORB, ORB_CTRL0, type Orb } from '../../include/arch/s390/orb.ts';
 import { VFIO_IOMMU_MAP_DMA } from '../../include/uapi/ioctl.ts';
 import { VFIO_DMA_MAP_FLAG, vfio_iommu_type1_dma_map } from '../../include/uapi/vfio.ts';
-import { Kernel } from '../../kernel.ts';
+import type { Kernel } from '../../kernel.ts';
 import { CCW_SIZE } from '../../lib/ccw_program.ts';
 import { clockOrigin, hostClock } from '../../lib/clock.ts';
 import { createMemory, HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../../lib/host_memory.ts';
-import { actorAreas, sharedMap } from '../../lib/shared_map.ts';
 import { u64 } from '../../lib/struct.ts';
 import type { Task } from '../../lib/task.ts';
-import { ThreadedActor } from '../../lib/threaded.ts';
 import type { Vma } from '../../mm/mm.ts';
 import type { VfioDevice, VfioIommuDriver } from '../../vfio/vfio.ts';
 import { Type1Iommu } from '../../vfio/vfio_iommu_type1.ts';
@@ -54,21 +54,16 @@ const LENGTH = PAGE_SIZE;
 const MOST = 255;
 
 class TranslationBench {
-  readonly #actor: ThreadedActor;
+  readonly #host: BenchKernel;
   readonly #kernel: Kernel;
-  readonly #stop: () => void;
   readonly #iommu: Type1Iommu;
   readonly #ram: Vma;
   readonly #device: VfioDevice;
   readonly #pool: DmaPool;
 
   constructor() {
-    const map = sharedMap({ guestMemory: RAM, vcpus: 0, hardware: [] });
-    const memory = new HostMemory(createMemory(map.size));
-    const { doorbell } = actorAreas(map, 'kernel');
-    this.#actor = new ThreadedActor('kernel', memory, doorbell, map.control.stop, clockOrigin());
-    this.#stop = () => memory.store(map.control.stop, 1);
-    this.#kernel = new Kernel(this.#actor, memory, map, { lockLimit: RAM / PAGE_SIZE, seed: 1, log: () => {} });
+    this.#host = new BenchKernel({ memory: RAM, lockLimit: RAM / PAGE_SIZE });
+    this.#kernel = this.#host.kernel;
     const driver: VfioIommuDriver = {
       name: 'vfio-iommu-type1',
       checkExtension: () => 1,
@@ -78,22 +73,12 @@ class TranslationBench {
     this.#ram = this.#kernel.mm.mmapAnonymous('guest ram', RAM, true);
     this.#device = device();
     this.#iommu.kernelUsers.registerDevice(this.#device);
-    this.#pool = new DmaPool(memory, this.#kernel.mm.pages);
+    this.#pool = new DmaPool(this.#host.memory, this.#kernel.mm.pages);
   }
 
-  /** Runs `task` on the actor to its end. */
+  /** Runs `task` to its end. */
   run<T>(task: () => Task<T>): T {
-    let result: T | undefined;
-    const stop = this.#stop;
-    this.#actor.spawn(
-      'bench',
-      (function* () {
-        result = yield* task();
-        stop();
-      })(),
-    );
-    this.#actor.run();
-    return result as T;
+    return this.#host.run(task);
   }
 
   /** VFIO_IOMMU_MAP_DMA of all memory at iova 0, as a VMM does it. */
@@ -132,7 +117,7 @@ class TranslationBench {
   *measure({ shape, ccws, programs }: TranslationOptions): Task<TranslationTimes> {
     const orb = yield* this.write(shape, ccws);
     const { kernelUsers } = this.#iommu;
-    const now = this.#actor.now;
+    const { now } = this.#host;
     const cp = new ChannelProgram(this.#kernel, this.#pool);
     const init: number[] = [];
     const prefetch: number[] = [];
@@ -160,7 +145,7 @@ class TranslationBench {
   *pinning(batches: number, pages: number): Task<number[]> {
     const { kernelUsers } = this.#iommu;
     const prot = VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE;
-    const now = this.#actor.now;
+    const { now } = this.#host;
     const times: number[] = [];
     for (let i = 0; i < batches; i++) {
       const start = now();

@@ -90,7 +90,7 @@ for (const state of STATES)
       t.run(device.fsm(event));
       const region = event === 'ASYNC_REQ' ? device.cmdRegion : device.ioRegion;
       expect([device.state, region.ret_code | 0]).toEqual([next, answer === 0 ? 0 : -ERRNO[answer][0]]);
-      const traced = t.trace().findLast((r) => r.event === 'vfio_ccw_fsm');
+      const traced = t.trace().findLast((r) => r.event === 'vfio_ccw_fsm_event');
       expect(traced?.args).toEqual([0, STATES.indexOf(state), EVENTS.indexOf(event), STATES.indexOf(next)]);
       if (next === 'NOT_OPER' || next === 'STANDBY') expect(t.held).toBe(NOTHING);
     },

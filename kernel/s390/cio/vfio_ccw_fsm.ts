@@ -90,7 +90,7 @@ export function* fsmEvent(device: VfioCcwPrivate, event: Event): Task {
   const before = device.state;
   yield* FSM[before][event](device);
   device.host.kernel.tracer.point(
-    EVENT.vfio_ccw_fsm,
+    EVENT.vfio_ccw_fsm_event,
     device.sch.schid,
     STATES.indexOf(before),
     EVENTS.indexOf(event),

@@ -108,7 +108,7 @@ test('halting a running program: the command region, one final interruption', ()
   t.settle();
   expect([t.device.state, t.held, t.signals]).toEqual(['IDLE', NOTHING, 1]);
   expect(t.run(t.irb()).ctrl & scsw.SCSW_FCTL_HALT_FUNC).not.toBe(0);
-  expect(t.trace().find((r) => r.event === 'vfio_ccw_async')?.args).toEqual([0, HSCH, 0]);
+  expect(t.trace().find((r) => r.event === 'vfio_ccw_fsm_async_request')?.args).toEqual([0, HSCH, 0]);
 });
 
 test('clearing an idle device: an interruption with status pending alone, state IDLE', () => {

@@ -13,16 +13,15 @@ import {
   VFIO_DEVICE_FLAGS,
   VFIO_IRQ_INFO,
   VFIO_REGION_INFO_CAP_TYPE,
-  VFIO_REGION_INFO_FLAG,
   VFIO_REGION_TYPE_CCW,
-  vfio_region_info,
+  type vfio_region_info,
   vfio_region_info_cap_type,
 } from '../../include/uapi/vfio.ts';
 import type { View } from '../../lib/struct.ts';
 import type { Task } from '../../lib/task.ts';
 import type { FileOperations } from '../../syscall/file.ts';
 import { ioctlOperation, row } from '../../syscall/ioctl.ts';
-import { infoCapabilities } from '../../vfio/info_cap.ts';
+import { storeRegionInfo } from '../../vfio/info_cap.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
 import type { IommuGroup, VfioDevice, VfioKernelUsers } from '../../vfio/vfio.ts';
 import { asyncRegion } from './vfio_ccw_async.ts';
@@ -164,25 +163,13 @@ export class VfioCcwDevice implements VfioDevice {
     const region = this.#region(info.index);
     if (region === undefined) throw new Errno('EINVAL', `VFIO_DEVICE_GET_REGION_INFO: index ${info.index}`);
     const { space } = this.device.host.kernel.mm;
-    const { size } = vfio_region_info;
     info.offset = info.index * REGION_SPAN;
     info.size = region.size;
     info.flags = region.flags;
-    info.cap_offset = 0;
-    if (info.index > 0) {
-      const type = vfio_region_info_cap_type.make({ type: VFIO_REGION_TYPE_CCW, subtype: region.subtype });
-      const chain = infoCapabilities(size, [
-        { id: VFIO_REGION_INFO_CAP_TYPE, version: 1, bytes: vfio_region_info_cap_type.bytes(type) },
-      ]);
-      info.flags |= VFIO_REGION_INFO_FLAG.CAPS;
-      if (info.argsz < size + chain.length) {
-        info.argsz = size + chain.length;
-      } else {
-        info.cap_offset = size;
-        yield* space.copy(arg + size, chain, true);
-      }
-    }
-    yield* space.copy(arg, vfio_region_info.bytes(info), true);
-    return 0;
+    // The I/O region needs no type: it is the first one of every vfio-ccw device.
+    const type = vfio_region_info_cap_type.make({ type: VFIO_REGION_TYPE_CCW, subtype: region.subtype });
+    const bytes = vfio_region_info_cap_type.bytes(type);
+    const capabilities = info.index === 0 ? [] : [{ id: VFIO_REGION_INFO_CAP_TYPE, version: 1, bytes }];
+    return yield* storeRegionInfo(space, arg, info, capabilities);
   }
 }

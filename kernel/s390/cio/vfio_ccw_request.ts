@@ -4,6 +4,7 @@ import { ORB, ORB_CTRL0, type Orb } from '../../include/arch/s390/orb.ts';
 import {
   SCSW,
   SCSW_ACTL_START_PEND,
+  SCSW_CTRL_MASK_FCTL,
   SCSW_FCTL_CLEAR_FUNC,
   SCSW_FCTL_HALT_FUNC,
   SCSW_FCTL_START_FUNC,
@@ -41,6 +42,8 @@ export function* ioRequest(device: VfioCcwPrivate): Task {
   }
   // Unless the program was started, or the subchannel closed or lost meanwhile.
   if (device.state === 'CP_PROCESSING') device.state = 'IDLE';
+  const { kernel } = device.host;
+  kernel.tracer.point(EVENT.vfio_ccw_fsm_io_request, device.sch.schid, ctrl & SCSW_CTRL_MASK_FCTL, region.ret_code | 0);
 }
 
 function* start(device: VfioCcwPrivate): Task {

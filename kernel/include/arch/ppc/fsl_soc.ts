@@ -66,6 +66,28 @@ export interface DmaChannelNode {
   readonly liodn: number;
 }
 
+/** A node whose LIODNs the PAMU driver treats in a way of their own, by what it is compatible with. */
+export interface QbmanNode {
+  readonly compatible: 'fsl,qman' | 'fsl,bman' | 'fsl,qman-portal';
+  /** fsl,liodn, as the boot firmware gives it. */
+  readonly liodns: readonly number[];
+}
+
+/** Software portals of the queue manager (qoriq-qman1-portals.dtsi). */
+const QMAN_PORTALS = 10;
+/**
+ * Queue manager, buffer manager and portals, with the LIODNs that U-Boot gives them on a P4080 (p4080_ids.c): a portal has
+ * one for its dequeue ring and one for frame data. This machine has none of their engines; their entries are the host's.
+ */
+export const QBMAN_NODES: readonly QbmanNode[] = [
+  { compatible: 'fsl,qman', liodns: [31] },
+  { compatible: 'fsl,bman', liodns: [32] },
+  ...Array.from({ length: QMAN_PORTALS }, (_, i) => ({
+    compatible: 'fsl,qman-portal' as const,
+    liodns: [2 * i + 1, 2 * i + 2],
+  })),
+];
+
 /** Channel registers (qoriq-dma-0.dtsi, dma-channel@0). */
 const DMA_CHANNEL = 0x10_0100;
 /** Bytes of a channel's registers (qoriq-dma-0.dtsi). */

@@ -78,9 +78,41 @@ export const PAACE_PT = { PRIMARY: 0, SECONDARY: 1 } as const;
 export const PAACE_ATM = { NO_XLATE: 0, WINDOW_XLATE: 1, PAGE_XLATE: 2, WIN_PG_XLATE: 3 } as const;
 /** OTM: operation translation (PAACE_OTM_*). */
 export const PAACE_OTM = { NO_XLATE: 0, IMMEDIATE: 1, INDEXED: 2, RESERVED: 3 } as const;
-/** Byte of an operation mapping entry that is in use (EOE_VALID); and the rows of plain reads and writes (IOE_*_IDX). */
+/** Bit of a byte of an operation mapping entry that is in use (EOE_VALID). */
 export const EOE_VALID = 0x80;
-export const IOE_IDX = { READ: 0, WRITE: 1 } as const;
+/** What a device asks for, and with that the byte of an operation mapping entry (IOE_*_IDX). */
+export const IOE_IDX = {
+  READ: 0x00,
+  WRITE: 0x01,
+  /** Enhanced reads and writes, and directives, of two types. */
+  EREAD0: 0x02,
+  EWRITE0: 0x03,
+  DIRECT0: 0x04,
+  EREAD1: 0x05,
+  EWRITE1: 0x06,
+  DIRECT1: 0x07,
+  /** Reads that clear, set, decrement and increment atomically. */
+  RAC: 0x0c,
+  RAS: 0x0d,
+  RAD: 0x0e,
+  RAI: 0x0f,
+} as const;
+/** What becomes of it on CoreNet: those that Linux uses (EOE_*). */
+export const EOE = {
+  READ: 0x00,
+  WRITE: 0x01,
+  /** Load external cache; the same, exclusive if it can be had. */
+  LDEC: 0x10,
+  LDECPE: 0x12,
+  /** Read with stash allocate; read with invalidate. */
+  RSA: 0x16,
+  READI: 0x18,
+  /** Write with stash allocate; the same, into the cache only. */
+  WWSA: 0x1b,
+  WWSAO: 0x1d,
+} as const;
+/** Entries of the operation mapping table, by whose they are (fsl_pamu.c, OMI_*). */
+export const OMI = { QMAN: 0, FMAN: 1, QMAN_PRIV: 2, CAAM: 3 } as const;
 /** Word 2 of an entry for coherent host memory (PAACE_DA_HOST_CR). */
 export const PAACE_DA_HOST_CR = 0x80;
 

@@ -1,0 +1,54 @@
+/** Runs scenarios one after the other, in a folder of their own, and tells how far they are. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createToyVolume } from '../cli/dasd.ts';
+import type { Figure } from './figures.ts';
+import type { Scenario } from './scenario.ts';
+import { IMAGE } from './toy_run.ts';
+
+/** What is told while scenarios run. */
+export interface RunObserver {
+  /** A scenario begins. @param index from 0 */
+  scenario(scenario: Scenario, index: number): void;
+  /** One of its rounds begins. @param number from 1 */
+  round(number: number, of: number): void;
+  /** What is being done in it. */
+  doing(what: string): void;
+}
+
+/** Runs scenarios; their figures, in order. @throws UserError when one fails */
+export async function runScenarios(
+  scenarios: readonly Scenario[],
+  rounds: number,
+  observer: RunObserver,
+): Promise<Figure[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'minivisor-bench-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  // A signal unwinds nothing; 130 is what a shell gives for a command that Ctrl-C ended.
+  const interrupted = () => {
+    remove();
+    process.exit(130);
+  };
+  process.on('SIGINT', interrupted);
+  process.on('SIGTERM', interrupted);
+  try {
+    createToyVolume(join(folder, IMAGE));
+    const figures: Figure[] = [];
+    for (const [index, scenario] of scenarios.entries()) {
+      observer.scenario(scenario, index);
+      const context = {
+        rounds,
+        folder,
+        round: (number: number, of: number) => observer.round(number, of),
+        progress: (what: string) => observer.doing(what),
+      };
+      figures.push(...(await scenario.run(context)));
+    }
+    return figures;
+  } finally {
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
+    remove();
+  }
+}

@@ -1,0 +1,51 @@
+/** The default boot as a process of its own: start to first guest instruction, and peak memory. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { UserError } from '../user_error.ts';
+import type { Figure } from './figures.ts';
+import { type BenchContext, eachRound } from './scenario.ts';
+import { measured } from './series.ts';
+
+const COMMAND = fileURLToPath(new URL('../minivisor.js', import.meta.url));
+
+/** What `boot --stats FILE` writes, as far as it is needed. */
+interface Stats {
+  readonly firstInstructionMs: number;
+  readonly wallMs: number;
+  readonly peakRssMiB: number;
+}
+
+function boot(folder: string): Stats {
+  const file = join(folder, 'stats.json');
+  const { status, stderr } = spawnSync(process.execPath, [COMMAND, 'boot', '--stats', file], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new UserError(`minivisor boot ended with status ${status}: ${stderr}`);
+  return JSON.parse(readFileSync(file, 'utf8')) as Stats;
+}
+
+/** What is aimed at. */
+const MOST_WALL_MS = 10_000;
+const MOST_RSS_MIB = 512;
+
+/** The scenario: a boot is one sample, so there are more rounds than were asked for. */
+export async function start(context: BenchContext): Promise<Figure[]> {
+  const boots: Stats[] = [];
+  const body = async () => {
+    context.progress('boot');
+    boots.push(boot(context.folder));
+  };
+  await eachRound(context, body, 2 * context.rounds + 1);
+  const figure = (name: string, unit: Figure['unit'], key: keyof Stats) =>
+    measured({ scenario: 'start', name, unit, rounds: boots.map((stats) => [stats[key]]) });
+  const whole = figure('whole boot of the toy guest', 'ms', 'wallMs');
+  const memory = figure('peak resident size, 128 MiB guest', 'MiB', 'peakRssMiB');
+  return [
+    figure('process start to first guest instruction', 'ms', 'firstInstructionMs'),
+    { ...whole, target: `under ${MOST_WALL_MS / 1000} s`, reached: whole.p50 < MOST_WALL_MS },
+    { ...memory, target: `at most ${MOST_RSS_MIB} MiB`, reached: memory.p50 <= MOST_RSS_MIB },
+  ];
+}

@@ -1,0 +1,90 @@
+/** `minivisor explain`: runs one I/O and tells it step by step, for who has never seen it. */
+import { type Subject, type SubjectName, SUBJECTS as TABLE } from '../explain/subject_table.ts';
+import { UserError } from '../user_error.ts';
+import type { Command } from './commands.ts';
+import { type OptionRow, optionsHelp, parseOptions, type Values } from './options.ts';
+import { checkOutput, writeOutput } from './output_file.ts';
+
+const SUBJECTS: readonly (Subject & { readonly name: SubjectName })[] = TABLE;
+const OWN: readonly OptionRow[] = [
+  { name: 'no-times', kind: 'flag', help: 'one run only: nothing is measured on threads' },
+  { name: 'json', kind: 'text', value: 'FILE', help: 'write the story to a file too, for programs' },
+];
+/** An option of a subject has its default only for that subject. */
+const OPTIONS: readonly OptionRow[] = [
+  ...SUBJECTS.flatMap(({ option }) => (option === undefined ? [] : [option])),
+  ...OWN,
+];
+const names = SUBJECTS.map(({ name }) => name);
+
+function list(): string {
+  const width = Math.max(...names.map((name) => name.length)) + 2;
+  return SUBJECTS.map(
+    ({ name, summary, aliases }) =>
+      `  ${name.padEnd(width)}${summary}\n${' '.repeat(width + 2)}also: ${aliases.join(', ')}\n`,
+  ).join('');
+}
+
+/** The subject that the words name. @throws UserError */
+function subjectOf(words: readonly string[]): (typeof SUBJECTS)[number] {
+  const [word, ...more] = words;
+  const found = SUBJECTS.find(({ name, aliases }) => name === word || aliases.includes(word));
+  if (found === undefined || more.length > 0)
+    throw new UserError(
+      `explain ${words.join(' ')}: ${found === undefined ? 'unknown subject' : 'one at a time'}; give one of ${names.join(', ')}`,
+    );
+  return found;
+}
+
+/** @throws UserError for an option of another subject */
+function checkOptions(subject: Subject, given: Values): void {
+  for (const { name, option } of SUBJECTS)
+    if (option !== undefined && option.name !== subject.option?.name && given[option.name] !== undefined)
+      throw new UserError(`--${option.name}: is for ${name}; leave it out, or give minivisor explain ${name}`);
+}
+
+const withoutDefault = (row: OptionRow): OptionRow => ({ ...row, default: undefined });
+
+async function run(words: readonly string[]): Promise<number> {
+  const { values: given, rest } = parseOptions('explain', OPTIONS.map(withoutDefault), words);
+  if (rest.length === 0 && Object.keys(given).length === 0) {
+    process.stdout.write(`usage: minivisor explain SUBJECT [OPTIONS]\n\n${list()}`);
+    return 0;
+  }
+  if (rest.length === 0) throw new UserError(`explain: what? give one of ${names.join(', ')}`);
+  if (rest[0] === 'help') {
+    process.stdout.write(explain.help());
+    return 0;
+  }
+  const subject = subjectOf(rest);
+  checkOptions(subject, given);
+  const { values } = parseOptions('explain', OPTIONS, words);
+  checkOutput('json', values.json as string | undefined);
+  const { tellSubject } = await import('../explain/tell.ts');
+  const { isTTY } = process.stderr;
+  const { text, json } = await tellSubject(subject.name, values, {
+    times: values['no-times'] !== true,
+    progress: (what) => process.stderr.write(isTTY ? `\r\x1b[K${what} ...` : ''),
+    coloured: process.stdout.isTTY === true && (process.env.NO_COLOR ?? '') === '',
+  }).finally(() => process.stderr.write(isTTY ? '\r\x1b[K' : ''));
+  process.stdout.write(text);
+  if (values.json !== undefined) writeOutput('json', values.json as string, json);
+  return 0;
+}
+
+export const explain: Command = {
+  name: 'explain',
+  summary: 'runs one I/O and tells it step by step: threads, structures, bytes, times',
+  help: () =>
+    [
+      'usage: minivisor explain SUBJECT [OPTIONS]',
+      '',
+      list(),
+      'Without SUBJECT the list. The story is that of a real run: its bytes are read from the memory of the machine at each',
+      'step, decoded field by field with the names of the manuals; times come from the same I/O repeated on threads.',
+      '',
+      optionsHelp(OPTIONS),
+      '',
+    ].join('\n'),
+  run,
+};

@@ -1,0 +1,204 @@
+/**
+ * From trace records to a timeline: slices on tracks, and the arrows that lead through them. Tracks are threads,
+ * subchannels and partitionable endpoints; slices of one track may overlap here (`lanes.ts` tells them apart).
+ */
+import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
+import type { TraceRecord } from '../../kernel/lib/trace.ts';
+import { Arrows, type Flow } from './arrows.ts';
+import { subchannelName } from './event_names.ts';
+import { type Begin, type End, type Family, POINT, SHAPES } from './shapes.ts';
+
+/** What a track shows. `waiting`: calls of a thread that sleep while it does other things. */
+export type TrackKind = 'thread' | 'waiting' | 'subchannel' | 'pe';
+
+/** A track: its kind and which one. */
+export interface Track {
+  readonly kind: TrackKind;
+  readonly name: string;
+  readonly slices: Slice[];
+}
+
+/** A slice; of a point in time begin and end are equal. Times in ns. */
+export interface Slice {
+  readonly name: string;
+  /** Trace event it comes from. */
+  readonly event: string;
+  readonly begin: number;
+  end: number;
+  readonly args: Readonly<Record<string, number>>;
+  /** What its end added. */
+  endArgs?: Readonly<Record<string, number>>;
+  /** Numbers, in the order of time, of the record that begins it and of the one that ends it. */
+  readonly order: number;
+  endOrder: number;
+  /** Arrows through it: they hold on at its begin or at its end. */
+  flows?: { readonly flow: Flow; readonly at: 'begin' | 'end' }[];
+}
+
+export interface Timeline {
+  readonly tracks: readonly Track[];
+  readonly flows: readonly Flow[];
+  /** First and last moment, ns. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Arguments by name. */
+function named({ event, args }: TraceRecord): Record<string, number> {
+  return Object.fromEntries(TRACE_EVENTS[event].map((name, i) => [name, args[i]]));
+}
+/** The argument of that name, if the event has it. */
+function argument({ event, args }: TraceRecord, name: string): number | undefined {
+  const index = (TRACE_EVENTS[event] as readonly string[]).indexOf(name);
+  return index < 0 ? undefined : args[index];
+}
+
+/** Events with the guest's number of a subchannel, not the host's. */
+const GUEST_SUBCHANNEL: ReadonlySet<string> = new Set(['css_io_interrupt', 'ioinst_sch_id', 's390_ioinst']);
+/** First and last event of what a subchannel's track shows as one I/O. */
+const IO_BEGINS: ReadonlySet<string> = new Set(['vfio_ccw_Q3', 'ccw_rfc_Q1']);
+/** Families that a subchannel's track shows too. */
+const ON_SUBCHANNEL: ReadonlySet<Family> = new Set(['program', 'ccw']);
+
+/** Open slices, with their copies on other tracks. */
+type Opened = readonly Slice[];
+
+/** Builds a timeline record by record. */
+export class TimelineBuilder {
+  readonly #tracks = new Map<string, Track>();
+  readonly #open = new Map<string, Opened>();
+  /** When each thread last began, ended or reached something. */
+  readonly #activity = new Map<string, { time: number; order: number }>();
+  readonly #arrows = new Arrows();
+  #order = 0;
+  #from = Number.POSITIVE_INFINITY;
+  #to = 0;
+
+  /** @param threads names of the threads, in the order of their tracks */
+  constructor(threads: readonly string[]) {
+    for (const name of threads) this.#track('thread', name);
+  }
+
+  /** Takes the next record: they come in order of time. */
+  add(record: TraceRecord): void {
+    const { time, actor, event, args } = record;
+    this.#order++;
+    this.#from = Math.min(this.#from, time);
+    this.#to = Math.max(this.#to, time);
+    const shape = SHAPES.get(event) ?? POINT;
+    let slice: Slice | undefined;
+    if (shape.kind === 'begin') slice = this.#begin(record, shape);
+    else if (shape.kind === 'end') slice = this.#end(record, shape);
+    else if (shape.kind === 'step') slice = this.#step(record, shape.name);
+    slice ??= this.#point(record);
+    if (shape.kind !== 'point' || event === 's390_cio_interrupt')
+      this.#activity.set(actor, { time, order: this.#order });
+    this.#elsewhere(record, shape.kind === 'begin' || shape.kind === 'end' ? shape.family : undefined);
+    this.#arrows.add(record, slice, (thread, family, key) => this.#open.get(openKey(thread, family, key))?.[0]);
+    if (event === 's390_ioinst' && this.#arrows.endsIo(args)) this.#endIo(record);
+  }
+
+  /** What has been built; slices that are open end with the last record. */
+  end(): Timeline {
+    for (const key of [...this.#open.keys()]) this.#close(key, this.#to, {});
+    const from = this.#to === 0 && this.#from === Number.POSITIVE_INFINITY ? 0 : this.#from;
+    return { tracks: [...this.#tracks.values()], flows: this.#arrows.end(), from, to: this.#to };
+  }
+
+  #track(kind: TrackKind, name: string): Track {
+    const key = `${kind} ${name}`;
+    let track = this.#tracks.get(key);
+    if (track === undefined) {
+      track = { kind, name, slices: [] };
+      this.#tracks.set(key, track);
+    }
+    return track;
+  }
+  #slice(track: Track, record: TraceRecord, name: string, from = { time: record.time, order: this.#order }): Slice {
+    const { time: begin, order } = from;
+    const { event, time: end } = record;
+    const slice = { name, event, begin, end, args: named(record), order, endOrder: this.#order };
+    track.slices.push(slice);
+    return slice;
+  }
+
+  #begin(record: TraceRecord, shape: Begin): Slice {
+    const { actor, args, time } = record;
+    const key = openKey(actor, shape.family, shape.key(args));
+    // Its end was not recorded, or a channel command ends with the next one.
+    this.#close(key, time, {});
+    const name = shape.name(args);
+    const slice = this.#slice(this.#track(shape.waits?.(args) === true ? 'waiting' : 'thread', actor), record, name);
+    const subchannel = ON_SUBCHANNEL.has(shape.family) ? this.#subchannel(record) : undefined;
+    this.#open.set(key, subchannel === undefined ? [slice] : [slice, this.#slice(subchannel, record, name)]);
+    if (shape.family === 'port') this.#open.set(key, [slice, this.#slice(this.#pe(args[0]), record, name)]);
+    return slice;
+  }
+
+  /** @returns the slice that ends; undefined when none does */
+  #end(record: TraceRecord, { family, key, inner = [], ends }: End): Slice | undefined {
+    const { actor, args, time } = record;
+    if (ends?.(args) === false) return undefined;
+    for (const each of inner) this.#close(openKey(actor, each, key(args)), time, {});
+    return this.#close(openKey(actor, family, key(args)), time, named(record));
+  }
+  #close(key: string, time: number, args: Readonly<Record<string, number>>): Slice | undefined {
+    const opened = this.#open.get(key);
+    if (opened === undefined) return undefined;
+    this.#open.delete(key);
+    for (const slice of opened) {
+      slice.end = time;
+      slice.endOrder = this.#order;
+      slice.endArgs = args;
+    }
+    return opened[0];
+  }
+
+  #step(record: TraceRecord, name: string): Slice {
+    const { actor, time, event } = record;
+    const subchannel = this.#subchannel(record);
+    if (subchannel !== undefined) {
+      if (IO_BEGINS.has(event)) {
+        const key = ioKey(subchannel);
+        this.#close(key, time, {});
+        this.#open.set(key, [this.#slice(subchannel, record, 'I/O')]);
+      }
+      this.#slice(subchannel, record, name);
+    }
+    return this.#slice(this.#track('thread', actor), record, name, this.#activity.get(actor));
+  }
+  #point(record: TraceRecord): Slice {
+    return this.#slice(this.#track('thread', record.actor), record, record.event);
+  }
+
+  /** Points on the tracks of the subchannel or the endpoint that the record is about. */
+  #elsewhere(record: TraceRecord, family: Family | undefined): void {
+    const kind = SHAPES.get(record.event)?.kind;
+    const pe = argument(record, 'pe');
+    if (pe !== undefined && family !== 'port') this.#slice(this.#pe(pe), record, record.event);
+    if (kind === 'step' || (family !== undefined && ON_SUBCHANNEL.has(family) && kind === 'begin')) return;
+    const subchannel = this.#subchannel(record);
+    if (subchannel !== undefined) this.#slice(subchannel, record, record.event);
+  }
+  #subchannel(record: TraceRecord): Track | undefined {
+    const schid = argument(record, 'schid');
+    if (schid === undefined) return undefined;
+    const number = schid & 0xffff;
+    const host = GUEST_SUBCHANNEL.has(record.event) ? this.#arrows.hostSubchannel(number) : number;
+    return this.#track('subchannel', subchannelName(host));
+  }
+  #pe(pe: number): Track {
+    return this.#track('pe', `PE#${pe.toString(16)}`);
+  }
+  #endIo(record: TraceRecord): void {
+    const subchannel = this.#subchannel(record);
+    if (subchannel !== undefined) this.#close(ioKey(subchannel), record.time, {});
+  }
+}
+
+function openKey(thread: string, family: Family, key: number): string {
+  return `${thread} ${family} ${key}`;
+}
+function ioKey(track: Track): string {
+  return `I/O ${track.name}`;
+}
