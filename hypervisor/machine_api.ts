@@ -92,6 +92,11 @@ export interface Machine {
   readonly vmFd: number;
   /** kvm-vfio device descriptor, or -1 without one. */
   readonly kvmVfioFd: number;
+  /**
+   * I/Os that the host has been given and not ended. While there are any, its threads want the CPU: a VMM that waits for
+   * the guest then sleeps instead of spinning where CPUs are few.
+   */
+  hostIos: number;
   /** One line for the user (standard error), naming the device. */
   log(line: string): void;
   /**

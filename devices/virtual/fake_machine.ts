@@ -244,6 +244,7 @@ export class FakeMachine implements Machine {
     this.simulation = new Simulation(seed);
     this.actor = this.simulation.actor('vmm');
   }
+  hostIos = 0;
   log(line: string): void {
     this.logs.push(line);
   }

@@ -11,8 +11,8 @@ import { floorFigure, type Measurement, measured, subject, workPerOperation } fr
 import { completeIos, DESIGNS, type Design, duration, stepRecords, stepTimes } from './steps.ts';
 import { bootToy } from './toy_run.ts';
 
-/** I/Os of a run: half of them warm up, and the rings keep the steps of some 680. */
-const IOS = 3000;
+/** I/Os of a run: half of them warm up, for the compilers' threads want the CPUs too; the rings keep the steps of some 680. */
+const IOS = 16_000;
 const FLOOR_ROUNDS = 2_000;
 
 /** Channel programs: the guest's word, its series numbers (guest/programs/toy/dasd_bench.c), and what it is. */

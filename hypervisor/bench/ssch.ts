@@ -18,7 +18,7 @@ export async function ssch(context: BenchContext): Promise<Figure[]> {
     context.progress('floor');
     floors.push(await runFloor('SSCH chain', 2_000));
     context.progress('guest');
-    const { result } = await bootToy(context, 'bench=0 ssch=3000');
+    const { result } = await bootToy(context, 'bench=0 ssch=16000');
     noop.push(result.marks[SERIES.NOP]);
     read.push(result.marks[SERIES.READ]);
   });

@@ -128,7 +128,7 @@ test.each<[string, bigint, bigint, bigint, string, boolean, boolean, number, num
 ])('operands through KVM: %s', (_, psw, cr0, address, text, fetch, store, ar, key) => {
   const { memory, map, ram } = setUp();
   const { calls, logical } = recorded();
-  const vcpu = new VcpuHandle(memory, map, ram, 1, logical);
+  const vcpu = new VcpuHandle(memory, map, ram, 1, { logical });
   vcpu.fd = 17;
   vcpu.run.psw_mask = MODE_64 | psw;
   vcpu.run.text = Buffer.from(text.padEnd(16, '0'), 'hex');

@@ -40,22 +40,33 @@ export class VcpuHandle implements Vcpu {
   readonly #doorbell: Doorbell;
   readonly #local: LocalInterrupts;
   readonly #kvmMemory: LogicalMemory | undefined;
+  readonly #hostBusy: () => boolean;
   #dirty = 0;
 
-  /** @param logical reaches operands under translation or protection; without it they are addressing exceptions */
-  constructor(memory: HostMemory, map: SharedMap, ram: GuestMemory, address: number, logical?: LogicalMemory) {
+  /**
+   * @param options `logical` reaches operands under translation or protection; without it they are addressing exceptions.
+   * `hostBusy`: other threads want the CPU that waiting for this one's exit would take.
+   */
+  constructor(
+    memory: HostMemory,
+    map: SharedMap,
+    ram: GuestMemory,
+    address: number,
+    options: { readonly logical?: LogicalMemory; readonly hostBusy?: () => boolean } = {},
+  ) {
     this.address = address;
     this.#memory = memory;
     this.#page = map.vcpus[address].run;
     this.#ram = ram;
-    this.#kvmMemory = logical;
+    this.#kvmMemory = options.logical;
+    this.#hostBusy = options.hostBusy ?? (() => false);
     this.run = KVM_RUN.at(memory.dv, this.#page);
     this.taken = new TakenIo(memory, this.#page + KVM_RUN.offset.io_taken);
     this.#local = new LocalInterrupts(memory, this.#page + RUN_LOCAL_INTERRUPTS);
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
   }
 
-  /** Waits for the next exit, spinning while the guest runs; the CPU is the kernel's while a hypercall is there. */
+  /** Waits for the next exit, spinning while the guest runs; the CPU is the kernel's while a hypercall or I/O is there. */
   *nextExit(): Task {
     const owner = this.#page + KVM_RUN.offset.owner;
     const idle = this.#page + KVM_RUN.offset.idle;
@@ -65,7 +76,7 @@ export class VcpuHandle implements Vcpu {
       `exit of vcpu${this.address}`,
       () => memory.load(owner) === RUN_OWNER.VMM,
       'vmm_guest',
-      () => memory.load(idle) === 0 && memory.load(hcall) !== HCALL_STATE.POSTED,
+      () => memory.load(idle) === 0 && memory.load(hcall) !== HCALL_STATE.POSTED && !this.#hostBusy(),
     );
     this.#dirty = 0;
     this.run.parked = 0;

@@ -14,8 +14,10 @@ import type { ActorContext } from '../../kernel/lib/actor_module.ts';
 import { handOffCounter } from '../../kernel/lib/doorbell.ts';
 import { kernelWorkReader } from '../../kernel/lib/kernel_work.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
+import { CPUS } from '../../kernel/lib/spin_budget.ts';
 import { type Actor, Mutex, type Task } from '../../kernel/lib/task.ts';
 import { Tracer } from '../../kernel/lib/trace.ts';
+import { FOUR_CPUS } from '../../kernel/lib/wait_strategy.ts';
 import type { MachineConfig } from '../config.ts';
 import type { ChannelStorage, IoWatch, Machine } from '../machine_api.ts';
 import { Syscalls } from '../syscall.ts';
@@ -44,6 +46,7 @@ export class Vmm implements Machine {
   /** Exits served so far, by kind and of all kinds. */
   readonly exits: Record<string, number> = {};
   exitCount = 0;
+  hostIos = 0;
   /** QEMU's big lock: one handler at a time, however many CPUs have left the guest. */
   readonly bql = new Mutex('bql');
   readonly board: Board;
@@ -69,7 +72,14 @@ export class Vmm implements Machine {
     this.memory = new GuestRam(memory, map, config.memory);
     this.kvm = new Kvm(this.sys);
     const logical = new LogicalMemory(this.sys);
-    this.vcpus = Array.from({ length: config.cpus }, (_, i) => new VcpuHandle(memory, map, this.memory, i, logical));
+    this.vcpus = Array.from(
+      { length: config.cpus },
+      (_, i) =>
+        new VcpuHandle(memory, map, this.memory, i, {
+          logical,
+          hostBusy: () => CPUS < FOUR_CPUS && this.hostIos > 0,
+        }),
+    );
     const handOffs = handOffCounter(memory, map);
     const kernelWork = kernelWorkReader(memory, map.work);
     this.marks = new Marks(() => ({

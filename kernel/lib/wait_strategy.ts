@@ -8,8 +8,9 @@
  * hand-over is a context switch of about 4 us. So:
  *
  * - a vCPU that waits for an answer spins, for it is the waiting guest;
- * - the VMM spins only on the guest, and only while the guest really runs: when the guest is idle or in the kernel,
- *   the CPU belongs to kernel and hardware; while the VMM waits for a system call it sleeps at once;
+ * - the VMM spins only on the guest, and only while the guest really runs and the host works at none of its I/Os: when
+ *   the guest is idle or in the kernel, or has started an I/O, the CPU belongs to kernel and hardware; while the VMM
+ *   waits for a system call it sleeps at once;
  * - the kernel spins only after it has served a hypercall (the two-party fast path, VMM asleep), never after a system
  *   call, when the VMM needs the CPU;
  * - hardware threads always sleep: their clients wait microseconds to milliseconds anyway.
@@ -59,7 +60,7 @@ export const WAIT_STRATEGY: Readonly<Record<WaitClass, WaitStrategy>> = {
 };
 
 /** From so many CPUs on nobody takes one from anybody: the measurements above were made on two. */
-const FOUR_CPUS = 4;
+export const FOUR_CPUS = 4;
 
 /** Loads of the doorbell before sleeping, for one that waits so on a host with `cpus` CPUs. */
 export function spinsOn(cpus: number, wait: WaitClass): number {

@@ -68,6 +68,7 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   readonly #notifiers: EventNotifier[] = [];
   readonly #plugging = new Mutex('plugging');
   #prefetchWarned = false;
+  #hostWorks = false;
 
   private constructor(css: ChannelSubsystem, host: CcwHost, options: VfioCcwOptions) {
     this.css = css;
@@ -170,6 +171,7 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   /** Closes what is open, last opened first. */
   *#release(): Task {
     const { sys } = this.machine;
+    this.hostWorks(false);
     for (let notifier = this.#notifiers.pop(); notifier !== undefined; notifier = this.#notifiers.pop())
       yield* notifier.unregister();
     if (this.#fd >= 0) yield* sys.close(this.#fd);
@@ -198,7 +200,14 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
     this.machine.tracer.point(EVENT.vfio_ccw_Q4, sch.traceId, orb.cpa);
     const cc = yield* this.#function('ssch', this.regions.io.offset, ccw_io_region.bytes(region));
     this.machine.tracer.point(EVENT.vfio_ccw_Q5, sch.traceId, cc);
+    if (cc === CC.EXPECTED) this.hostWorks(true);
     return cc;
+  }
+  /** Tells the machine whether the host has an I/O of this device. */
+  hostWorks(works: boolean): void {
+    if (works === this.#hostWorks) return;
+    this.#hostWorks = works;
+    this.machine.hostIos += works ? 1 : -1;
   }
   /** A resumed program is started again from its ORB: the kernel has no other way. */
   resume(sch: Subchannel): Task<number> {

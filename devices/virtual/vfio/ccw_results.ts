@@ -7,8 +7,10 @@ import {
   DSTAT,
   SCSW,
   type SCSW_ACTL_CLEAR_PEND,
+  SCSW_ACTL_DEVICE_ACTIVE,
   SCSW_ACTL_HALT_PEND,
   SCSW_ACTL_START_PEND,
+  SCSW_ACTL_SUBCH_ACTIVE,
   SCSW_CTRL_MASK_STCTL,
   SCSW_FLAGS,
   SCSW_STCTL_STATUS_PEND,
@@ -33,6 +35,8 @@ interface ResultSource {
   /** -1 once it is unplugged. */
   readonly fd: number;
   readonly regions: CcwRegions;
+  /** @see VFIOCCWDevice.hostWorks */
+  hostWorks(works: boolean): void;
 }
 
 const dataView = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -53,6 +57,7 @@ export function* ioNotifier(device: ResultSource): Task {
     if (!sch.operational) return;
     if ('scsw' in irb) takeIrb(sch, irb);
     else synthesize(sch, irb);
+    device.hostWorks((sch.schib.scsw.ctrl & (SCSW_ACTL_SUBCH_ACTIVE | SCSW_ACTL_DEVICE_ACTIVE)) !== 0);
     yield* css.functionEnded(sch);
     machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     const { intparm } = sch.schib.pmcw;
