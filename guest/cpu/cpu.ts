@@ -276,9 +276,10 @@ export class Cpu extends Registers {
     this.#faulted(new ProgramInterruption(code & 0xfff, undefined, code >>> 12), packed & 0x7ff);
   }
   #exec(site: number): number {
-    const i = this.#current().sites[site];
+    const { sites, execs } = this.#current();
+    const i = sites[site];
     try {
-      const next = i.row.exec?.(this, i) ?? NEXT.CONTINUE;
+      const next = execs[site]?.(this, i) ?? NEXT.CONTINUE;
       // Masks were opened, or a store hit translated code: back to the run loop.
       const look = this.maskOpened || this.dv.getInt32(this.base + OFF.attention, true) < 0;
       if (next === NEXT.CONTINUE && !look) return next;

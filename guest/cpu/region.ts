@@ -11,7 +11,7 @@ import { ccFunction } from './condition_code.ts';
 import { Emitter, type Layout, type Route, relativeTarget } from './emitter.ts';
 import { instructionLength } from './formats.ts';
 import { modeOf } from './psw.ts';
-import type { Instruction } from './row.ts';
+import type { Instruction, Row } from './row.ts';
 import { decode, hasLengthByte } from './table.ts';
 
 const PAGE = 4096;
@@ -23,6 +23,8 @@ export interface Translation {
   readonly base: bigint;
   /** Instructions called as TypeScript functions, by site number. */
   readonly sites: readonly Instruction[];
+  /** Their functions: found here without a look at rows of many shapes. */
+  readonly execs: readonly Row['exec'][];
   /** Byte offset in the page -> entry number, for blocks that can be entered from outside. */
   readonly entries: ReadonlyMap<number, number>;
   /** By halfword offset: instructions from this one to the end of its block. */
@@ -278,7 +280,9 @@ export function translateRegion(
     const last = block.instructions[block.instructions.length - 1];
     spans.push([block.offset, Number(last.next - base)]);
   }
-  return { bytes: finish(b, code, pages), base, sites: b.sites, entries, remaining, lengths, spans };
+  const { sites } = b;
+  const execs = sites.map(({ row }) => row.exec);
+  return { bytes: finish(b, code, pages), base, sites, execs, entries, remaining, lengths, spans };
 }
 
 /** Translates one instruction alone: one that crosses a page, or the inline target of an EXECUTE. */
@@ -308,6 +312,7 @@ export function translateSingle(
     bytes: finish(b, code, pages),
     base,
     sites: b.sites,
+    execs: b.sites.map(({ row }) => row.exec),
     entries: new Map([[offset, 0]]),
     remaining,
     lengths,

@@ -5,6 +5,8 @@
  * Bit 0 is the most significant bit, as in the Principles of Operation and PAPR.
  */
 
+import { constants } from './constants.ts';
+
 /** `[first bit, width]`, bit 0 being the most significant bit of the word. */
 export type BitRange = readonly [bit: number, width: number];
 
@@ -58,7 +60,7 @@ export function bitfield<const F extends Record<string, BitRange>>(
     name,
     width,
     fields,
-    mask: mask as { [K in keyof F]: number },
+    mask: constants(mask) as { [K in keyof F]: number },
     get,
     set,
     print: (word) =>

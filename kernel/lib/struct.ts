@@ -9,6 +9,7 @@
  * ```
  */
 import type { BitField, BitRange } from './bits.ts';
+import { constants } from './constants.ts';
 
 export type Endian = 'le' | 'be';
 
@@ -177,7 +178,7 @@ export function struct<F extends Fields>(
     size,
     endian,
     fields,
-    offset: offset as { [K in keyof F]: number },
+    offset: constants(offset) as { [K in keyof F]: number },
     at,
     make: (values) => {
       const view = at(new DataView(new ArrayBuffer(size)));

@@ -12,6 +12,7 @@
  * and looks again at the numbers of records that may have been overwritten meanwhile.
  */
 import { TRACE_EVENTS, type TraceEvent } from '../include/trace_events.ts';
+import { constants } from './constants.ts';
 import type { HostMemory } from './host_memory.ts';
 
 /** Records a ring has room for unless its header says otherwise. */
@@ -47,7 +48,9 @@ const NAMES = Object.keys(TRACE_EVENTS) as TraceEvent[];
 /** Names of the events by number. */
 export const TRACE_NAMES: readonly TraceEvent[] = NAMES;
 /** Numbers of the events by name: what {@link Tracer.point} takes, so that a point that is off costs one byte load. */
-export const EVENT = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Record<TraceEvent, number>;
+export const EVENT = constants(
+  Object.fromEntries(NAMES.map((name, number) => [name, number])) as Record<TraceEvent, number>,
+);
 if (NAMES.length > TRACE_ENABLE_SIZE) throw new Error('more trace events than the enable table has bytes');
 
 /** One record, read back. */

@@ -40,6 +40,8 @@ export class Mm {
   readonly space: AddressSpace;
   readonly pages: PageAllocator;
   readonly vmas: Vma[] = [];
+  /** Mappings removed so far: whoever has cached what {@link vmas} said looks again when it changes. */
+  unmapped = 0;
   readonly notifiers = new Set<MmuNotifier>();
   /** RLIMIT_MEMLOCK in pages. */
   lockLimit: number;
@@ -130,6 +132,7 @@ export class Mm {
   #takeVma(start: number): Vma {
     const index = this.vmas.findIndex((vma) => vma.start === start);
     if (index < 0) throw new Errno('EINVAL', `munmap 0x${start.toString(16)}`);
+    this.unmapped++;
     return this.vmas.splice(index, 1)[0];
   }
 

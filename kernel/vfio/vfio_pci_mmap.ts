@@ -64,8 +64,12 @@ export class VfioPciMmap {
   /** Takes mappings away from a PE that froze by itself. Ends with the last mapping. */
   *#watch(): Task {
     for (;;) {
-      yield* until('BAR mappings', () => this.#gone() || (!this.#reachable && this.#mappings.some((m) => m.present)));
+      const { mm } = this.#kernel;
+      const { unmapped } = mm;
       if (this.#gone()) break;
+      const taken = () => !this.#reachable && this.#mappings.some((m) => m.present);
+      yield* until('BAR mappings', () => mm.unmapped !== unmapped || taken());
+      if (mm.unmapped !== unmapped) continue;
       yield* this.zap();
     }
     this.#watched = false;

@@ -117,6 +117,17 @@ export class CssArea {
     return -1;
   }
 
+  /**
+   * Whether a condition is pending in any subclass: asked before every sleep, so the words are loaded without the cost
+   * of atomic operations. Whoever waits has loaded its doorbell's sequence before, which orders them (`wait_strategy.ts`).
+   */
+  anyPending(): boolean {
+    const { i32 } = this.memory;
+    const first = this.#pendingWord(0, 0) >>> 2;
+    for (let at = first; at < first + (ISC_COUNT * PENDING_SIZE) / 4; at++) if (i32[at] !== 0) return true;
+    return false;
+  }
+
   /** Queues a channel report (CRW, 32 bits); when the queue is full the report is lost and that is remembered. */
   report(crw: number): void {
     if (!this.crws.push(crw | 0)) this.memory.store(this.base + CSS_HEADER.offset.crwOverflow, 1);
