@@ -28,6 +28,7 @@ function boot(folder: string): Stats {
 }
 
 /** What is aimed at. */
+const MOST_START_MS = 1000;
 const MOST_WALL_MS = 10_000;
 const MOST_RSS_MIB = 512;
 
@@ -41,10 +42,11 @@ export async function start(context: BenchContext): Promise<Figure[]> {
   await eachRound(context, body, 2 * context.rounds + 1);
   const figure = (name: string, unit: Figure['unit'], key: keyof Stats) =>
     measured({ scenario: 'start', name, unit, rounds: boots.map((stats) => [stats[key]]) });
+  const first = figure('process start to first guest instruction', 'ms', 'firstInstructionMs');
   const whole = figure('whole boot of the toy guest', 'ms', 'wallMs');
   const memory = figure('peak resident size, 128 MiB guest', 'MiB', 'peakRssMiB');
   return [
-    figure('process start to first guest instruction', 'ms', 'firstInstructionMs'),
+    { ...first, target: `under ${MOST_START_MS / 1000} s`, reached: first.p50 < MOST_START_MS },
     { ...whole, target: `under ${MOST_WALL_MS / 1000} s`, reached: whole.p50 < MOST_WALL_MS },
     { ...memory, target: `at most ${MOST_RSS_MIB} MiB`, reached: memory.p50 <= MOST_RSS_MIB },
   ];

@@ -7,11 +7,11 @@ import { type BenchContext, eachRound } from './scenario.ts';
 import { floorFigure, subject, workPerOperation } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
-/** What QEMU TCG takes for a whole H_PUT_TCE, ns (measured on such a machine). */
-const QEMU_TCG_NS = 160;
+/** What a call in real mode may take, ns; QEMU TCG, whose VMM runs in the CPU's thread, takes 163 on such a machine. */
+const REAL_MODE_NS = 60;
 /** What the exit path and virtual mode may be, in floors of as many parties. */
-const EXIT_LIMIT = 2;
-const VIRTUAL_MODE_LIMIT = 3;
+const EXIT_LIMIT = 1.3;
+const VIRTUAL_MODE_LIMIT = 2;
 
 /** The scenario. */
 export async function tce(context: BenchContext): Promise<Figure[]> {
@@ -38,6 +38,6 @@ export async function tce(context: BenchContext): Promise<Figure[]> {
     tier(2, floor3, EXIT_LIMIT),
     floor2,
     tier(1, floor2, VIRTUAL_MODE_LIMIT),
-    { ...real, target: `p50 below ${QEMU_TCG_NS} ns`, reached: real.p50 < QEMU_TCG_NS },
+    { ...real, target: `p50 at most ${REAL_MODE_NS} ns`, reached: real.p50 <= REAL_MODE_NS },
   ];
 }
