@@ -2,7 +2,6 @@
  * The vCPU's run loop (KVM's vcpu_run): requests, interruptions, the guest, exits. One task; between two of its
  * waits everything happens on the vCPU's own thread.
  */
-import { KVM_S390, kvmS390IntIo } from '../../kernel/include/uapi/kvm.ts';
 import { SIE } from '../../kernel/include/uapi/kvm_exit_stat.ts';
 import {
   CPU_STATE,
@@ -37,7 +36,8 @@ import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { ExitStatistics } from './exit_statistics.ts';
 import { Hypercalls, TIER } from './hypercall.ts';
-import { type InterruptionType, Interrupts } from './interrupts.ts';
+import { interruptType, REQUESTED, TPI, TSCH } from './interruption_names.ts';
+import { Interrupts } from './interrupts.ts';
 import { Quiesce } from './quiesce.ts';
 import { Registers } from './registers.ts';
 
@@ -496,20 +496,3 @@ export class VcpuThread {
     };
   }
 }
-
-/** What calls a CPU out of the guest for an interruption; SIE has no code of its own for machine checks. */
-const REQUESTED: Readonly<Record<InterruptionType, number>> = {
-  'machine check': SIE.HOST_INTERRUPTION,
-  external: SIE.EXTERNAL_REQUEST,
-  io: SIE.IO_REQUEST,
-};
-/** KVM_S390_* type of an interruption, for traces. */
-function interruptType(type: InterruptionType, code: number, subsystemId: number): number {
-  if (type === 'io') return kvmS390IntIo(0, subsystemId >>> 24, (subsystemId >>> 17) & 3, subsystemId & 0xffff);
-  return type === 'external' ? EXTERNAL_TYPES + code : KVM_S390.MCHK;
-}
-/** Types of external interruptions are the code below this (include/uapi/linux/kvm.h, KVM_S390_INT_SERVICE). */
-const EXTERNAL_TYPES = 0xffff_0000;
-/** Opcodes whose exit carries a dequeued interruption. */
-const TSCH = 0xb235;
-const TPI = 0xb236;
