@@ -25,13 +25,17 @@ export async function runScenarios(
 ): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'minivisor-bench-'));
   const remove = () => rmSync(folder, { recursive: true, force: true });
-  // A signal unwinds nothing; 130 is what a shell gives for a command that Ctrl-C ended.
+  // A signal unwinds nothing; a shell gives 128 and its number for a command that one ended.
   const interrupted = () => {
     remove();
     process.exit(130);
   };
+  const terminated = () => {
+    remove();
+    process.exit(143);
+  };
   process.on('SIGINT', interrupted);
-  process.on('SIGTERM', interrupted);
+  process.on('SIGTERM', terminated);
   try {
     createToyVolume(join(folder, IMAGE));
     const figures: Figure[] = [];
@@ -48,7 +52,7 @@ export async function runScenarios(
     return figures;
   } finally {
     process.off('SIGINT', interrupted);
-    process.off('SIGTERM', interrupted);
+    process.off('SIGTERM', terminated);
     remove();
   }
 }

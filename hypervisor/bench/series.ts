@@ -69,6 +69,10 @@ function againstFloor(
 
 /** Times a floor; its figure has no ratio. */
 export function floorFigure(scenario: string, name: string, rounds: readonly ArrayLike<number>[]): Figure {
+  // Subjects find the floor of their own round by its number.
+  const empty = rounds.findIndex(({ length }) => length === 0);
+  if (empty >= 0)
+    throw new UserError(`${scenario}: floor ${name}: nothing was measured in round ${empty + 1}; run it again`);
   return measured({ scenario, name: `${FLOOR_PREFIX}${name}`, rounds });
 }
 

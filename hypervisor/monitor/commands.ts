@@ -5,7 +5,7 @@ import type { Task } from '../../kernel/lib/task.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
 import { DEVICE_MODELS, parseDevice } from './device_options.ts';
 import { SUBJECTS } from './info.ts';
-import { MonitorError } from './monitor_error.ts';
+import { MonitorError, NOT_READ } from './monitor_error.ts';
 import type { MonitorTarget } from './target.ts';
 
 export interface MonitorCommand {
@@ -93,8 +93,7 @@ export const COMMANDS: readonly MonitorCommand[] = [
     verbatim: true,
     help: "types a line at the guest's console",
     *handler(target, [text = '']) {
-      if (!(yield* target.type(`${text}\n`)))
-        throw new MonitorError('the guest has not read what was typed before: let it run, and try again');
+      if (!(yield* target.type(`${text}\n`))) throw new MonitorError(NOT_READ);
       return '';
     },
   },

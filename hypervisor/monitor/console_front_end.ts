@@ -3,8 +3,10 @@
  * they wait here.
  */
 import { createInterface, type Interface } from 'node:readline';
+import { INPUT_MOST } from '../../devices/virtual/s390x/sclp_console_input.ts';
 import { delay } from '../../kernel/lib/host_timer.ts';
 import type { MailboxClient } from '../../kernel/lib/monitor_mailbox.ts';
+import { NOT_READ } from './monitor_error.ts';
 
 /** Milliseconds until a line is tried again that the guest had no room for. */
 const AGAIN_MS = 20;
@@ -19,8 +21,8 @@ export class ConsoleFrontEnd {
   }
 
   /** Begins to listen. */
-  start(): void {
-    const reader = createInterface({ input: process.stdin });
+  start(input: NodeJS.ReadableStream = process.stdin): void {
+    const reader = createInterface({ input });
     this.#reader = reader;
     let last: Promise<void> = Promise.resolve();
     reader.on('line', (line) => {
@@ -37,9 +39,15 @@ export class ConsoleFrontEnd {
   }
 
   async #type(line: string): Promise<void> {
+    const bytes = Buffer.byteLength(line) + 1;
+    if (bytes > INPUT_MOST) {
+      process.stderr.write(`minivisor: --console: a line of ${bytes} bytes is not typed: at most ${INPUT_MOST}\n`);
+      return;
+    }
     while (!this.#ended) {
       const answer = await this.#mailbox.ask(`console_input ${line}`);
-      if (answer === undefined || answer.text === '') return;
+      // Whatever else it says: the line was taken, and must not be typed twice.
+      if (answer === undefined || !answer.text.includes(NOT_READ)) return;
       await delay(AGAIN_MS);
     }
   }

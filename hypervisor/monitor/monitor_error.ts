@@ -5,3 +5,6 @@ export class MonitorError extends Error {
     this.name = 'MonitorError';
   }
 }
+
+/** What `console_input` answers when there is no room: whoever types may try again. */
+export const NOT_READ = 'the guest has not read what was typed before: let it run, and try again';

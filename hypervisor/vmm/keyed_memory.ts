@@ -5,7 +5,7 @@
 import { KVM_S390_MEM_OP } from '../../kernel/include/uapi/ioctl.ts';
 import { KVM_S390_MEMOP, kvm_s390_mem_op, MEMOP_F } from '../../kernel/include/uapi/kvm.ts';
 import type { Task } from '../../kernel/lib/task.ts';
-import { type ChannelStorage, ProgramInterruption } from '../machine_api.ts';
+import { type ChannelStorage, PGM, ProgramInterruption } from '../machine_api.ts';
 import type { Syscalls } from '../syscall.ts';
 
 export class KeyedMemory implements ChannelStorage {
@@ -44,6 +44,8 @@ export class KeyedMemory implements ChannelStorage {
   }
 
   *#perform(op: number, gpa: number, size: number, buf: number): Task {
+    // No number is exact up there, and no storage.
+    if (gpa > Number.MAX_SAFE_INTEGER) throw new ProgramInterruption(PGM.ADDRESSING);
     const operation = kvm_s390_mem_op.make({
       gaddr: BigInt(gpa),
       flags: MEMOP_F.SKEY_PROTECTION,

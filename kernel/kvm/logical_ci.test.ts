@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { CTRL, REG } from '../../devices/physical/net/e1000_regs.ts';
 import { NIC_AREA_SIZE, nicArea } from '../../devices/physical/net/nic_area.ts';
 import { DMA_PORT } from '../../devices/physical/phb/dma_port.ts';
-import { lockMmio, unlockMmio } from '../../devices/physical/phb/mmio.ts';
+import { lockMmio, tryLockMmio, unlockMmio } from '../../devices/physical/phb/mmio.ts';
 import { INJECT, PE_BLOCK_SIZE } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { Errno } from '../include/uapi/errno.ts';
@@ -316,6 +316,20 @@ describe('what the kernel reaches', () => {
     expect(load(guest, REG.STATUS)).toBe(H_SUCCESS);
     // What nobody in the kernel reaches goes to the VMM without the detour.
     expect(guest.host.realMode.virtualMode(H_LOGICAL_CI_LOAD, 0, 0x1000)).toBe(false);
+  });
+
+  test('not when the mapping is taken away between the look at it and the lock', () => {
+    const guest = new Guest(NIC_PE, 'real');
+    const { memory, kernel } = guest.host;
+    const entry = kernel.mm.space.entryAddress(guest.va);
+    const { cas } = memory;
+    memory.cas = (hpa, expected, value) => {
+      memory.cas = cas;
+      memory.store(entry, 0);
+      return memory.cas(hpa, expected, value);
+    };
+    expect(load(guest, REG.STATUS)).toBe(H_TOO_HARD);
+    expect(tryLockMmio(memory, guest.block)).toBe(true);
   });
 
   test('the kernel is told when an access has made the device interrupt, and only then', () => {

@@ -6,12 +6,14 @@
  * be, a mapping that the kernel has taken away (memory space off, a frozen PE, a reset). The VMM has the last word on
  * those, so that every tier answers alike.
  *
- * No allocation, no bigint, no waiting, shared memory only. Values are the bytes in address order, read as a big-endian
+ * Shared memory only, and no sleep; in real mode the registers' lock is only tried. A reset of a device waits for the DMA
+ * under way, some microseconds. Values are the bytes in address order, read as a big-endian
  * number; registers are little-endian.
  */
 import { messagesPending, pinAsserted } from '../../devices/physical/phb/interrupts.ts';
 import { lockMmio, MmioPort, tryLockMmio, unlockMmio } from '../../devices/physical/phb/mmio.ts';
 import { vectorsSent } from '../../devices/physical/phb/msix.ts';
+import { freezeState } from '../../devices/physical/phb/pe.ts';
 import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { AddressSpace, FAULT, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
@@ -23,6 +25,10 @@ import type { Tracer } from '../lib/trace.ts';
 const { H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
 /** 2^32: the weight of a high word. */
 const WORD = 0x1_0000_0000;
+/** What the kernel is told of: see {@link LogicalCi.#news}. */
+const PIN = 1;
+const MESSAGES = 2;
+const FROZEN = 4;
 /** The engine of PE n's device is actor `dma<n>`. */
 const ENGINE = /^dma(\d+)$/;
 
@@ -55,6 +61,8 @@ export class LogicalCi {
   #pe = 0;
   #bar = 0;
   #offset = 0;
+  /** Its page-table entry. */
+  #entry = 0;
 
   constructor(memory: HostMemory, map: SharedMap, phbBase: number, { tracer, kernel }: LogicalCiOptions) {
     const engines: Doorbell[] = [];
@@ -82,7 +90,7 @@ export class LogicalCi {
     if (sizeHi !== 0 || !this.#find(size, addressHi, addressLo)) return H_TOO_HARD;
     const block = this.#bus.block(this.#pe);
     if (!this.#enter(block, wait)) return H_TOO_HARD;
-    const level = this.#interrupting(block);
+    const level = this.#news(block);
     this.#loadRegisters(size);
     this.#leave(block, level);
     return H_SUCCESS;
@@ -101,7 +109,7 @@ export class LogicalCi {
     if (sizeHi !== 0 || !this.#find(size, addressHi, addressLo)) return H_TOO_HARD;
     const block = this.#bus.block(this.#pe);
     if (!this.#enter(block, wait)) return H_TOO_HARD;
-    const level = this.#interrupting(block);
+    const level = this.#news(block);
     this.#storeRegisters(size, valueHi, valueLo);
     this.#leave(block, level);
     return H_SUCCESS;
@@ -115,28 +123,40 @@ export class LogicalCi {
     if (slot === 0) return false;
     const entry = this.#space.entryAddress(this.#slots.deviceHva(slot, gpa));
     if (entry === FAULT || (this.#memory.load(entry) & PTE.PRESENT) === 0) return false;
+    this.#entry = entry;
     this.#pe = this.#slots.devicePe(slot);
     this.#bar = this.#slots.deviceBar(slot);
     this.#offset = this.#slots.deviceOffset(slot, gpa);
     return true;
   }
 
+  /**
+   * Takes the registers' lock; false when it is not free, or the mapping is gone: whoever takes a mapping away does so
+   * before it takes the lock for what comes next, a reset or another owner.
+   */
   #enter(block: number, wait: boolean): boolean {
-    if (!wait) return tryLockMmio(this.#memory, block);
-    lockMmio(this.#memory, block);
-    return true;
-  }
-  /** @param before what {@link #interrupting} said before the access */
-  #leave(block: number, before: number): void {
-    const after = this.#interrupting(block);
+    if (wait) lockMmio(this.#memory, block);
+    else if (!tryLockMmio(this.#memory, block)) return false;
+    if ((this.#memory.load(this.#entry) & PTE.PRESENT) !== 0) return true;
     unlockMmio(this.#memory, block);
-    if ((after & ~before) !== 0) this.#kernel?.ring();
+    return false;
   }
-  /** What of a device's interrupts waits for the kernel: bits. */
-  #interrupting(block: number): number {
+  /** @param before what {@link #news} said before the access */
+  #leave(block: number, before: number): void {
+    const after = this.#news(block);
+    unlockMmio(this.#memory, block);
+    // Messages are taken away by the kernel at any time: those there now may be new.
+    if ((after & ~before) !== 0 || (after & MESSAGES) !== 0) this.#kernel?.ring();
+  }
+  /** What of a device the kernel waits for: bits. */
+  #news(block: number): number {
     if (this.#kernel === undefined) return 0;
     const messages = messagesPending(this.#memory, block) || vectorsSent(this.#memory, block);
-    return (pinAsserted(this.#memory, block) ? 1 : 0) | (messages ? 2 : 0);
+    return (
+      (pinAsserted(this.#memory, block) ? PIN : 0) |
+      (messages ? MESSAGES : 0) |
+      (freezeState(this.#memory, block) !== 0 ? FROZEN : 0)
+    );
   }
 
   #loadRegisters(size: number): void {

@@ -1,7 +1,7 @@
 // The sources compiled into a few files, so that a thread does not load hundreds. They live in
 // node_modules/.cache/minivisor, in a folder for each state of the sources, and are made again when a source is newer.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -9,8 +9,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const CACHE = join(ROOT, 'node_modules/.cache/minivisor');
 /** Which folder is current, and from which sources it was made. */
 const CURRENT = join(CACHE, 'current.json');
-/** Folders of older states are kept that long: a process may still be using one. */
-const KEEP_MS = 60 * 60 * 1000;
+/** Folders of older states are kept that long after a process began to use them: it may still do. */
+const KEEP_MS = 24 * 60 * 60 * 1000;
 
 /** Modules that a thread begins with, or that are loaded by their URL. */
 const ENTRIES = [
@@ -49,7 +49,9 @@ function upToDate() {
     const current = JSON.parse(readFileSync(CURRENT, 'utf8'));
     if (current.root !== ROOT) return undefined;
     for (const [path, state] of Object.entries(current.inputs)) if (stateOf(path) !== state) return undefined;
-    statSync(join(CACHE, current.folder));
+    // Its time says when it was last used: see KEEP_MS.
+    const now = new Date();
+    utimesSync(join(CACHE, current.folder), now, now);
     return current;
   } catch {
     return undefined;
@@ -90,7 +92,9 @@ async function make() {
     plugins: [SOURCE_URLS],
     logLevel: 'silent',
   });
-  const inputs = Object.fromEntries(Object.keys(metafile.inputs).map((path) => [path, stateOf(path)]));
+  // One that has changed since is not what was compiled: no state of it is this one.
+  const state = (path) => (statSync(join(ROOT, path)).mtimeMs < began ? stateOf(path) : 'changed meanwhile');
+  const inputs = Object.fromEntries(Object.keys(metafile.inputs).map((path) => [path, state(path)]));
   const folder = createHash('sha256')
     .update(JSON.stringify([ROOT, inputs]))
     .digest('hex')
@@ -107,7 +111,8 @@ async function make() {
   renameSync(file, CURRENT);
   for (const name of readdirSync(CACHE)) {
     const path = join(CACHE, name);
-    if (path !== CURRENT && name !== folder && began - statSync(path).mtimeMs > KEEP_MS)
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: began };
+    if (path !== CURRENT && name !== folder && began - mtimeMs > KEEP_MS)
       rmSync(path, { recursive: true, force: true });
   }
   return current;

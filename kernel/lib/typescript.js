@@ -10,7 +10,7 @@ let registered = false;
 /** Compiles what has changed; every thread started from now on loads the compiled modules. */
 export async function compile() {
   const { compiledModules } = await import('./compile.js');
-  // A folder that cannot be written, or a source that is no TypeScript: then the sources are loaded, and say so.
+  // Where they cannot be made, in a folder that cannot be written or of a source that is no TypeScript, sources are loaded.
   setEnvironmentData(MODULES, await compiledModules().catch(() => ({})));
 }
 

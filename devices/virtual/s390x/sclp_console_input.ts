@@ -6,7 +6,7 @@
 import { ebcdic } from './ebcdic.ts';
 
 /** Bytes that wait for the guest at most: what an SCCB of a page holds (QEMU SIZE_BUFFER_VT220). */
-const INPUT_MOST = 4080;
+export const INPUT_MOST = 4080;
 
 const LINE_END = 0x0a;
 

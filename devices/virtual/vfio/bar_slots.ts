@@ -46,8 +46,8 @@ export class BarSlots {
         missing.splice(same, 1);
         continue;
       }
-      this.#used.delete(slot);
-      yield* this.#set(slot, { ...used, size: 0 });
+      // What KVM has not let go of is not free for another.
+      if (yield* this.#set(slot, { ...used, size: 0 })) this.#used.delete(slot);
     }
     for (const area of missing) {
       const slot = this.#free();

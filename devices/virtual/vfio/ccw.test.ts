@@ -330,7 +330,9 @@ describe('results', () => {
     Object.assign(host.irb.scsw, { ctrl: 0x4007, cpa: 0x8010, dstat: 0x0e, cstat: 0x40, count: 5, flags: 0x0082 });
     host.irb.erw = 0x01200000;
     host.irb.ecw[1] = 0x08;
+    expect(machine.hostIos).toBe(1);
     signal(0, () => machine.io.length === 1);
+    expect(machine.hostIos).toBe(0);
     expect(machine.io).toEqual([{ subsystemId: 0x10000, intparm: 0xcafe, isc: 3 }]);
     expect(instruction(TSCH)).toEqual({ value: 0 });
     expect(machine.memory.bytes.slice(0x4000, 0x4040)).toEqual(IRB.bytes(host.irb));
@@ -473,5 +475,18 @@ describe('the rest', () => {
     });
     machine.run(css.reset());
     expect(machine.kernel.calls.at(-1)).toBe('VFIO_DEVICE_RESET');
+  });
+  test('the host works at no I/O after a reset, nor at one whose status came too late', () => {
+    const { sch } = realize();
+    ssch();
+    sch.schib.pmcw.flags &= ~PMCW_FLAGS.mask.E;
+    signal(0, () => machine.hostIos === 0);
+    sch.schib.pmcw.flags |= PMCW_FLAGS.mask.E;
+    sch.schib.scsw.ctrl = 0;
+    ssch();
+    expect(machine.hostIos).toBe(1);
+    machine.kernel.ioctls.set('VFIO_DEVICE_RESET', () => 0);
+    machine.run(css.reset());
+    expect(machine.hostIos).toBe(0);
   });
 });

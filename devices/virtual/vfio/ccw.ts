@@ -200,7 +200,6 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
     this.machine.tracer.point(EVENT.vfio_ccw_Q4, sch.traceId, orb.cpa);
     const cc = yield* this.#function('ssch', this.regions.io.offset, ccw_io_region.bytes(region));
     this.machine.tracer.point(EVENT.vfio_ccw_Q5, sch.traceId, cc);
-    if (cc === CC.EXPECTED) this.hostWorks(true);
     return cc;
   }
   /** Tells the machine whether the host has an I/O of this device. */
@@ -232,6 +231,7 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
         // A short write without an error is a bad address (facts 2.3).
         const count = yield* this.machine.sys.pwrite(this.#fd, bytes, offset, what);
         if (count !== bytes.length) throw new Errno('EFAULT', what);
+        if (ccwFunction === 'ssch') this.hostWorks(true);
         return CC.EXPECTED;
       } catch (error) {
         if (!(error instanceof Errno)) throw error;
@@ -268,6 +268,7 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
 
   /** Machine reset. */
   reset(): Task {
+    this.hostWorks(false);
     return quietReset(this.machine, this.#fd);
   }
 }

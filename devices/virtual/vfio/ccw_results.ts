@@ -53,11 +53,11 @@ export function* ioNotifier(device: ResultSource): Task {
     // Unplugged while this task waited.
     if (!css.holds(sch)) return;
     const irb = yield* readIrb(device);
+    device.hostWorks('scsw' in irb && (irb.scsw.ctrl & (SCSW_ACTL_SUBCH_ACTIVE | SCSW_ACTL_DEVICE_ACTIVE)) !== 0);
     // Neither does a disabled subchannel become status pending: a machine reset may have come before this.
     if (!sch.operational) return;
     if ('scsw' in irb) takeIrb(sch, irb);
     else synthesize(sch, irb);
-    device.hostWorks((sch.schib.scsw.ctrl & (SCSW_ACTL_SUBCH_ACTIVE | SCSW_ACTL_DEVICE_ACTIVE)) !== 0);
     yield* css.functionEnded(sch);
     machine.tracer.point(EVENT.vfio_ccw_Q6, sch.traceId, sch.schib.scsw.ctrl & SCSW_CTRL_MASK_STCTL);
     const { intparm } = sch.schib.pmcw;
