@@ -61,6 +61,19 @@ test.each<[string, Partial<PlanRequest>, Partial<PamuPlan>]>([
     { ram: [{ iova: 64 * MiB, size: 192 * MiB }], msiBanks: 1 },
     { apertureStart: 0, windows: 4, msi: [0] },
   ],
+  [
+    'windows larger than any RAM, where smaller ones make no aperture that is aligned',
+    {
+      ram: [
+        { iova: 14 * 4096, size: 4096 },
+        { iova: 16 * 4096, size: 4096 },
+      ],
+      granule: 8192,
+      msiBanks: 0,
+      maxWindows: 16,
+    },
+    { apertureStart: 0, windows: 16, windowSize: 8192 },
+  ],
   ['nothing but banks', { ram: [], msiBanks: 2 }, { windows: 2, windowSize: 4096, msi: [4096, 0], maps: [] }],
 ])('%s', (_, changes, expected) => expect(planPamu(request(changes))).toMatchObject(expected));
 

@@ -65,10 +65,13 @@ interface Refusal {
   readonly why: string;
 }
 
-/** No larger window has more room than the smallest one that takes all of RAM. */
-function largestWindow({ ram, addressEnd }: PlanRequest): number {
+/**
+ * The largest window that is looked at: a piece of host memory, for RAM of less may need an aperture that smaller windows
+ * cannot make; and where RAM is larger, the smallest that takes all of it, so that it is said why it will not do.
+ */
+function largestWindow({ ram, granule, addressEnd }: PlanRequest): number {
   let size = PAGE_SIZE;
-  while (size < addressEnd && ram.some((range) => range.size > size)) size *= 2;
+  while (size < addressEnd && (size < granule || ram.some((range) => range.size > size))) size *= 2;
   return size;
 }
 
