@@ -55,7 +55,7 @@ function figures(one: (typeof CASES)[number], rounds: readonly Times[], floor: F
       ...more,
     });
   const name = `${ccws} CCW${ccws === 1 ? '' : 's'}, ${what}`;
-  const total = figure(`${name} (${pins} pins)`, 'total', ccws === LONGEST ? { floor } : {});
+  const total = figure(`${name} (${pins} ${pins === 1 ? 'pin' : 'pins'})`, 'total', ccws === LONGEST ? { floor } : {});
   if (ccws !== LONGEST) return [total];
   const target = shape.startsWith('IDAL')
     ? { target: `p50 below ${LIMIT_NS / 1000} us`, reached: total.p50 < LIMIT_NS }

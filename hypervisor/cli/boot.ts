@@ -216,8 +216,14 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     process.stderr.write(notGiven(config.at, run.result.endedNs));
     return ended(run, interruption.why ?? cut, values);
   } catch (error) {
-    if (error instanceof TaskFailure || error instanceof Deadlock || error instanceof TooLong)
-      throw new ThreadDied('of the simulation', error);
+    if (error instanceof Deadlock) {
+      if (values.verbose === true) process.stderr.write(`${error.message}\n`);
+      throw new UserError(
+        'the guest waits for an interruption that cannot come, for no I/O and no timer is under way: give it one at a time ' +
+          "of the machine (--at 'TIME:COMMAND'; console_input for its console), or run it on threads (without --sim)",
+      );
+    }
+    if (error instanceof TaskFailure || error instanceof TooLong) throw new ThreadDied('of the simulation', error);
     throw error;
   } finally {
     interruption.end();

@@ -67,6 +67,8 @@ export const report: Command = {
     check(files, output);
     checkOutput('output', output);
     const documents = editions(files);
+    for (const [i, { document }] of documents.entries())
+      if (document.figures.length === 0) throw new UserError(`report ${files[i]}: no figures are in it; ${HOW}`);
     // A bundler and a histogram library, that no other command needs to wait for.
     const [{ pageParts }, { reportPage }] = await Promise.all([
       import('../report/bundle.ts'),

@@ -121,7 +121,7 @@ function renderStructure({ name, title, source, place, order, fields, left }: St
       const first = own.length > 0 ? ' '.repeat(indent - 2) : start;
       return [...own, ...words.map((text, i) => `${i === 0 ? first : ' '.repeat(indent - 2)}  ${text}`.trimEnd())];
     }),
-    ...(left > 0 ? [`      ${left} other fields are not shown`] : []),
+    ...(left > 0 ? [`      ${left} other ${left === 1 ? 'field is' : 'fields are'} not shown`] : []),
   ];
 }
 

@@ -26,10 +26,10 @@ test('a document with everything has an answer in every section and nothing left
   expect(ids).toHaveLength(18);
 });
 
-test('a section without figures says which command fills it, one that lacks some what is missing', () => {
+test('a section that lacks figures says which command measures it with the rest of the page', () => {
   const text = page(of(full.figures.filter(({ scenario }) => scenario === 'tce')));
-  expect(text).toContain('<code>minivisor bench halt-clear --json out.json</code> fills this section');
-  expect(text).toContain('<code>minivisor bench hcalls groups net --json out.json</code> adds what is missing');
+  expect(text).toContain('<code>minivisor bench tce halt-clear --json out.json</code> measures it');
+  expect(text).toContain('<code>minivisor bench tce hcalls groups net --json out.json</code> measures it');
   expect(chartsOf(text).map(({ id }) => id)).toEqual(['tce-parts', 'tce-latency']);
 });
 

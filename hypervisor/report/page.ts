@@ -128,7 +128,9 @@ function argument({ row, answer, charts }: Section, editions: Editions): Markup 
   const { id, year, question, measured, scenarios } = row;
   const edition = current(editions);
   const sides = ARGUMENTS.find(({ title }) => title === row.argument);
-  const absent = scenarios.filter((name) => !edition.document.figures.some(({ scenario }) => scenario === name));
+  // A document is written by one run: what is there is measured again.
+  const there = [...new Set(edition.document.figures.map(({ scenario }) => scenario))];
+  const absent = scenarios.filter((name) => !there.includes(name));
   return html`<section id="${id}" aria-labelledby="${id}-title">
 <p class="year">${year}</p>
 <h2 id="${id}-title">${question}</h2>
@@ -136,7 +138,7 @@ ${answer === undefined ? '' : html`<p class="answer">${answer}</p>`}
 <p>${measured}</p>
 ${sides === undefined ? '' : sidesTable(sides, editions)}
 ${charts.map(figure)}
-${absent.length === 0 ? '' : html`<p class="absent">${absent.length === scenarios.length ? 'Not measured yet' : `Not measured: ${absent.join(', ')}`}. <code>${commandFor(absent)}</code> ${absent.length === scenarios.length ? 'fills this section' : 'adds what is missing'}.</p>`}
+${absent.length === 0 ? '' : html`<p class="absent">${absent.length === scenarios.length ? 'Not measured yet' : `Not measured: ${absent.join(', ')}`}. <code>${commandFor([...there, ...absent])}</code> measures it with the rest of this page.</p>`}
 </section>
 `;
 }

@@ -60,7 +60,11 @@ export function readTraceOption(words: readonly string[]): TraceOption {
       if (key !== '' && !(KEYS as readonly string[]).includes(key))
         throw new UserError(`--trace ${word}: unknown key '${key}'; known keys: ${KEYS.join(', ')}`);
       if (value === '')
-        throw new UserError(`--trace: ${key === '' ? 'an event' : key} is empty; give ${key || 'GLOB'}=...`);
+        throw new UserError(
+          key === ''
+            ? "--trace: an event is empty; give a glob, such as 'vfio_*'"
+            : `--trace: ${key} is empty; give ${key}=...`,
+        );
       if (key === 'events')
         for (const pattern of patternsOf(value)) add(pattern, `--trace events=${value}: ${pattern}`);
       else if (key === 'file') {

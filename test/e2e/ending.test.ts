@@ -120,3 +120,10 @@ test.each([
   expect(stdout).toMatch(/toy: all \d+ checks passed/);
   expect(status).toBe(0);
 });
+
+test('a simulated guest that waits for what cannot come is told so in one sentence', async () => {
+  const words = guest('idle.elf', loadPsw('03020001800000000000000000000000'));
+  const { status, stdout, stderr } = await runCli(folder, [...words, '--sim']);
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/^minivisor: the guest waits for an interruption that cannot come, .*\n$/);
+});
