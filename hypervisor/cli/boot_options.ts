@@ -39,8 +39,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'choice',
     choices: [...GUESTS],
     value: 'NAME',
-    default: 'toy',
-    help: 'which of our own guests: toy checks channel I/O and hypercalls, net streams frames through a NIC, dma drives and provokes a DMA engine',
+    help: 'which of our own guests, toy when nothing is said: toy checks channel I/O and hypercalls, net streams frames through a NIC, dma drives and provokes a DMA engine',
   },
   {
     name: 'append',
@@ -184,7 +183,9 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   const drives = readDrives(values.drive as readonly Keys[] | undefined);
   const simulated = values.sim === true;
   const pamu = readPamu(values);
-  const guest = values.guest as Guest;
+  if (values.kernel !== undefined && values.guest !== undefined)
+    throw new UserError(`--kernel ${values.kernel} --guest ${values.guest}: two guests; give one of them`);
+  const guest = (values.guest as Guest | undefined) ?? 'toy';
   const file = (values.kernel as string | undefined) ?? guestImage(guest);
   const config: MachineConfig = {
     machine: 'toy',

@@ -102,6 +102,7 @@ const ROWS: [string[], RegExp][] = [
     /missing\.ckd: no such image; create it first, for example with "minivisor dasd/,
   ],
   [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump, cat, recover/],
+  [['boot', '--kernel', 'toy.elf', '--guest', 'net'], /--kernel toy.elf --guest net: two guests; give one of them/],
   [['fly'], /fly: unknown command; give one of boot, explain, bench, report, dasd, ioctls/],
 ];
 
