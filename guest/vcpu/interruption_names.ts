@@ -1,4 +1,4 @@
-/** Interruptions that a vCPU takes: what KVM calls them in its exit statistics and trace events, and which exits carry one. */
+/** What KVM calls an interruption that a vCPU takes: in its exit statistics, and in its trace events. */
 import { KVM_S390, kvmS390IntIo } from '../../kernel/include/uapi/kvm.ts';
 import { SIE } from '../../kernel/include/uapi/kvm_exit_stat.ts';
 import type { InterruptionType } from './interrupts.ts';
@@ -17,7 +17,3 @@ export function interruptType(type: InterruptionType, code: number, subsystemId:
 }
 /** Types of external interruptions are the code below this (include/uapi/linux/kvm.h, KVM_S390_INT_SERVICE). */
 const EXTERNAL_TYPES = 0xffff_0000;
-
-/** Opcodes whose exit carries a dequeued interruption. */
-export const TSCH = 0xb235;
-export const TPI = 0xb236;

@@ -2,6 +2,7 @@
  * The vCPU's run loop (KVM's vcpu_run): requests, interruptions, the guest, exits. One task; between two of its
  * waits everything happens on the vCPU's own thread.
  */
+import { TPI, TSCH } from '../../kernel/include/arch/s390/ioinst.ts';
 import { SIE } from '../../kernel/include/uapi/kvm_exit_stat.ts';
 import {
   CPU_STATE,
@@ -36,7 +37,7 @@ import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { ExitStatistics } from './exit_statistics.ts';
 import { Hypercalls, TIER } from './hypercall.ts';
-import { interruptType, REQUESTED, TPI, TSCH } from './interruption_names.ts';
+import { interruptType, REQUESTED } from './interruption_names.ts';
 import { Interrupts } from './interrupts.ts';
 import { Quiesce } from './quiesce.ts';
 import { Registers } from './registers.ts';

@@ -1,8 +1,7 @@
 /** Runs scenarios one after the other, in a folder of their own, and tells how far they are. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createToyVolume } from '../cli/dasd.ts';
+import { inFolder } from '../temporary_folder.ts';
 import type { Figure } from './figures.ts';
 import type { Scenario } from './scenario.ts';
 import { IMAGE } from './toy_run.ts';
@@ -23,20 +22,7 @@ export async function runScenarios(
   rounds: number,
   observer: RunObserver,
 ): Promise<Figure[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'minivisor-bench-'));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  // A signal unwinds nothing; a shell gives 128 and its number for a command that one ended.
-  const interrupted = () => {
-    remove();
-    process.exit(130);
-  };
-  const terminated = () => {
-    remove();
-    process.exit(143);
-  };
-  process.on('SIGINT', interrupted);
-  process.on('SIGTERM', terminated);
-  try {
+  return await inFolder('minivisor-bench', async (folder) => {
     createToyVolume(join(folder, IMAGE));
     const figures: Figure[] = [];
     for (const [index, scenario] of scenarios.entries()) {
@@ -50,9 +36,5 @@ export async function runScenarios(
       figures.push(...(await scenario.run(context)));
     }
     return figures;
-  } finally {
-    process.off('SIGINT', interrupted);
-    process.off('SIGTERM', terminated);
-    remove();
-  }
+  });
 }

@@ -1,12 +1,9 @@
 /** Boots of a guest that only measure. */
 import { join } from 'node:path';
-import { after } from '../../kernel/lib/host_timer.ts';
-import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
 import type { Guest } from '../cli/guests.ts';
-import { parseOptions } from '../cli/options.ts';
-import { ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import type { ThreadedRun } from '../launch.ts';
+import { quietBoot, quietConfig } from '../quiet_boot.ts';
 import type { TraceSinks } from '../trace/recorder.ts';
-import { UserError } from '../user_error.ts';
 import type { BenchContext } from './scenario.ts';
 
 /** Name of the image in a scenario's folder. */
@@ -32,7 +29,7 @@ export async function bootToy(
   { guest = 'toy', words = [], drives = [''], traceSinks }: ToyOptions = {},
 ): Promise<ThreadedRun> {
   const file = join(context.folder, IMAGE).replaceAll(',', ',,');
-  const { values, rest } = parseOptions('boot', BOOT_OPTIONS, [
+  const config = await quietConfig([
     ...drives.flatMap((keys) => ['--drive', `file=${file}${keys === '' ? '' : `,${keys}`}`]),
     '--guest',
     guest,
@@ -40,16 +37,7 @@ export async function bootToy(
     append,
     ...words,
   ]);
-  const machine = new ThreadedMachine({ ...(await bootConfig(values, rest)), quiet: true }, 'error', [], traceSinks);
-  const cancel = after(PATIENCE * 1000, () => machine.stop());
-  try {
-    const run = await machine.run();
-    if (run.result.status !== 0)
-      throw new UserError(
-        `the ${guest} guest failed (${run.result.reason}): minivisor boot --guest ${guest} shows which check`,
-      );
-    return run;
-  } finally {
-    cancel();
-  }
+  const failed = (reason: string) =>
+    `the ${guest} guest failed (${reason}): minivisor boot --guest ${guest} shows which check`;
+  return await quietBoot(config, { patience: PATIENCE, failed, traceSinks });
 }

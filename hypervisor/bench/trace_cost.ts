@@ -2,8 +2,10 @@
  * What tracing costs. Off: how many points one operation passes, times what a look at an event that is off takes, beside
  * the operation. On: the operation again with every event recorded and read along, as `--trace-out` does.
  */
+
 import { join } from 'node:path';
 import { HCALL } from '../../kernel/include/arch/ppc/hcall.ts';
+import { SSCH, TSCH } from '../../kernel/include/arch/s390/ioinst.ts';
 import type { TraceRecord } from '../../kernel/lib/trace.ts';
 import type { TracePointCost } from '../../kernel/lib/trace_bench.ts';
 import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
@@ -21,8 +23,6 @@ const MODULE = new URL('../../kernel/lib/trace_bench.ts', import.meta.url).href;
 const BATCHES = 200;
 /** What points that are off may take of an operation. */
 const SHARE = 0.01;
-const SSCH = 0xb233;
-const TSCH = 0xb235;
 /**
  * Real mode's WebAssembly form looks whether calls and whether kills are recorded (kernel/kvm/book3s_64_vio_hv_wasm.ts);
  * the points themselves are in the other form, which runs when they are.

@@ -1,14 +1,9 @@
 /** Runs what is explained: once simulated, for the bytes, and many times on threads, for the times. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after } from '../../kernel/lib/host_timer.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
-import { BOOT_OPTIONS, bootConfig } from '../cli/boot_options.ts';
-import { parseOptions } from '../cli/options.ts';
 import type { MachineConfig } from '../config.ts';
-import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
+import { ThreadDied, type ThreadedRun } from '../launch.ts';
+import { quietBoot, quietConfig } from '../quiet_boot.ts';
 import { type SimulatedRun, type SimulateOptions, simulate, TooLong } from '../simulate.ts';
 import { UserError } from '../user_error.ts';
 import { Peek } from './peek.ts';
@@ -31,15 +26,10 @@ const VIRTUAL_SECONDS = 20;
 /** Seconds that a threaded run may take. */
 const PATIENCE = 120;
 
-async function configOf(words: readonly string[]): Promise<MachineConfig> {
-  const { values, rest } = parseOptions('boot', BOOT_OPTIONS, words);
-  return await bootConfig(values, rest);
-}
-
 /** The first I/O of a simulated run that the plot wants. @param words of `boot` */
 export async function tell<N>(context: ExplainContext, words: readonly string[], plot: Plot<N>): Promise<Tale> {
   context.progress('one run with virtual time, for the bytes');
-  const config = { ...(await configOf(['--sim', ...words])), quiet: true, trace: eventsOf(plot) };
+  const config = { ...(await quietConfig(['--sim', ...words])), trace: eventsOf(plot) };
   let tale: Tale | undefined;
   let peek: Peek | undefined;
   const follower = new Follower(plot, (ended) => {
@@ -71,17 +61,9 @@ async function simulated(config: MachineConfig, options: SimulateOptions): Promi
 /** A boot on threads. @throws UserError when a check of the guest fails */
 async function boot(words: readonly string[], trace: readonly string[]): Promise<ThreadedRun> {
   // With somewhere for its text to go a trace is read while the machine runs, so that nothing of it is overwritten.
-  const sinks = trace.length === 0 ? undefined : { text: () => {} };
-  const machine = new ThreadedMachine({ ...(await configOf(words)), quiet: true, trace }, 'error', [], sinks);
-  const cancel = after(PATIENCE * 1000, () => machine.stop());
-  try {
-    const run = await machine.run();
-    if (run.result.status !== 0)
-      throw new UserError(`the guest failed while times were taken (${run.result.reason}); try again`);
-    return run;
-  } finally {
-    cancel();
-  }
+  const traceSinks = trace.length === 0 ? undefined : { text: () => {} };
+  const failed = (reason: string) => `the guest failed while times were taken (${reason}); try again`;
+  return await quietBoot({ ...(await quietConfig(words)), trace }, { patience: PATIENCE, failed, traceSinks });
 }
 
 /** Median times of a plot's moments on threads. The first half of the I/Os warms up. @param words of `boot` */
@@ -117,24 +99,4 @@ export function stepsOf<N>({ moments }: Plot<N>, tale: Tale, times: Times): Step
     const { text, shown } = tale.get(id) as NonNullable<ReturnType<Tale['get']>>;
     return { id, role, title, text, shown, took: times.get(id) };
   });
-}
-
-/** Gives `body` a folder of its own; it is removed whatever happens. */
-export async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'minivisor-explain-'));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  // A signal unwinds nothing; 130 is what a shell gives for a command that Ctrl-C ended.
-  const interrupted = () => {
-    remove();
-    process.exit(130);
-  };
-  process.on('SIGINT', interrupted);
-  process.on('SIGTERM', interrupted);
-  try {
-    return await body(folder);
-  } finally {
-    process.off('SIGINT', interrupted);
-    process.off('SIGTERM', interrupted);
-    remove();
-  }
 }

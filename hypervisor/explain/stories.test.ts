@@ -1,14 +1,16 @@
 /** The stories as they are told: of real runs, under the simulated scheduler. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { inFolder } from '../temporary_folder.ts';
 import { type Field, RESERVED } from './decode.ts';
 import { COLOURED, COLUMNS, PLAIN, renderStory } from './render.ts';
-import { inFolder } from './run.ts';
 import { type Story, type Structure, storyJson } from './story.ts';
 import type { SubjectName } from './subject_table.ts';
 import { STORIES } from './subjects.ts';
 
 async function storiesOf(name: SubjectName, values: Readonly<Record<string, unknown>> = {}): Promise<Story[]> {
-  return await inFolder((folder) => STORIES[name]({ folder, times: false, progress: () => {} }, values));
+  return await inFolder('minivisor-explain', (folder) =>
+    STORIES[name]({ folder, times: false, progress: () => {} }, values),
+  );
 }
 
 const ids = ({ steps }: Story) => steps.map(({ id }) => id);

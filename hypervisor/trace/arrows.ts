@@ -3,8 +3,10 @@
  * I/O processor, and the interruption, to the exit at TSCH. One goes with each TCE hypercall: to the kill in another
  * thread, and to every DMA that goes through an entry it wrote.
  */
+
 import { HCALL } from '../../kernel/include/arch/ppc/hcall.ts';
 import { TVE_SELECT_BIT } from '../../kernel/include/arch/ppc/tce.ts';
+import { SSCH, TSCH } from '../../kernel/include/arch/s390/ioinst.ts';
 import { KVM_S390 } from '../../kernel/include/uapi/kvm.ts';
 import type { TraceRecord } from '../../kernel/lib/trace.ts';
 import { type Family, SHAPES } from './shapes.ts';
@@ -21,8 +23,6 @@ export interface Flow {
 /** Finds the slice of a family that is open on a thread. */
 export type FindOpen = (thread: string, family: Family, key: number) => Slice | undefined;
 
-const SSCH = 0xb233;
-const TSCH = 0xb235;
 /** The actor that intercepts. */
 const VMM = 'vmm';
 /** Hypercalls that write TCEs. */

@@ -9,7 +9,7 @@
  */
 import { Errno } from '../include/uapi/errno.ts';
 import { Frames, PG } from './frames.ts';
-import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from './host_memory.ts';
+import { type HostMemory, offsetInPage, PAGE_SHIFT, PAGE_SIZE } from './host_memory.ts';
 import type { KernelWork } from './kernel_work.ts';
 import type { SharedMap } from './shared_map.ts';
 import { StorageKeys } from './storage_keys.ts';
@@ -88,7 +88,7 @@ export class AddressSpace {
   written(va: number, hpa: number): void {
     const flags = this.frames.flags(hpa);
     if ((flags & PG.DIRTY) === 0) this.frames.setFlags(hpa, PG.DIRTY);
-    if ((flags & PG.CODE) !== 0) this.onCodeWritten(va - (va % PAGE_SIZE));
+    if ((flags & PG.CODE) !== 0) this.onCodeWritten(va - offsetInPage(va));
   }
 
   /**
@@ -98,7 +98,7 @@ export class AddressSpace {
   *copy(va: number, bytes: Uint8Array, write: boolean): Task {
     for (let done = 0; done < bytes.length; ) {
       const at = va + done;
-      const inPage = at % PAGE_SIZE;
+      const inPage = offsetInPage(at);
       const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
       let hpa = this.getPage(at, write);
       while (hpa === BUSY) {
@@ -126,5 +126,5 @@ export class AddressSpace {
 
 /** Number of pages that `[va, va + length)` touches. */
 export function pagesSpanned(va: number, length: number): number {
-  return Math.ceil(((va % PAGE_SIZE) + length) / 2 ** PAGE_SHIFT);
+  return Math.ceil((offsetInPage(va) + length) / 2 ** PAGE_SHIFT);
 }

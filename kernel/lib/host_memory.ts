@@ -6,6 +6,10 @@
 
 /** Bytes in a page frame, in guest pages and in the host's (PoP "page"; Linux PAGE_SIZE). */
 export const PAGE_SIZE = 4096;
+/** Offset of an address in its page. The remainder of a number beyond 32 bits is a slow division, its low bits are not. */
+export function offsetInPage(address: number): number {
+  return address & (PAGE_SIZE - 1);
+}
 /** log2 of PAGE_SIZE. */
 export const PAGE_SHIFT = 12;
 /** Bytes in a WebAssembly page (WebAssembly core specification, "page size"). */

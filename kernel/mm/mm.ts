@@ -5,7 +5,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
-import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import { type HostMemory, offsetInPage, PAGE_SIZE } from '../lib/host_memory.ts';
 import { KernelWork } from '../lib/kernel_work.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { preempt, type Task, until } from '../lib/task.ts';
@@ -244,8 +244,7 @@ export class Mm {
     const { u8 } = this.#memory;
     for (let done = 0; done < bytes.length; ) {
       const at = va + done;
-      // Not the remainder, which is slow beyond 32 bits.
-      const inPage = at & (PAGE_SIZE - 1);
+      const inPage = offsetInPage(at);
       const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
       const page = this.space.lookup(at, false);
       if (page < 0) return page;

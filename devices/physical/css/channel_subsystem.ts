@@ -270,7 +270,6 @@ export class ChannelSubsystem {
 
   /** Whether {@link tpi} would find something: cheap, for the kernel's wait. */
   interruptionPending(iscMask = 0xff): boolean {
-    if (iscMask === 0xff) return this.#area.anyPending();
     for (let isc = 0; isc < 8; isc++)
       if ((iscMask & (0x80 >>> isc)) !== 0 && this.#area.firstPending(isc) >= 0) return true;
     return false;

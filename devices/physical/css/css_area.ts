@@ -108,24 +108,17 @@ export class CssArea {
   /**
    * The lowest-numbered subchannel with a condition pending in a subclass, or -1. The Principles of Operation leave
    * the order among subchannels of one subclass to the machine.
+   *
+   * Asked before every sleep, so the words are loaded without the cost of atomic operations: whoever waits has loaded its
+   * doorbell's sequence before, which orders them (`wait_strategy.ts`), and {@link clearPending} says whose the condition is.
    */
   firstPending(isc: number): number {
+    const { i32 } = this.memory;
     for (let number = 0; number < MAX_SUBCHANNELS; number += 32) {
-      const word = this.memory.load(this.#pendingWord(isc, number));
+      const word = i32[this.#pendingWord(isc, number) >>> 2];
       if (word !== 0) return number + 31 - Math.clz32(word & -word);
     }
     return -1;
-  }
-
-  /**
-   * Whether a condition is pending in any subclass: asked before every sleep, so the words are loaded without the cost
-   * of atomic operations. Whoever waits has loaded its doorbell's sequence before, which orders them (`wait_strategy.ts`).
-   */
-  anyPending(): boolean {
-    const { i32 } = this.memory;
-    const first = this.#pendingWord(0, 0) >>> 2;
-    for (let at = first; at < first + (ISC_COUNT * PENDING_SIZE) / 4; at++) if (i32[at] !== 0) return true;
-    return false;
   }
 
   /** Queues a channel report (CRW, 32 bits); when the queue is full the report is lost and that is remembered. */

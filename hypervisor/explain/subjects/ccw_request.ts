@@ -1,5 +1,7 @@
 /** The same read through the design of the RFC of April 2016: a blocking ioctl, and two translations. */
+
 import { CCW1 } from '../../../kernel/include/arch/s390/ccw.ts';
+import { SSCH } from '../../../kernel/include/arch/s390/ioinst.ts';
 import { VFIO_DEVICE_CCW_CMD_REQUEST } from '../../../kernel/include/uapi/ioctl.ts';
 import { NR } from '../../../kernel/include/uapi/syscall.ts';
 import { VFIO_CCW_CHAIN, vfio_ccw_cmd } from '../../../kernel/include/uapi/vfio.ts';
@@ -23,7 +25,6 @@ import {
 } from './channel_parts.ts';
 
 type ChannelMoment = Moment<ChannelNotes>;
-const SSCH = 0xb233;
 
 /** The program in the VMM's buffer: CCWs in its lower half, an address for each in its upper half. */
 function userProgram({ peek, notes, args: [, buffer] }: Scene<ChannelNotes>): Shown[] {

@@ -1,5 +1,7 @@
 /** What both designs of channel I/O pass-through have in common: the guest's side, the hardware's side, and the pins. */
+
 import { CCW_FLAG, CCW1 } from '../../../kernel/include/arch/s390/ccw.ts';
+import { SSCH, TSCH } from '../../../kernel/include/arch/s390/ioinst.ts';
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
@@ -24,7 +26,8 @@ import { CHANNEL_COMMANDS } from '../manual/commands.ts';
 import { KVM_INTERRUPT_MANUAL, RUN_MANUAL } from '../manual/vfio.ts';
 import type { Peek } from '../peek.ts';
 import type { Moment, Scene, Watch } from '../plot.ts';
-import { guestPlace, hex, hostPlace, type Rows, type Shown, structure, userPlace } from '../story.ts';
+import { guestPlace, hex, hostPlace, type Rows, type Shown, structure } from '../story.ts';
+import { ioctlArgument } from './ioctl_argument.ts';
 
 /** What is noted of an I/O. */
 export interface ChannelNotes {
@@ -58,8 +61,6 @@ type ChannelScene = Scene<ChannelNotes>;
 type ChannelMoment = Moment<ChannelNotes>;
 
 /** Opcodes (SA22-7832 chapter 14). */
-const SSCH = 0xb233;
-const TSCH = 0xb235;
 /** READ DATA, multitrack, of a block of the toy guest: what is explained. */
 const READ_MT = 0x86;
 const BLOCK_SIZE = 4096;
@@ -285,10 +286,7 @@ export const DELIVERY: readonly ChannelMoment[] = [
       "The VMM's ioctl (a system call with a command and a structure) KVM_S390_INTERRUPT reaches the kernel, which puts " +
       "the interruption on the guest's queue: a " +
       "floating one, for any CPU of the guest that is enabled for it. The parameter is the guest's own again.",
-    show: ({ peek, args: [, , , slot] }) => {
-      const va = peek.syscall(slot)[2];
-      return [structure(KVM_INTERRUPT_MANUAL, peek.user(va, kvm_s390_interrupt.size), userPlace(va))];
-    },
+    show: ioctlArgument(KVM_INTERRUPT_MANUAL, kvm_s390_interrupt.size),
   },
   {
     id: 'interruption',

@@ -1,4 +1,5 @@
 /** H_PUT_TCE in each of its tiers (PAPR; arch/powerpc/kvm/book3s_64_vio_hv.c, book3s_64_vio.c; QEMU hw/ppc/spapr_iommu.c). */
+
 import { HCALL } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK } from '../../../kernel/include/arch/ppc/tce.ts';
 import { VFIO_IOMMU_MAP_DMA } from '../../../kernel/include/uapi/ioctl.ts';
@@ -11,7 +12,8 @@ import { STT_MANUAL, TABLE_MANUAL, windowTables } from '../areas/kvm.ts';
 import { GUEST_TCE_DOC, IOBA_DOC, LIOBN_DOC, TCE_MANUAL, USERSPACE_MANUAL, VIEW_MANUAL } from '../manual/tce.ts';
 import { DMA_MAP_MANUAL, HCALL_ARGS_MANUAL, HCALL_RESULT, hcallRegisters, RUN_MANUAL } from '../manual/vfio.ts';
 import type { Moment, Plot, Scene } from '../plot.ts';
-import { hex, hostPlace, type Shown, structure, userPlace } from '../story.ts';
+import { hex, hostPlace, type Shown, structure } from '../story.ts';
+import { ioctlArgument } from './ioctl_argument.ts';
 
 /** What is noted of a call. */
 interface TceNotes {
@@ -187,10 +189,7 @@ const USER = plot([
       'The VMM looks the LIOBN up in its own list, and turns the guest-physical page into its own address. Then it calls ' +
       'VFIO, the interface by which a process gives its memory to a device, by an ioctl (a system call with a command and ' +
       'a structure): VFIO_IOMMU_MAP_DMA.',
-    show: ({ peek, args: [, , , slot] }) => {
-      const va = peek.syscall(slot)[2];
-      return [structure(DMA_MAP_MANUAL, peek.user(va, vfio_iommu_type1_dma_map.size), userPlace(va))];
-    },
+    show: ioctlArgument(DMA_MAP_MANUAL, vfio_iommu_type1_dma_map.size),
   },
   kill(
     'kernel',

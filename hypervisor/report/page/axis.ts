@@ -7,6 +7,9 @@ import { digits, quantity } from '../quantity.ts';
 /** Below this width, px, names move from the lines' ends into the key (page.css has the same one). */
 export const NARROW = 560;
 
+/** What every plot is drawn with: names and tips may reach beyond its edges. */
+export const FRAME = { className: 'plot', style: { fontSize: '13px', overflow: 'visible' } } as const;
+
 /** The style sheet's colour. */
 export const toneColour = (tone: Tone) => `var(--tone-${tone})`;
 

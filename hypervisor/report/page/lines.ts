@@ -6,7 +6,7 @@
 import * as Plot from '@observablehq/plot';
 import { type Line, type LineChart, SYMBOLS } from '../chart.ts';
 import { apart } from './apart.ts';
-import { axisText, fittingTicks, logTicks, NARROW, scaleOptions, toneColour } from './axis.ts';
+import { axisText, FRAME, fittingTicks, logTicks, NARROW, scaleOptions, toneColour } from './axis.ts';
 
 interface Point {
   readonly line: Line;
@@ -61,8 +61,7 @@ export function drawLines({ x, y, lines, marked }: LineChart, width: number): SV
     marginRight,
     marginTop,
     marginBottom,
-    className: 'plot',
-    style: { fontSize: '13px', overflow: 'visible' },
+    ...FRAME,
     x: { ...xScale, label: null },
     y: { ...yScale, label: null },
     symbol: { type: 'identity' },

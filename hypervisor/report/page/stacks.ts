@@ -2,7 +2,7 @@
 /** Stacked bars: one below the other, each with its name and its whole above it, so that long names need no margin. */
 import * as Plot from '@observablehq/plot';
 import type { Bar, Segment, StackChart } from '../chart.ts';
-import { axisText, NARROW, toneColour } from './axis.ts';
+import { axisText, FRAME, NARROW, toneColour } from './axis.ts';
 
 /** Room of a bar with its name above it, of the name alone, and of a letter in a segment, px. */
 const ROW = 58;
@@ -70,8 +70,7 @@ export function drawStacks({ x, bars }: StackChart, width: number): SVGSVGElemen
     marginRight,
     marginTop,
     marginBottom,
-    className: 'plot',
-    style: { fontSize: '13px', overflow: 'visible' },
+    ...FRAME,
     x: { type: 'linear', domain: [0, most], label: null },
     y: { type: 'band', domain: bars.map((_, i) => i), padding: 0, axis: null },
     marks: [

@@ -12,7 +12,7 @@ import { CCW_CMD, CCW_FLAG, CCW1, type Ccw1 } from '../../include/arch/s390/ccw.
 import { Errno } from '../../include/uapi/errno.ts';
 import { VFIO_DMA_MAP_FLAG } from '../../include/uapi/vfio.ts';
 import { blockAddresses, CCW_SIZE, idawBlock, idawCount, idawSize, movesData } from '../../lib/ccw_program.ts';
-import { PAGE_SIZE } from '../../lib/host_memory.ts';
+import { offsetInPage, PAGE_SIZE } from '../../lib/host_memory.ts';
 import { u64 } from '../../lib/struct.ts';
 import type { Task } from '../../lib/task.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
@@ -97,7 +97,7 @@ function tryTranslateData(
     // Until a word has a pinned page it has an address that no machine has. For a CCW that moves nothing it keeps that:
     // under data chaining the first command decides, not this CCW's, and the channel may use the words after all.
     dv.setUint32(idaw, NOWHERE_HIGH);
-    dv.setUint32(idaw + 4, NOWHERE_LOW + inPage(iova));
+    dv.setUint32(idaw + 4, NOWHERE_LOW + offsetInPage(iova));
   }
   // One word more than reading forward takes: reading backward may want it.
   dv.setUint32(idaw, NOWHERE_HIGH);
@@ -109,7 +109,7 @@ function tryTranslateData(
 
 /** Pins the page of one block and writes its IDAW, without a pause in between: who unmaps the page finds it recorded. */
 function tryPinBlock({ users, device, kernel }: CpContext, segment: Segment, idaw: number, iova: number): boolean {
-  const page = iova - inPage(iova);
+  const page = iova - offsetInPage(iova);
   const hpa = users.tryPinPage === undefined ? -1 : users.tryPinPage(device, page, PROT);
   if (hpa < 0) return false;
   fill(kernel.memory.dv, segment, idaw, iova, page, hpa);
@@ -131,7 +131,7 @@ function* pinRest(context: CpContext, segment: Segment, iovas: ArrayLike<number>
     if (kernel.memory.dv.getUint32(idaw) !== NOWHERE_HIGH) continue;
     if (kernel.actor.simulated) yield* raceWindow(kernel.actor);
     if (tryPinBlock(context, segment, idaw, iovas[i])) continue;
-    const page = iovas[i] - inPage(iovas[i]);
+    const page = iovas[i] - offsetInPage(iovas[i]);
     const [hpa] = yield* users.pinPages(device, page, 1, PROT);
     fill(kernel.memory.dv, segment, idaw, iovas[i], page, hpa);
   }
@@ -178,7 +178,7 @@ function tryDataAddresses({ kernel, users, orb }: CpContext, ccw: Ccw1, address:
   const size = idawSize(orb.ctrl0);
   let words = certain(count, block);
   // The word that may not be wanted comes along where it cannot be refused: in the page of the others.
-  if (inPage(address) + (words + 1) * size <= PAGE_SIZE) words++;
+  if (offsetInPage(address) + (words + 1) * size <= PAGE_SIZE) words++;
   if (!users.tryDmaRead(address, BUFFERS[words * size])) return 0;
   take(BUFFERS[words * size], size, 0);
   const wanted = idawCount(IOVAS[0], count, block);
@@ -213,9 +213,4 @@ function idaw(bytes: Uint8Array, at: number, size: number): number {
 }
 function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
-}
-
-/** Offset in its page. The remainder of a number beyond 32 bits is slow, its low bits are not. */
-function inPage(iova: number): number {
-  return iova & (PAGE_SIZE - 1);
 }
