@@ -6,6 +6,7 @@
 import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
 import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
 import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
+import { HCALL_WORDS_ARGS, TURNS_PER_LOAD } from '../../kernel/kvm/hcall_words_wasm.ts';
 import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { CPUS, SpinBudget } from '../../kernel/lib/spin_budget.ts';
@@ -17,9 +18,7 @@ const { H_TOO_HARD } = HCALL_RETURN;
 const { H_GET_TCE, H_LOGICAL_CI_LOAD } = HCALL;
 /** Tiers, as the run page names them. */
 export const TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
-/** Arguments the kernel's handlers take; with state and return code they share one cache line. An exit carries all registers anyway. */
-const ARGS = 4;
-/** Loads of the state word before the vCPU leaves translated code and waits as its scheduler says. */
+/** Loads of the state word, in JavaScript's time for one, before the vCPU leaves translated code and waits as its scheduler says. */
 const SPINS = 20_000;
 
 const { offset } = KVM_RUN;
@@ -29,16 +28,21 @@ export class Hypercalls {
   readonly #run: number;
   readonly #registers: Registers;
   readonly #realMode: RealMode;
+  readonly #wait: () => number;
   readonly #kernel: Doorbell;
-  readonly #spins: number;
+  readonly #turns: number;
   /** Number of the CPU in trace events. */
   readonly #cpu: number;
   readonly #tracer: Tracer;
   readonly #budget = new SpinBudget();
-  #posted = false;
+  /** `hcall_seen` when the kernel was last found slow. */
+  #seen = 0;
   /** Of the call under way. */
   #token = 0;
   readonly #finished = [0, 0, 0];
+
+  /** What translated code calls first: see `RealMode.compileForVcpu`. */
+  readonly fast: () => number;
 
   /** @param options `spin` false under the simulated scheduler, where nobody answers while this code runs. */
   constructor(
@@ -54,19 +58,29 @@ export class Hypercalls {
     this.#registers = registers;
     this.#realMode = realMode;
     this.#kernel = kernel;
-    this.#spins = options.spin && CPUS > 1 ? SPINS : 0;
+    this.#turns = options.spin && CPUS > 1 ? SPINS * TURNS_PER_LOAD : 0;
     this.#cpu = options.cpu;
     this.#tracer = options.tracer;
+    ({ hypercall: this.fast, wait: this.#wait } = realMode.compileForVcpu(run, registers.gprs));
+    this.#page.hcall_turns = this.#turns;
+  }
+
+  get #page() {
+    return KVM_RUN.at(this.#memory.dv, this.#run);
   }
 
   /** Calls finished by each tier; real mode's include those that translated code had done without coming here. */
   get finished(): readonly number[] {
     const [real, virtual, vmm] = this.#finished;
-    return [real + KVM_RUN.at(this.#memory.dv, this.#run).hcall_real, virtual, vmm];
+    const { hcall_real, hcall_seen } = this.#page;
+    return [real + hcall_real, virtual + hcall_seen, vmm];
   }
   /** Counts a call that a tier finished; the results are in the registers. */
   count(tier: number): void {
     this.#finished[tier]++;
+    this.#traceExit(tier);
+  }
+  #traceExit(tier: number): void {
     if (this.#tracer.on(EVENT.kvm_hcall_exit))
       this.#tracer.point(EVENT.kvm_hcall_exit, this.#cpu, this.#token, this.#registers.gprLow(2), tier);
   }
@@ -76,6 +90,8 @@ export class Hypercalls {
     const r = this.#registers;
     const nr = r.gprHigh(1) === 0 ? r.gprLow(1) : 0;
     this.#token = nr;
+    // Posted by translated code, which looked long enough or found that the VMM is to be asked.
+    if (this.#state() !== HCALL_STATE.IDLE) return false;
     if (this.#tracer.on(EVENT.kvm_hcall_enter))
       this.#tracer.point(EVENT.kvm_hcall_enter, this.#cpu, nr, r.gprLow(2) >>> 0, r.gprLow(3) >>> 0);
     const result = this.#realMode.hcall(
@@ -98,32 +114,40 @@ export class Hypercalls {
     // A call that the kernel does not answer is an exit at once: no detour through its thread.
     if (!this.#realMode.virtualMode(nr, r.gprHigh(3), r.gprLow(3))) return false;
     this.#post();
-    const state = this.#run + offset.hcall_state;
-    const spins = this.#budget.grant(this.#spins);
-    for (let i = 0; i < spins; i++)
-      if (this.#memory.load(state) === HCALL_STATE.DONE) {
-        this.#budget.report(true);
-        return this.#finish();
-      }
-    this.#budget.report(false);
-    return false;
+    if (this.#wait() === 0) return false;
+    this.#traceExit(TIER.VIRTUAL);
+    return true;
   }
 
   /** After translated code was left with a hypercall under way: true when the kernel finished it, false when the VMM must. */
   *complete(): Task<boolean> {
-    if (!this.#posted) return false;
-    const state = this.#run + offset.hcall_state;
-    yield* until('hypercall in virtual mode', () => this.#memory.load(state) === HCALL_STATE.DONE, 'vcpu_hcall');
+    if (this.#state() === HCALL_STATE.IDLE) return false;
+    const at = this.#run + offset.hcall_state;
+    if (this.#memory.cas(at, HCALL_STATE.POSTED, HCALL_STATE.WAITED) === HCALL_STATE.POSTED) {
+      this.#grantTurns();
+      yield* until('hypercall in virtual mode', () => this.#state() === HCALL_STATE.DONE, 'vcpu_hcall');
+    }
     return this.#finish();
   }
 
+  #state(): number {
+    return this.#memory.load(this.#run + offset.hcall_state);
+  }
+
+  /** The kernel was not seen to answer in time: how long to look from now on. */
+  #grantTurns(): void {
+    const { hcall_seen } = this.#page;
+    if (hcall_seen !== this.#seen) this.#budget.report(true);
+    this.#seen = hcall_seen;
+    this.#budget.report(false);
+    this.#page.hcall_turns = this.#budget.grant(this.#turns);
+  }
+
   #post(): void {
-    const { dv } = this.#memory;
     const r = this.#registers;
     this.#words(offset.hcall_nr, r.gprHigh(1), r.gprLow(1));
-    for (let i = 0; i < ARGS; i++) this.#words(offset.hcall_args + 8 * i, r.gprHigh(2 + i), r.gprLow(2 + i));
-    dv.setUint32(this.#run + offset.hcall_tier, TIER.VIRTUAL, true);
-    this.#posted = true;
+    for (let i = 0; i < HCALL_WORDS_ARGS; i++)
+      this.#words(offset.hcall_args + 8 * i, r.gprHigh(2 + i), r.gprLow(2 + i));
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.POSTED);
     this.#kernel.ring();
   }
@@ -135,7 +159,6 @@ export class Hypercalls {
 
   #finish(): boolean {
     const { dv } = this.#memory;
-    this.#posted = false;
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.IDLE);
     const low = dv.getUint32(this.#run + offset.hcall_args, true);
     if (low === H_TOO_HARD) return false;

@@ -25,8 +25,11 @@ export class Registers {
   readonly #gpr: number;
   readonly #cr: number;
   readonly #mask: number;
+  /** HPA of the general registers: sixteen 64-bit words, native order. */
+  readonly gprs: number;
 
   constructor(memory: HostMemory, stateBase: number) {
+    this.gprs = stateBase + cpu_state.offset.gpr;
     this.#i32 = memory.i32;
     this.#gpr = (stateBase + cpu_state.offset.gpr) >>> 2;
     this.#cr = (stateBase + cpu_state.offset.cr) >>> 2;

@@ -153,10 +153,7 @@ export class VcpuThread {
         markCode: (hpa) => this.#pages.markCode(hpa),
         tod: () => clock.tod(),
         hypercall: () => this.hypercalls.call(),
-        fastHypercall: realMode.compile({
-          gprs: areas.state + cpu_state.offset.gpr,
-          done: areas.run + KVM_RUN.offset.hcall_real,
-        }),
+        fastHypercall: this.hypercalls.fast,
         onMissing: (mnemonic, text, address) => this.#onMissing(mnemonic, text, address),
         quiesce: this.#quiesce.needed ? () => this.#quiesce.want() : undefined,
       },

@@ -72,11 +72,15 @@ export class VcpuHandle implements Vcpu {
     const idle = this.#page + KVM_RUN.offset.idle;
     const hcall = this.#page + KVM_RUN.offset.hcall_state;
     const memory = this.#memory;
+    const inKernel = () => {
+      const state = memory.load(hcall);
+      return state === HCALL_STATE.POSTED || state === HCALL_STATE.WAITED;
+    };
     yield* until(
       `exit of vcpu${this.address}`,
       () => memory.load(owner) === RUN_OWNER.VMM,
       'vmm_guest',
-      () => memory.load(idle) === 0 && memory.load(hcall) !== HCALL_STATE.POSTED && !this.#hostBusy(),
+      () => memory.load(idle) === 0 && !inKernel() && !this.#hostBusy(),
     );
     this.#dirty = 0;
     this.run.parked = 0;

@@ -11,7 +11,6 @@ import {
 } from '../../devices/virtual/s390x/sclp_console.ts';
 import { ConsoleInput } from '../../devices/virtual/s390x/sclp_console_input.ts';
 import type { ActorContext } from '../../kernel/lib/actor_module.ts';
-import { handOffCounter } from '../../kernel/lib/doorbell.ts';
 import { kernelWorkReader } from '../../kernel/lib/kernel_work.ts';
 import { actorAreas } from '../../kernel/lib/shared_map.ts';
 import { CPUS } from '../../kernel/lib/spin_budget.ts';
@@ -23,6 +22,7 @@ import type { ChannelStorage, IoWatch, Machine } from '../machine_api.ts';
 import { Syscalls } from '../syscall.ts';
 import { MachineCpus } from './cpus.ts';
 import { GuestRam } from './guest_memory.ts';
+import { handOffCounter } from './hand_offs.ts';
 import type { Board } from './intercepts.ts';
 import { KeyedMemory } from './keyed_memory.ts';
 import { Kvm } from './kvm.ts';

@@ -11,19 +11,19 @@ import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
+import { actorAreas } from '../lib/shared_map.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
-import { compileHcall } from './book3s_64_vio_hv_wasm.ts';
+import { FIRST_FUNCTION, hcallFunction, instantiate } from './book3s_64_vio_hv_wasm.ts';
+import { isPosted, TIER_VIRTUAL, TURNS_PER_LOAD, watchFunction } from './hcall_words_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
 
 const { H_PARAMETER, H_SUCCESS, H_TOO_HARD } = HCALL_RETURN;
 
-/** The tier that a vCPU notes for calls finished here (`hcall_tier` of the run page). */
-const TIER_VIRTUAL = 1;
 /** Entries changed by H_STUFF_TCE before other tasks of the kernel get a turn. */
 const STUFF_CHUNK = 4096;
 
@@ -65,14 +65,30 @@ export class VirtualMode {
     this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
   }
 
-  /** The common case in WebAssembly, on the hypercall words of a run page: they lie as general registers 1 on would. */
-  compile(run: number): () => number {
+  /**
+   * The common case in WebAssembly, on the hypercall words of a vCPU's run page: they lie as general registers 1 on would.
+   * `fast` answers one call; `watch` looks out for calls and answers them: see `hcall_words_wasm.ts`.
+   */
+  compile(vcpu: number): { readonly fast: () => number; readonly watch: (seen: number, turns: number) => number } {
     const { memory, map, mm } = this.#kernel;
-    const places = { gprs: run + KVM_RUN.offset.hcall_nr - 8, done: run + KVM_RUN.offset.hcall_virtual, virtual: true };
-    return compileHcall(memory, map, map.phb, places, {
-      drain: (block) => drainDma(memory, block >>> 0),
-      codeWritten: (page) => mm.space.onCodeWritten(page * PAGE_SIZE),
-    });
+    const { run } = map.vcpus[vcpu];
+    const { hcall_nr, hcall_virtual } = KVM_RUN.offset;
+    const places = { gprs: run + hcall_nr - 8, done: run + hcall_virtual, virtual: true };
+    const server = {
+      run,
+      traceEnable: map.traceEnable,
+      kernelDoorbell: actorAreas(map, 'kernel').doorbell,
+      vcpuDoorbell: actorAreas(map, `vcpu${vcpu}`).doorbell,
+    };
+    const steps = {
+      drain: (block: number) => drainDma(memory, block >>> 0),
+      codeWritten: (page: number) => mm.space.onCodeWritten(page * PAGE_SIZE),
+    };
+    const { fast, watch } = instantiate(memory, steps, [
+      { ...hcallFunction(map, map.phb, places), export: 'fast' },
+      { ...watchFunction(server, FIRST_FUNCTION), export: 'watch' },
+    ]);
+    return { fast, watch };
   }
 
   /** Whether the kernel answers this call. */
@@ -188,8 +204,9 @@ export class VirtualMode {
 
 /**
  * Serves the hypercalls that vCPU `vcpu` posts, until `gone()` holds.
- * The vCPU writes `hcall_nr` and `hcall_args` (four arguments), stores POSTED and rings the kernel; it finds
- * the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
+ * The vCPU writes `hcall_nr` and `hcall_args` (four arguments), stores POSTED and rings the kernel unless it watches; it
+ * finds the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave
+ * to the VMM.
  */
 export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
   const { memory, tracer } = kernel;
@@ -198,10 +215,15 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
   const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
   const tierAt = (run + KVM_RUN.offset.hcall_tier) >>> 2;
   const args = new HcallArguments(kernel, run);
-  const fast = virtual.compile(run);
+  const { fast, watch } = virtual.compile(vcpu);
   const doorbell = kernel.doorbell(`vcpu${vcpu}`);
-  const posted = () => memory.load(state) === HCALL_STATE.POSTED;
-  const wait: Wait = { what: 'hypercall', ready: () => posted() || gone(), strategy: 'kernel_hcall' };
+  const posted = () => isPosted(memory.load(state));
+  const wait: Wait = {
+    what: 'hypercall',
+    ready: () => posted() || gone(),
+    strategy: 'kernel_hcall',
+    watch: (seen, loads) => watch(seen, loads * TURNS_PER_LOAD),
+  };
   for (;;) {
     if (!posted()) {
       if (gone()) return;
@@ -219,7 +241,6 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
     }
     if (tracer.on(EVENT.hypercall_ret)) tracer.point(EVENT.hypercall_ret, nr, args.lo(0), TIER_VIRTUAL);
     memory.i32[tierAt] = TIER_VIRTUAL;
-    memory.store(state, HCALL_STATE.DONE);
-    doorbell.ring();
+    if (memory.exchange(state, HCALL_STATE.DONE) === HCALL_STATE.WAITED) doorbell.ring();
   }
 }

@@ -10,14 +10,23 @@
 import { drainDma } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN, TCE_INDIRECT_MAX } from '../include/arch/ppc/hcall.ts';
 import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
+import { KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { AddressSpace } from '../lib/address_space.ts';
 import type { Doorbell } from '../lib/doorbell.ts';
 import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
-import type { SharedMap } from '../lib/shared_map.ts';
+import { actorAreas, type SharedMap } from '../lib/shared_map.ts';
 import type { Tracer } from '../lib/trace.ts';
 import { TceOps } from '../ppc/tce_ops.ts';
-import { compileHcall, type HcallPlaces } from './book3s_64_vio_hv_wasm.ts';
+import {
+  compileHcall,
+  FIRST_FUNCTION,
+  type HcallPlaces,
+  type HcallSteps,
+  hcallFunction,
+  instantiate,
+} from './book3s_64_vio_hv_wasm.ts';
+import { awaitFunction, postFunction } from './hcall_words_wasm.ts';
 import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
@@ -102,10 +111,32 @@ export class RealMode {
 
   /** The common case as a WebAssembly function: see {@link compileHcall}. What it does not do is for {@link hcall}. */
   compile(places: HcallPlaces): () => number {
-    return compileHcall(this.#memory, this.#map, this.#phbBase, places, {
+    return compileHcall(this.#memory, this.#map, this.#phbBase, places, this.#steps());
+  }
+
+  /**
+   * {@link compile} for the vCPU whose run page and general registers these are, with virtual mode's common case behind
+   * it for radix guests. `wait` waits for the answer to what is posted: see `hcall_words_wasm.ts`.
+   */
+  compileForVcpu(run: number, gprs: number): { readonly hypercall: () => number; readonly wait: () => number } {
+    const map = this.#map;
+    const [real, post, wait] = [FIRST_FUNCTION, FIRST_FUNCTION + 1, FIRST_FUNCTION + 2];
+    const places = { gprs, done: run + KVM_RUN.offset.hcall_real, radix: post };
+    const kernelDoorbell = actorAreas(map, 'kernel').doorbell;
+    const caller = { gprs, run, kvm: map.kvm, traceEnable: map.traceEnable, kernelDoorbell };
+    const functions = [];
+    functions[real - FIRST_FUNCTION] = { ...hcallFunction(map, this.#phbBase, places), export: 'hypercall' };
+    functions[post - FIRST_FUNCTION] = postFunction(caller, wait);
+    functions[wait - FIRST_FUNCTION] = { ...awaitFunction(caller), export: 'wait' };
+    const { hypercall, wait: waiting } = instantiate(this.#memory, this.#steps(), functions);
+    return { hypercall, wait: waiting };
+  }
+
+  #steps(): HcallSteps {
+    return {
       drain: (block) => drainDma(this.#memory, block >>> 0),
       codeWritten: (page) => this.#requests.codeWritten(page * PAGE_SIZE),
-    });
+    };
   }
 
   /** High word of what a successful H_GET_TCE or H_LOGICAL_CI_LOAD returned, the last one answered. */

@@ -18,7 +18,7 @@ import { MEMSLOT, MEMSLOTS } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { EVENT } from '../lib/trace.ts';
 import { FunctionBuilder, type Local } from '../lib/wasm/function_builder.ts';
-import { encodeModule } from '../lib/wasm/module.ts';
+import { encodeModule, type FunctionBody } from '../lib/wasm/module.ts';
 import { f64, type I32, type I64, i32, i64, mem } from '../lib/wasm/types.ts';
 import { pagesOf, TceOpsWasm } from '../ppc/tce_ops_wasm.ts';
 import { HCALL_ENABLED, IOMMU_TABLE, KVM_AREA, KVM_HEADER, KVM_STT, KVM_STTS } from './kvm_area.ts';
@@ -35,6 +35,8 @@ export interface HcallPlaces {
   readonly done: number;
   /** The kernel's thread runs it, in virtual mode: whether the guest's MMU mode allows real mode does not matter. */
   readonly virtual?: boolean;
+  /** On a CPU: number of the function that answers for radix guests. 0 is answered when omitted. */
+  readonly radix?: number;
 }
 
 /** Steps that stay TypeScript; they do not throw. */
@@ -57,8 +59,25 @@ export function compileHcall(
   places: HcallPlaces,
   steps: HcallSteps,
 ): () => number {
+  return instantiate(memory, steps, [{ ...hcallFunction(map, phbBase, places), export: 'hcall' }]).hcall;
+}
+
+/** The handler as a function of a module made by {@link instantiate}. */
+export function hcallFunction(map: SharedMap, phbBase: number, places: HcallPlaces): FunctionBody {
   const b = new FunctionBuilder(0);
   new HcallEmitter(b, map, phbBase, places).emit();
+  return { signature: { params: [], results: ['i32'] }, locals: b.locals, code: b.out };
+}
+
+/** Number of the first function of a module made by {@link instantiate}: the steps come before it. */
+export const FIRST_FUNCTION = 2;
+
+/** Makes a module of functions that may call the steps, and each other. @returns what it exports */
+export function instantiate(
+  memory: HostMemory,
+  steps: HcallSteps,
+  functions: readonly FunctionBody[],
+): Record<string, (...args: number[]) => number> {
   const step = { params: ['i32'], results: [] } as const;
   const bytes = encodeModule(
     [
@@ -66,11 +85,11 @@ export function compileHcall(
       { name: 'codeWritten', kind: 'function', signature: step },
       { name: 'memory', kind: 'memory', pages: memory.size / WASM_PAGE },
     ],
-    [{ signature: { params: [], results: ['i32'] }, locals: b.locals, code: b.out, export: 'hcall' }],
+    functions,
   );
   const imports = { memory: memory.memory, ...steps };
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: imports });
-  return exports.hcall as () => number;
+  return exports as Record<string, (...args: number[]) => number>;
 }
 
 class HcallEmitter {
@@ -97,7 +116,10 @@ class HcallEmitter {
   emit(): void {
     const b = this.#b;
     if (this.#places.virtual !== true) {
-      this.#refuseIf(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix));
+      const { radix } = this.#places;
+      b.if(mem.load32(at0, this.#map.kvm + KVM_HEADER.offset.radix), () =>
+        radix === undefined ? this.#tooHard() : b.return(b.call32(radix)),
+      );
       this.#refuseIf(mem.load8U(at0, this.#map.traceEnable + EVENT.kvm_hcall_enter));
     }
     b.if(

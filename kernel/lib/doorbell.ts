@@ -7,6 +7,8 @@ import type { HostMemory } from './host_memory.ts';
 
 /** Bytes of one doorbell. */
 export const DOORBELL_SIZE = 128;
+/** Offset of the word that says its owner sleeps. */
+export const DOORBELL_SLEEPING = 4;
 
 /**
  * Loads of a spin between two looks at `spinWhile`, which loads words of its own: asked each time, it would make a turn
@@ -22,7 +24,7 @@ export class Doorbell {
   constructor(memory: HostMemory, hpa: number) {
     this.#i32 = memory.i32;
     this.#sequence = hpa >>> 2;
-    this.#sleeping = this.#sequence + 1;
+    this.#sleeping = (hpa + DOORBELL_SLEEPING) >>> 2;
   }
 
   /** Tells the owner that something it may wait for has changed. Called after the change was stored. */
@@ -62,7 +64,7 @@ export class Doorbell {
 }
 
 /** Counts the rings of all doorbells of a machine: the returned function tells how many there were. */
-export function handOffCounter(
+export function ringCounter(
   memory: HostMemory,
   { actors }: { readonly actors: readonly { readonly doorbell: number }[] },
 ): () => number {

@@ -15,7 +15,16 @@ export interface Wait {
   readonly strategy?: WaitClass;
   /** Spinning stops, and sleep begins, once this no longer holds. */
   readonly spinWhile?: () => boolean;
+  /**
+   * A spin of its own, in place of one on the doorbell alone, for the task that ran last: looks at what the task waits
+   * for as well, which then need not ring, and may serve it. @param seen sequence of the doorbell at the last look at all
+   * tasks @param loads how long, in loads of a doorbell @returns a value of {@link WATCH}
+   */
+  readonly watch?: (seen: number, loads: number) => number;
 }
+
+/** What ended a {@link Wait.watch}: its time; what the task waits for; the doorbell, or everybody else's turn. */
+export const WATCH = { NOTHING: 0, OWN: 1, OTHER: 2 } as const;
 
 /** Rows of the wait-strategy table. */
 export type WaitClass = 'vcpu_reply' | 'vcpu_hcall' | 'vcpu_idle' | 'vmm_guest' | 'kernel_hcall' | 'sleep';

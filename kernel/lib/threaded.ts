@@ -7,7 +7,7 @@ import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
 import { OutputError } from './output_error.ts';
 import { CPUS, SpinBudget } from './spin_budget.ts';
-import type { Actor, Task, Wait, WaitClass } from './task.ts';
+import { type Actor, type Task, WATCH, type Wait, type WaitClass } from './task.ts';
 import { spinsOn, WAIT_STRATEGY } from './wait_strategy.ts';
 
 /** An exception that ended a task: what a user is told about the thread that died. */
@@ -86,18 +86,38 @@ export class ThreadedActor implements Actor {
    */
   #repeat(seen: number): void {
     const entry = this.#last;
+    if (entry?.wait?.watch !== undefined) {
+      this.#repeatWatch(entry, seen);
+      return;
+    }
     for (let explained = seen, turns = 0; turns < REPEATS && entry !== undefined; turns++) {
       explained = (explained + 1) | 0;
       if (this.#doorbell.sequence() !== explained || entry.wait?.ready() !== true) return;
       if (!this.#resume(entry)) {
-        this.#tasks.splice(this.#tasks.indexOf(entry), 1);
-        this.#last = undefined;
+        this.#remove(entry);
         return;
       }
       const wait = entry.wait;
       if (wait.strategy === undefined) return;
       this.#doorbell.spin(explained, Math.min(REPEAT_SPINS, this.#spins(wait.strategy)), wait.spinWhile);
     }
+  }
+
+  /** The same for a task that watches: its news rings nobody. */
+  #repeatWatch(entry: Entry, seen: number): void {
+    for (let turns = 0; turns < REPEATS; turns++) {
+      const wait = entry.wait;
+      if (wait?.watch?.(seen, REPEAT_SPINS) !== WATCH.OWN) return;
+      if (!this.#resume(entry)) {
+        this.#remove(entry);
+        return;
+      }
+    }
+  }
+
+  #remove(entry: Entry): void {
+    this.#tasks.splice(this.#tasks.indexOf(entry), 1);
+    this.#last = undefined;
   }
 
   #spins(strategy: WaitClass): number {
@@ -135,6 +155,7 @@ export class ThreadedActor implements Actor {
   #park(seen: number): void {
     let spins = 0;
     let spinWhile: (() => boolean) | undefined;
+    let watch: Wait['watch'];
     let mustSleep = false;
     let deadline = Number.POSITIVE_INFINITY;
     for (const entry of this.#tasks) {
@@ -147,7 +168,7 @@ export class ThreadedActor implements Actor {
       if (wanted === 0) mustSleep = true;
       if (wanted > spins) {
         spins = wanted;
-        spinWhile = wait.spinWhile;
+        ({ spinWhile, watch } = wait);
       }
     }
     const timeoutMs = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, (deadline - this.now()) / 1e6);
@@ -155,7 +176,10 @@ export class ThreadedActor implements Actor {
       this.#doorbell.sleep(seen, timeoutMs);
       return;
     }
-    const found = this.#doorbell.spin(seen, this.#budget.grant(spins), spinWhile);
+    const found =
+      watch === undefined
+        ? this.#doorbell.spin(seen, this.#budget.grant(spins), spinWhile)
+        : watch(seen, this.#budget.grant(spins)) !== WATCH.NOTHING || this.#last?.wait?.ready() === true;
     // A spin that was cut short because the CPU is wanted elsewhere says nothing about its worth.
     if (found || spinWhile === undefined || spinWhile()) this.#budget.report(found);
     if (!found) this.#doorbell.sleep(seen, timeoutMs);

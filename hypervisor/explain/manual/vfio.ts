@@ -122,7 +122,10 @@ export const RUN_MANUAL = manual(KVM_RUN, {
     idle: 'the CPU waits',
     parked: 'the CPU is at rest for good',
     reserved0: 'not used',
-    hcall_state: { title: 'hypercall words', means: { 0: 'idle', 1: 'posted to the kernel', 2: 'done' } },
+    hcall_state: {
+      title: 'hypercall words',
+      means: { 0: 'idle', 1: 'posted to the kernel', 2: 'done', 3: 'posted, and the vCPU sleeps' },
+    },
     hcall_tier: {
       title: 'who is to finish it, or has',
       means: { 0: 'real mode', 1: 'virtual mode', 2: 'the VMM' },
@@ -155,6 +158,12 @@ export const RUN_MANUAL = manual(KVM_RUN, {
     reserved3: 'not used',
     crs: 'control registers',
     acrs: 'access registers',
+    reserved4: 'not used',
+    hcall_watched: { title: 'the kernel looks at the hypercall words', means: { 0: 'no', 1: 'yes' } },
+    hcall_turns: { title: 'how long the vCPU looks for the answer, turns', decimal: true },
+    hcall_seen: { title: 'answers it has seen so far', decimal: true },
+    hcall_unrung: { title: 'calls posted without ringing the kernel so far', decimal: true },
+    reserved5: 'not used',
   },
 });
 

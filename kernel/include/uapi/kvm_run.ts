@@ -62,8 +62,11 @@ export const SYSTEM_EVENT = {
   PROGRAM_LOOP: 2,
 } as const;
 
-/** State of the hypercall words: empty, posted to the kernel, finished by it. */
-export const HCALL_STATE = { IDLE: 0, POSTED: 1, DONE: 2 } as const;
+/**
+ * State of the hypercall words: empty; posted to the kernel by a vCPU that looks on; finished by the kernel; posted by a
+ * vCPU that looks no more and is to be rung.
+ */
+export const HCALL_STATE = { IDLE: 0, POSTED: 1, DONE: 2, WAITED: 3 } as const;
 
 /** Operating state of a CPU as SIGP sees it (`cpu_state`). */
 export const CPU_STATE = { STOPPED: 0, OPERATING: 1 } as const;
@@ -91,7 +94,7 @@ export const KVM_RUN = struct(
     hcall_args: bytes(80),
     /** Statistic of the vCPU: hypercalls that WebAssembly finished in real mode (kvm_vcpu_stat's role). */
     hcall_real: u64n,
-    /** The same for virtual mode. */
+    /** Statistic of the kernel: hypercalls that WebAssembly finished in virtual mode. */
     hcall_virtual: u64n,
     /** I/O interruptions that the vCPU took off the queue, for the VMM: see `kernel/lib/taken_io.ts`. */
     io_taken: bytes(68),
@@ -121,9 +124,20 @@ export const KVM_RUN = struct(
     /** Control registers and access registers, as the vCPU keeps them: for KVM, which reads them only. */
     crs: bytes(128),
     acrs: bytes(64),
+    reserved4: bytes(40),
+    // virtual mode without doorbells: one cache line that the vCPU writes, but for the first word
+    /** 1 while the kernel's thread looks at `hcall_state`: a call need not ring it. */
+    hcall_watched: s32,
+    /** Turns that the vCPU looks at `hcall_state` before it leaves translated code. */
+    hcall_turns: u32,
+    /** Statistic of the vCPU: hypercalls that the kernel finished and the vCPU took over without leaving translated code. */
+    hcall_seen: u64n,
+    /** Statistic of the vCPU: hypercalls posted without ringing the kernel. */
+    hcall_unrung: u64n,
+    reserved5: bytes(40),
   },
   {
-    size: 664,
+    size: 768,
     offsets: {
       hcall_state: 64,
       hcall_nr: 72,
@@ -133,6 +147,7 @@ export const KVM_RUN = struct(
       operand: 264,
       psw_mask: 320,
       gprs: 336,
+      hcall_watched: 704,
     },
   },
 );

@@ -1,0 +1,14 @@
+/** {@link Doorbell.ring} for WebAssembly. */
+import { DOORBELL_SLEEPING } from './doorbell.ts';
+import type { FunctionBuilder } from './wasm/function_builder.ts';
+import { i32, mem } from './wasm/types.ts';
+
+const at0 = i32.const(0);
+/** memory.atomic.notify: everybody who waits. */
+const ALL = i32.const(-1);
+
+/** Rings the doorbell at HPA `doorbell`. */
+export function emitRing(b: FunctionBuilder, doorbell: number): void {
+  b.drop(mem.atomicAdd32(at0, i32.const(1), doorbell));
+  b.if(mem.atomicLoad32(at0, doorbell + DOORBELL_SLEEPING), () => b.drop(mem.notify(at0, ALL, doorbell)));
+}
