@@ -13,6 +13,7 @@ export class Heap {
   readonly #hpa: number;
   readonly #size: number;
   readonly #free = new Map<number, number[]>();
+  /** Size of every block there ever was, negative while it is free: entries that come and go make a table grow anew. */
   readonly #sizes = new Map<number, number>();
   #next = 0;
 
@@ -39,15 +40,18 @@ export class Heap {
   }
   free(va: number): void {
     const size = this.#sizes.get(va);
-    if (size === undefined) throw new Error(`0x${va.toString(16)} is no heap block`);
-    this.#sizes.delete(va);
+    if (size === undefined || size < 0) throw new Error(`0x${va.toString(16)} is no heap block`);
+    this.#sizes.set(va, -size);
     const list = this.#free.get(size);
     if (list === undefined) this.#free.set(size, [va]);
     else list.push(va);
   }
   /** The bytes at `va`, in place. */
   bytes(va: number, length: number): Uint8Array {
-    const hpa = this.#hpa + (va - this.#va);
-    return this.#memory.bytes(hpa, length);
+    return this.#memory.bytes(this.hpa(va), length);
+  }
+  /** Where `va` is in the host's memory: the heap never moves. */
+  hpa(va: number): number {
+    return this.#hpa + (va - this.#va);
   }
 }

@@ -136,7 +136,7 @@ export class Syscalls {
       this.heap.bytes(va, bytes.length).set(bytes);
       if (tail !== undefined) this.heap.bytes(va + bytes.length, tail.length).set(tail);
       const result = yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, va]);
-      bytes.set(this.heap.bytes(va, bytes.length));
+      if (ioctl.direction !== 'in') bytes.set(this.heap.bytes(va, bytes.length));
       tail?.set(this.heap.bytes(va + bytes.length, tail.length));
       return result;
     } finally {
@@ -179,8 +179,7 @@ export class Syscalls {
     try {
       yield* until('read eventfd', () => this.memory.load(state) === SLOT.DONE);
       this.#result(slot, 'read eventfd');
-      const { buffer, byteOffset } = this.heap.bytes(va, 8);
-      return new DataView(buffer, byteOffset).getBigUint64(0, true);
+      return this.memory.dv.getBigUint64(this.heap.hpa(va), true);
     } finally {
       this.heap.free(va);
     }

@@ -31,6 +31,8 @@ export class Kvm {
   vmFd = -1;
   vfioFd = -1;
   flicFd = -1;
+  /** Made once: a call copies it before it waits. */
+  readonly #interrupt = kvm_s390_interrupt.make();
 
   constructor(sys: Syscalls) {
     this.#sys = sys;
@@ -93,7 +95,11 @@ export class Kvm {
   }
 
   *#inject(fd: number, type: number, parm = 0, parm64 = 0n): Task {
-    yield* this.#sys.ioctlStruct(fd, ioctl.KVM_S390_INTERRUPT, kvm_s390_interrupt.make({ type, parm, parm64 }));
+    const interrupt = this.#interrupt;
+    interrupt.type = type;
+    interrupt.parm = parm;
+    interrupt.parm64 = parm64;
+    yield* this.#sys.ioctlStruct(fd, ioctl.KVM_S390_INTERRUPT, interrupt);
   }
   /** I/O interruption; the identification word travels in the lower half of parm64, as KVM wants it. */
   *injectIo(subsystemId: number, intparm: number, isc: number): Task {

@@ -1,5 +1,5 @@
 /** A vCPU from the VMM's side: the run page between an exit and its answer. */
-import { CR0, PSW_DAT, pswAddressMask, pswKey } from '../../kernel/include/arch/s390/access.ts';
+import { CR0, pswAddressMask, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import {
   CPU_STATE,
   HCALL_STATE,
@@ -21,8 +21,10 @@ import { type Task, until } from '../../kernel/lib/task.ts';
 import { type DequeuedIo, type GuestMemory, PGM, ProgramInterruption, type Vcpu } from '../machine_api.ts';
 import type { LogicalMemory } from './logical_memory.ts';
 
-/** PSW bit 15: problem state. */
-const PSW_PROBLEM = 1n << 48n;
+/** Bits of the PSW mask's high word: DAT, problem state, key (SA22-7832 chapter 4, "Program-Status Word"). */
+const PSW_HIGH = { DAT: 0x0400_0000, PROBLEM: 0x0001_0000, KEY: 0x00f0_0000 } as const;
+/** CR0 bit 35, in its low word: low-address protection. */
+const CR0_LOW_ADDRESS = Number(CR0.LOW_ADDRESS_PROTECTION);
 /** Low-address protection concerns addresses below this. */
 const LOW_ADDRESSES = 8192n;
 /** CHANNEL SUBSYSTEM CALL: its operand's address is in a register of its own. */
@@ -31,6 +33,7 @@ const CHSC = 0xb25f;
 export class VcpuHandle implements Vcpu {
   readonly address: number;
   readonly run: KvmRun;
+  readonly text: Uint8Array;
   /** The I/O interruptions it took off KVM's queue. */
   readonly taken: TakenIo;
   fd = -1;
@@ -61,6 +64,7 @@ export class VcpuHandle implements Vcpu {
     this.#kvmMemory = options.logical;
     this.#hostBusy = options.hostBusy ?? (() => false);
     this.run = KVM_RUN.at(memory.dv, this.#page);
+    this.text = this.run.text.subarray(0, 6);
     this.taken = new TakenIo(memory, this.#page + KVM_RUN.offset.io_taken);
     this.#local = new LocalInterrupts(memory, this.#page + RUN_LOCAL_INTERRUPTS);
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
@@ -135,9 +139,6 @@ export class VcpuHandle implements Vcpu {
       ? undefined
       : { subsystemId: run.io_subsystem_id, intparm: run.io_intparm, word: run.io_word };
   }
-  get text(): Uint8Array {
-    return this.run.text.subarray(0, 6);
-  }
   get operand(): bigint {
     return this.run.operand;
   }
@@ -149,7 +150,11 @@ export class VcpuHandle implements Vcpu {
     this.#dirty |= RUN_DIRTY.GPRS;
   }
   get problemState(): boolean {
-    return (this.run.psw_mask & PSW_PROBLEM) !== 0n;
+    return (this.#pswHigh & PSW_HIGH.PROBLEM) !== 0;
+  }
+  /** High word of the PSW mask: bigints take longer, and these are asked for at every instruction. */
+  get #pswHigh(): number {
+    return this.#memory.dv.getUint32(this.#page + KVM_RUN.offset.psw_mask + 4, true);
   }
   get prefix(): number {
     return this.run.prefix;
@@ -158,6 +163,8 @@ export class VcpuHandle implements Vcpu {
   *read(address: bigint, length: number): Task<Uint8Array> {
     const logical = this.#logical(address, length, false);
     if (logical !== undefined) return yield* logical.memory.read(logical.access, length);
+    const absolute = this.#onePiece(address, length);
+    if (absolute >= 0) return yield* this.#ram.read(absolute, length);
     const bytes = new Uint8Array(length);
     for (const { absolute, offset, size } of this.#pieces(address, length))
       bytes.set(yield* this.#ram.read(absolute, size), offset);
@@ -172,6 +179,8 @@ export class VcpuHandle implements Vcpu {
   *write(address: bigint, bytes: Uint8Array): Task {
     const logical = this.#logical(address, bytes.length, true);
     if (logical !== undefined) return yield* logical.memory.write(logical.access, bytes);
+    const piece = this.#onePiece(address, bytes.length);
+    if (piece >= 0) return yield* this.#ram.write(piece, bytes);
     yield* this.checkWrite(address, bytes.length);
     for (const { absolute, offset, size } of this.#pieces(address, bytes.length))
       yield* this.#ram.write(absolute, bytes.subarray(offset, offset + size));
@@ -182,17 +191,16 @@ export class VcpuHandle implements Vcpu {
    * does: prefixing is all there is then, and needs no system call.
    */
   #logical(address: bigint, length: number, write: boolean) {
-    const { psw_mask: mask } = this.run;
-    const key = pswKey(mask);
-    const plain = (mask & PSW_DAT) === 0n && key === 0 && !(write && this.#lowAddress(address, length));
-    if (plain) return undefined;
+    const plain = (this.#pswHigh & (PSW_HIGH.DAT | PSW_HIGH.KEY)) === 0;
+    if (plain && !(write && this.#lowAddress(address, length))) return undefined;
+    const key = pswKey(this.run.psw_mask);
     if (this.#kvmMemory === undefined) throw new ProgramInterruption(PGM.ADDRESSING);
     return { memory: this.#kvmMemory, access: { fd: this.fd, address, ar: this.#accessRegister(), key } };
   }
   /** Low-address protection is on and may concern the operand. */
   #lowAddress(address: bigint, length: number): boolean {
-    const cr0 = this.#memory.dv.getBigUint64(this.#page + KVM_RUN.offset.crs, true);
-    if ((cr0 & CR0.LOW_ADDRESS_PROTECTION) === 0n) return false;
+    const cr0 = this.#memory.dv.getUint32(this.#page + KVM_RUN.offset.crs, true);
+    if ((cr0 & CR0_LOW_ADDRESS) === 0) return false;
     const first = address & pswAddressMask(this.run.psw_mask);
     // Beyond the second page there is nothing to protect, unless the operand wraps round.
     return first < LOW_ADDRESSES || first + BigInt(length) > pswAddressMask(this.run.psw_mask);
@@ -201,6 +209,15 @@ export class VcpuHandle implements Vcpu {
   #accessRegister(): number {
     const [first, second, third, fourth] = this.text;
     return ((first << 8) | second) === CHSC ? fourth >>> 4 : third >>> 4;
+  }
+
+  /** Absolute address of an operand that is one piece, as nearly all are; -1 for others. @throws ProgramInterruption addressing */
+  #onePiece(address: bigint, length: number): number {
+    const real = Number(address & pswAddressMask(this.run.psw_mask));
+    if (length > PREFIX_AREA - (real % PREFIX_AREA)) return -1;
+    const absolute = realToAbsolute(real, this.prefix);
+    if (absolute + length > this.#ram.size) throw new ProgramInterruption(PGM.ADDRESSING);
+    return absolute;
   }
 
   /** Absolute pieces of a logical operand: real addresses with prefixing. */

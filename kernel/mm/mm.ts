@@ -2,7 +2,7 @@
  * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
  */
 import { Errno } from '../include/uapi/errno.ts';
-import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.ts';
+import { AddressSpace, BUSY, FAULT, FEW_BYTES, MMAP_BASE, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
 import { type HostMemory, offsetInPage, PAGE_SIZE } from '../lib/host_memory.ts';
@@ -29,9 +29,6 @@ export interface BarRange {
   /** Bytes from the BAR's beginning. */
   readonly offset: number;
 }
-
-/** Up to so many bytes a loop is faster than a view and its copy. */
-const FEW_BYTES = 64;
 
 /** Runs before a page moves: drops every cached translation of `va` and returns once nobody uses one. */
 export type MmuNotifier = (va: number) => Task;

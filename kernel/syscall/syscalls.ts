@@ -140,14 +140,34 @@ function* write(kernel: Kernel, fd: number, buffer: number, count: number, offse
   const file = kernel.files.file(fd).get();
   try {
     if (file.operations.write === undefined || !(count >= 0 && offset >= 0)) throw new Errno('EINVAL', file.name);
-    const bytes = new Uint8Array(Math.min(count, MAX_RW));
-    yield* kernel.mm.space.copy(buffer, bytes, false);
-    return yield* file.operations.write(bytes, offset);
+    const bytes = buffers.take(Math.min(count, MAX_RW));
+    try {
+      yield* kernel.mm.space.copy(buffer, bytes, false);
+      return yield* file.operations.write(bytes, offset);
+    } finally {
+      buffers.give(bytes);
+    }
   } finally {
     const release = file.drop();
     if (release !== undefined) yield* release;
   }
 }
+
+/** Buffers of writes that are over, for the next ones of their length: a program writes the same structures again and again. */
+class Buffers {
+  readonly #free = new Map<number, Uint8Array[]>();
+
+  take(length: number): Uint8Array {
+    return this.#free.get(length)?.pop() ?? new Uint8Array(length);
+  }
+  give(buffer: Uint8Array): void {
+    if (buffer.length > PAGE_SIZE) return;
+    const free = this.#free.get(buffer.length);
+    if (free === undefined) this.#free.set(buffer.length, [buffer]);
+    else free.push(buffer);
+  }
+}
+const buffers = new Buffers();
 
 /** strncpy_from_user. @throws Errno EFAULT, ENAMETOOLONG */
 function* readPath(kernel: Kernel, address: number): Task<string> {

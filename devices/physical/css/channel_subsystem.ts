@@ -102,7 +102,7 @@ export class ChannelSubsystem {
   stsch(schid: number, schib: Schib): Cc {
     const subchannel = this.#subchannels[schid];
     if (subchannel === undefined) return 3;
-    subchannel.locked(() => SCHIB.bytes(schib).set(SCHIB.bytes(subchannel.schib)));
+    subchannel.locked(() => SCHIB.copy(schib, subchannel.schib));
     return 0;
   }
 
@@ -142,7 +142,7 @@ export class ChannelSubsystem {
       if (subchannel.statusPending()) return 1;
       if ((word.ctrl & FCTL) !== 0) return 2;
       if ((orb.lpm & pmcw.pam) === 0) return 3;
-      ORB.bytes(subchannel.orb).set(ORB.bytes(orb));
+      ORB.copy(subchannel.orb, orb);
       pmcw.intparm = orb.intparm;
       pmcw.lpm = orb.lpm;
       pmcw.pnom = 0;

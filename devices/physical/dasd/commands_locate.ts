@@ -8,7 +8,7 @@ import { atOnce, type CommandContext, type EckdCommand } from './eckd_command.ts
 import { DEFINE_EXTENT, EXTENT_PARAMETER, hasExtentParameter, parseExtent, wholeDisk } from './extent.ts';
 import { type Domain, LOCATE_RECORD, LOCATE_RECORD_EXTENDED, parseLocate, parseLocateExtended } from './locate.ts';
 import { MESSAGE, noRecordFound, reject } from './sense.ts';
-import { type CkdTrack, countOf, TRACK_HEADER } from './track.ts';
+import { type CkdTrack, TRACK_HEADER } from './track.ts';
 
 /** Takes the parameters of a command and, when those ask for it, the rest. */
 function takeExtent(port: DataPort): Uint8Array {
@@ -43,15 +43,22 @@ function* locate(drive: EckdDrive, port: DataPort, domain: Domain): Task<void> {
 }
 
 function orient(drive: EckdDrive, track: CkdTrack, search: Uint8Array, orientation: 'count' | 'data' | 'home'): void {
-  const matches = (disk: Uint8Array) => disk.every((byte, i) => byte === search[i]);
+  const { image, records } = track;
   if (orientation === 'home') {
-    if (!matches(track.image.subarray(1, TRACK_HEADER.size))) throw noRecordFound();
+    if (!holds(image, 1, search, TRACK_HEADER.size - 1)) throw noRecordFound();
     drive.area = 'home';
     return;
   }
-  const index = track.records.findIndex((record) => matches(countOf(track, record).subarray(0, search.length)));
-  if (index < 0) throw noRecordFound();
+  let index = 0;
+  while (index < records.length && !holds(image, records[index].at, search, search.length)) index++;
+  if (index === records.length) throw noRecordFound();
   drive.orient(index, orientation);
+}
+
+/** Whether the `length` bytes at `image[at]` are the first of `search`. */
+function holds(image: Uint8Array, at: number, search: Uint8Array, length: number): boolean {
+  for (let i = 0; i < length; i++) if (image[at + i] !== search[i]) return false;
+  return true;
 }
 
 function* locateRecord({ drive, port }: CommandContext): Task<number> {

@@ -72,6 +72,7 @@ const OPERATIONS: readonly Operation[] = [
 ];
 /** Of Locate Record alone: positions, and opens no domain. */
 const ORIENT: Operation = { code: 0x00, kind: 'orient', orientations: ['count', 'home', 'data'] };
+const LOCATE_OPERATIONS: readonly Operation[] = [ORIENT, ...OPERATIONS];
 /** Operation code of Locate Record Extended that sends to the extended operation byte. */
 const EXTENDED_OPERATION = 0x3f;
 /** Extended operation codes: byte 17. */
@@ -138,11 +139,15 @@ const EXTENDED_CHECKS: readonly Check<LocateRecordExtended>[] = [
   ],
 ];
 
+/** Parameters while they are looked at: V8 takes long to give a small array a view. */
+const PARAMETERS = LOCATE_RECORD.make();
+
 /** @throws UnitCheck when a parameter is invalid or too few bytes came. Extent limits are the caller's check. */
 export function parseLocate(parameters: Uint8Array, extent: Extent, cylinders: number): Domain {
   if (parameters.length < LOCATE_RECORD.size) throw reject('Locate Record', MESSAGE.COUNT_TOO_SMALL);
-  const p = LOCATE_RECORD.at(new DataView(parameters.buffer, parameters.byteOffset));
-  const operation = find([ORIENT, ...OPERATIONS], p.operation & 0x3f);
+  const p = PARAMETERS;
+  for (let i = 0; i < LOCATE_RECORD.size; i++) p.dv.setUint8(i, parameters[i]);
+  const operation = find(LOCATE_OPERATIONS, p.operation & 0x3f);
   check(LOCATE_CHECKS, p, operation, extent);
   return domainOf(p, operation, extent, cylinders);
 }
@@ -202,7 +207,7 @@ function domainOf(
     orientation: ORIENTATION[p.operation >>> 6],
     cylinder: cylinderOf(p.seekCylinder, p.seekHead),
     head: headOf(p.seekHead),
-    search: operation.map === true ? undefined : Uint8Array.from(p.search),
+    search: operation.map === true ? undefined : p.search.slice(),
     transferLength: lengthGiven ? p.transferLength : extent.blockSize,
     lengthGiven,
     suffix: (p.auxiliary & AUX.SUFFIX) !== 0,

@@ -3,8 +3,8 @@
 import { PGM, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
 import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
-import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
-import { SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
+import { ORB, type Orb } from '../../../kernel/include/arch/s390/orb.ts';
+import { SCHIB, type Schib } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW_ACTL_DEVICE_ACTIVE, SCSW_ACTL_SUBCH_ACTIVE } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { chsc as answerChsc, CHSC_REQUEST } from './chsc.ts';
@@ -25,33 +25,42 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Runs `body` on the subchannel GR1 names, alone; cc 3 without one. @throws ProgramInterruption operand */
-function* onSubchannel({ css, gr1 }: Intercept, body: (sch: Subchannel) => Task<number>): Task<number> {
+/**
+ * Runs `body` on the subchannel GR1 names, alone; cc 3 without one. The body is a function of the module and no closure:
+ * V8 takes microseconds to make a generator function, and to run one that it has not seen. @throws ProgramInterruption operand
+ */
+function* onSubchannel<T>(
+  intercept: Intercept,
+  body: (sch: Subchannel, intercept: Intercept, operand: T) => Task<number>,
+  operand: T,
+): Task<number> {
+  const { css, gr1 } = intercept;
   const id = subchannelId(gr1);
   const sch = css.find(id);
   if (sch === undefined) return CC.NOT_OPERATIONAL;
   yield* sch.lock.lock();
   try {
     // It may have been unplugged while this CPU waited.
-    return css.find(id) === sch ? yield* body(sch) : CC.NOT_OPERATIONAL;
+    return css.find(id) === sch ? yield* body(sch, intercept, operand) : CC.NOT_OPERATIONAL;
   } finally {
     sch.lock.unlock();
   }
 }
 
 export function csch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, (sch) => css_functions.csch(intercept.css, sch));
+  return onSubchannel(intercept, (sch, { css }) => css_functions.csch(css, sch), undefined);
 }
 export function hsch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, (sch) => css_functions.hsch(intercept.css, sch));
+  return onSubchannel(intercept, (sch, { css }) => css_functions.hsch(css, sch), undefined);
 }
 export function rsch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, (sch) => css_functions.rsch(intercept.css, sch));
+  return onSubchannel(intercept, (sch, { css }) => css_functions.rsch(css, sch), undefined);
 }
 export function xsch(intercept: Intercept): Task<number> {
-  return onSubchannel(intercept, function* (sch) {
-    return css_functions.xsch(sch);
-  });
+  return onSubchannel(intercept, cancel, undefined);
+}
+function* cancel(sch: Subchannel): Task<number> {
+  return css_functions.xsch(sch);
 }
 
 export function* msch(intercept: Intercept): Task<number> {
@@ -59,20 +68,22 @@ export function* msch(intercept: Intercept): Task<number> {
   const schib = SCHIB.at(view(yield* vcpu.read(operand, SCHIB.size)));
   // A bad identification and a bad block are the same exception: their order shows nowhere.
   if (!schibValid(schib)) throw operandException();
-  return yield* onSubchannel(intercept, function* (sch) {
-    return css_functions.msch(sch, schib);
-  });
+  return yield* onSubchannel(intercept, modify, schib);
+}
+function* modify(sch: Subchannel, _: Intercept, schib: Schib): Task<number> {
+  return css_functions.msch(sch, schib);
 }
 
 export function* ssch(intercept: Intercept): Task<number> {
-  const { css, vcpu, operand } = intercept;
+  const { vcpu, operand } = intercept;
   const orb = ORB.at(view(yield* vcpu.read(operand, ORB.size)));
   subchannelId(intercept.gr1);
   if (!orbValid(orb)) throw operandException();
-  return yield* onSubchannel(intercept, (sch) => {
-    if (sch.passthrough) css.machine.tracer.point(sch.startEvent, sch.traceId, Number(operand));
-    return css_functions.ssch(css, sch, orb);
-  });
+  return yield* onSubchannel(intercept, start, orb);
+}
+function start(sch: Subchannel, { css, operand }: Intercept, orb: Orb): Task<number> {
+  if (sch.passthrough) css.machine.tracer.point(sch.startEvent, sch.traceId, Number(operand));
+  return css_functions.ssch(css, sch, orb);
 }
 
 export function* stsch(intercept: Intercept): Task<number> {
@@ -85,11 +96,12 @@ export function* stsch(intercept: Intercept): Task<number> {
     yield* vcpu.write(operand, new Uint8Array(SCHIB.size));
     return CC.EXPECTED;
   }
-  return yield* onSubchannel(intercept, function* (sch) {
-    if (sch.operations.updateSchib !== undefined) yield* sch.operations.updateSchib(sch);
-    yield* vcpu.write(operand, SCHIB.bytes(sch.schib).slice());
-    return CC.EXPECTED;
-  });
+  return yield* onSubchannel(intercept, store, undefined);
+}
+function* store(sch: Subchannel, { vcpu, operand }: Intercept): Task<number> {
+  if (sch.operations.updateSchib !== undefined) yield* sch.operations.updateSchib(sch);
+  yield* vcpu.write(operand, SCHIB.bytes(sch.schib).slice());
+  return CC.EXPECTED;
 }
 
 export function* tsch(intercept: Intercept): Task<number> {
@@ -100,17 +112,18 @@ export function* tsch(intercept: Intercept): Task<number> {
     yield* vcpu.checkWrite(operand, IRB.size);
     return CC.NOT_OPERATIONAL;
   }
-  return yield* onSubchannel(intercept, function* (sch) {
-    const cc = tschConditionCode(sch);
-    if (cc === CC.NOT_OPERATIONAL) {
-      yield* vcpu.checkWrite(operand, IRB.size);
-      return cc;
-    }
-    yield* vcpu.write(operand, interruptionResponse(sch));
-    tschUpdate(sch);
-    if (cc === CC.EXPECTED) yield* css.withdrawInterruption(sch);
+  return yield* onSubchannel(intercept, test, undefined);
+}
+function* test(sch: Subchannel, { css, vcpu, operand }: Intercept): Task<number> {
+  const cc = tschConditionCode(sch);
+  if (cc === CC.NOT_OPERATIONAL) {
+    yield* vcpu.checkWrite(operand, IRB.size);
     return cc;
-  });
+  }
+  yield* vcpu.write(operand, interruptionResponse(sch));
+  tschUpdate(sch);
+  if (cc === CC.EXPECTED) yield* css.withdrawInterruption(sch);
+  return cc;
 }
 
 /** Real address of the interruption code in lowcore: three words (SA22-7832 chapter 3, "Assigned Storage Locations"). */

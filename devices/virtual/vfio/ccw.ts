@@ -69,6 +69,10 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   readonly #plugging = new Mutex('plugging');
   #prefetchWarned = false;
   #hostWorks = false;
+  /** What SSCH writes into the I/O region, and its parts. The subchannel's lock is held meanwhile. */
+  readonly #request = new Uint8Array(ccw_io_region.size);
+  readonly #requestOrb = ORB.at(new DataView(this.#request.buffer), ccw_io_region.offset.orb_area);
+  readonly #requestScsw = SCSW.at(new DataView(this.#request.buffer), ccw_io_region.offset.scsw_area);
 
   private constructor(css: ChannelSubsystem, host: CcwHost, options: VfioCcwOptions) {
     this.css = css;
@@ -188,17 +192,17 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   }
 
   *start(sch: Subchannel): Task<number> {
-    const orb = ORB.make();
-    ORB.bytes(orb).set(ORB.bytes(sch.orb));
+    const orb = this.#requestOrb;
+    ORB.copy(orb, sch.orb);
     if ((orb.ctrl0 & ORB_CTRL0.mask.P) === 0 && this.options.forceOrbPfch === true) {
       orb.ctrl0 |= ORB_CTRL0.mask.P;
       if (!this.#prefetchWarned)
         this.machine.log(`${this.name}: warning: prefetch forced for an ORB that does not allow it`);
       this.#prefetchWarned = true;
     }
-    const region = ccw_io_region.make({ orb_area: ORB.bytes(orb), scsw_area: SCSW.bytes(sch.schib.scsw) });
+    SCSW.copy(this.#requestScsw, sch.schib.scsw);
     this.machine.tracer.point(EVENT.vfio_ccw_Q4, sch.traceId, orb.cpa);
-    const cc = yield* this.#function('ssch', this.regions.io.offset, ccw_io_region.bytes(region));
+    const cc = yield* this.#function('ssch', this.regions.io.offset, this.#request);
     this.machine.tracer.point(EVENT.vfio_ccw_Q5, sch.traceId, cc);
     return cc;
   }

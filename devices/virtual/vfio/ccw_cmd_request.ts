@@ -194,7 +194,7 @@ export class VFIOCCWRequestDevice implements SubchannelOperations, PluggedDevice
   /** Q3: the ioctl, without the locks. @throws Errno */
   *#request(sch: Subchannel, program: UserChannelProgram): Task<ReturnType<typeof IRB.at>> {
     const orb = ORB.make();
-    ORB.bytes(orb).set(ORB.bytes(sch.orb));
+    ORB.copy(orb, sch.orb);
     orb.ctrl0 = program.ctrl0;
     const cmd = vfio_ccw_cmd.make({
       argsz: vfio_ccw_cmd.size,

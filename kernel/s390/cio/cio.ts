@@ -24,7 +24,7 @@ const CLEAR_TRIES = 255;
 export function cioUpdateSchib(sch: Subchannel): CioResult {
   const schib = SCHIB.make();
   if (sch.bus.stsch(sch.schid, schib) !== 0 || PMCW_FLAGS.get(schib.pmcw.flags, 'V') === 0) return 'ENODEV';
-  SCHIB.bytes(sch.schib).set(SCHIB.bytes(schib));
+  SCHIB.copy(sch.schib, schib);
   return 0;
 }
 

@@ -110,7 +110,7 @@ export class Css {
       yield* until('I/O interruption', () => bus.interruptionPending());
       const code = bus.tpi();
       if (code === undefined) continue;
-      yield* raceWindow(kernel.actor);
+      if (kernel.actor.simulated) yield* raceWindow(kernel.actor);
       // Condition code 1: the status was taken or cleared meanwhile.
       if (bus.tsch(code.schid, irb) !== 0) continue;
       const sch = this.subchannels.get(code.schid);

@@ -135,7 +135,7 @@ export function* rfcIrq(device: VfioCcwRfc): Task {
 /** Adds status to what came before. Where the program ended is told with primary status, even if device end came later. */
 function accumulate(total: Irb, irb: Irb): void {
   const { ctrl, dstat, cstat, cpa, count } = total.scsw;
-  IRB.bytes(total).set(IRB.bytes(irb));
+  IRB.copy(total, irb);
   const { scsw } = total;
   const primaryBefore = (ctrl & SCSW_STCTL_PRIMARY) !== 0 && (scsw.ctrl & SCSW_STCTL_PRIMARY) === 0;
   scsw.ctrl |= ctrl & SCSW_CTRL_MASK_STCTL;

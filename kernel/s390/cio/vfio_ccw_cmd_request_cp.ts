@@ -75,7 +75,7 @@ export class UserProgram {
   /** The host's ORB. */
   orbFor(intparm: number, lpm: number): Orb {
     const orb = ORB.make();
-    ORB.bytes(orb).set(ORB.bytes(this.#context.orb));
+    ORB.copy(orb, this.#context.orb);
     orb.intparm = intparm;
     orb.ctrl0 |= ORB_CTRL0.mask.F;
     if (orb.lpm === 0) orb.lpm = lpm;

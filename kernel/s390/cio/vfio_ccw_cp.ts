@@ -23,6 +23,9 @@ export class ChannelProgram {
   #segments: Segment[] = [];
   #sequence = 0;
   #warned = false;
+  /** The guest's ORB, copied, and what the host makes of it. One program at a time: made once. */
+  readonly #guestOrb = ORB.make();
+  readonly #hostOrb = ORB.make();
 
   constructor(kernel: Kernel, pool: DmaPool) {
     this.#kernel = kernel;
@@ -47,13 +50,14 @@ export class ChannelProgram {
         `vfio-ccw ${device.name}: prefetching channel program even though prefetch not specified in ORB`,
       );
     }
-    const copy = ORB.make();
-    ORB.bytes(copy).set(ORB.bytes(orb));
-    const context = { kernel: this.#kernel, pool: this.#pool, device, users, orb: copy };
+    ORB.copy(this.#guestOrb, orb);
+    const context = { kernel: this.#kernel, pool: this.#pool, device, users, orb: this.#guestOrb };
     this.#segments = yield* buildSegments(context);
     this.#context = context;
     this.#sequence++;
-    return this.#segments.reduce((ccws, { length }) => ccws + length, 0);
+    let ccws = 0;
+    for (const { length } of this.#segments) ccws += length;
+    return ccws;
   }
 
   /** cp_prefetch: pins and translates. @returns pages pinned. @throws Errno; what was translated is released by {@link free} */
@@ -65,11 +69,11 @@ export class ChannelProgram {
     return pages;
   }
 
-  /** cp_get_orb: the host's ORB. @throws Errno EIO without a program */
+  /** cp_get_orb: the host's ORB, until the next call. @throws Errno EIO without a program */
   orbFor(intparm: number, lpm: number): Orb {
     if (this.#context === undefined) throw new Errno('EIO', 'no channel program');
-    const orb = ORB.make();
-    ORB.bytes(orb).set(ORB.bytes(this.#context.orb));
+    const orb = this.#hostOrb;
+    ORB.copy(orb, this.#context.orb);
     orb.intparm = intparm;
     // The translation makes format-1 CCWs and format-2 IDAWs; those that stood for 2K blocks still do.
     if (ORB_CTRL0.get(orb.ctrl0, 'H') === 0) orb.ctrl0 |= ORB_CTRL0.mask.T;

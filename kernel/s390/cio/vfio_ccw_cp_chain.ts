@@ -17,6 +17,9 @@ import type { VfioDevice, VfioKernelUsers } from '../../vfio/vfio.ts';
 import type { DmaPool } from './dma_pool.ts';
 import { Idals } from './idals.ts';
 
+/** Bytes that are copied at once. */
+const WORD = 4;
+
 /** Most CCWs of a segment (CCWCHAIN_LEN_MAX), and segments of a program (CCWCHAIN_COUNT_MAX). */
 export const CCWCHAIN_LEN_MAX = 256;
 export const CCWCHAIN_COUNT_MAX = 16;
@@ -75,36 +78,56 @@ function* build(context: CpContext, segments: Segment[], gpa: number): Task {
   const { device, pool, kernel } = context;
   if (segments.length >= CCWCHAIN_COUNT_MAX)
     throw new Errno('EINVAL', `${device.name}: channel program of more than ${CCWCHAIN_COUNT_MAX} segments`);
-  const copy = yield* readCcws(context, gpa);
-  const dv = new DataView(copy.buffer);
+  const { dv } = tryReadCcws(context, gpa) ? READ : yield* readCcws(context, gpa);
   const length = countCcws(dv, gpa, CCWCHAIN_LEN_MAX);
   if (length === undefined)
     throw new Errno('EINVAL', `${device.name}: more than ${CCWCHAIN_LEN_MAX} CCWs from 0x${gpa.toString(16)}`);
   const hpa = pool.alloc((length + 1) * CCW_SIZE);
-  kernel.memory.u8.set(copy.subarray(0, length * CCW_SIZE), hpa);
+  for (let at = 0; at < length * CCW_SIZE; at += WORD) kernel.memory.dv.setInt32(hpa + at, dv.getInt32(at));
   segments.push({ gpa, hpa, length, idals: new Idals(pool, length), pins: [] });
-  for (let at = 0; at < length * CCW_SIZE; at += CCW_SIZE) {
-    if (copy[at] !== CCW_CMD.TIC) continue;
-    const target = dv.getUint32(at + CCW1.offset.cda);
+  // From here on the host's copy: the one read may be of another program already.
+  for (let at = hpa; at < hpa + length * CCW_SIZE; at += CCW_SIZE) {
+    if (kernel.memory.u8[at] !== CCW_CMD.TIC) continue;
+    const target = kernel.memory.dv.getUint32(at + CCW1.offset.cda);
     if (segmentWith(segments, target) !== undefined) continue;
-    yield* raceWindow(kernel.actor);
+    if (kernel.actor.simulated) yield* raceWindow(kernel.actor);
     yield* build(context, segments, target);
   }
 }
 
-/** As many CCWs as a segment can have, whether or not it has them, as format 1: memory that ends earlier is refused. */
-function* readCcws({ users, orb }: CpContext, gpa: number): Task<Uint8Array> {
-  const copy = new Uint8Array(CCWCHAIN_LEN_MAX * CCW_SIZE);
-  yield* users.dmaRw(gpa, copy, false);
-  if ((orb.ctrl0 & ORB_CTRL0.mask.F) === 0) convertFormat0(new DataView(copy.buffer));
-  return copy;
+/** CCWs as they were read. */
+interface ReadCcws {
+  readonly ccws: Uint8Array;
+  readonly dv: DataView;
+}
+function room(): ReadCcws {
+  const ccws = new Uint8Array(CCWCHAIN_LEN_MAX * CCW_SIZE);
+  return { ccws, dv: new DataView(ccws.buffer) };
+}
+/** What {@link tryReadCcws} read: good until somebody else does. */
+const READ = room();
+
+/**
+ * As many CCWs as a segment can have, whether or not it has them, as format 1: memory that ends earlier is refused.
+ * @returns false when that meant waiting
+ */
+function tryReadCcws({ users, orb }: CpContext, gpa: number): boolean {
+  if (users.tryDmaRead?.(gpa, READ.ccws) !== true) return false;
+  if ((orb.ctrl0 & ORB_CTRL0.mask.F) === 0) convertFormat0(READ.dv);
+  return true;
+}
+/** {@link tryReadCcws} where it means waiting. */
+function* readCcws({ users, orb }: CpContext, gpa: number): Task<ReadCcws> {
+  const read = room();
+  yield* users.dmaRw(gpa, read.ccws, false);
+  if ((orb.ctrl0 & ORB_CTRL0.mask.F) === 0) convertFormat0(read.dv);
+  return read;
 }
 
-/** Unpins and frees. Does not sleep. */
+/** Unpins and frees, once: the segments are of no use afterwards. Does not sleep. */
 export function freeSegments({ pool, users, device }: CpContext, segments: readonly Segment[]): void {
   for (const { hpa, idals, pins } of segments) {
     for (let i = 0; i < pins.length; i++) users.unpinPages(device, pins[i], 1);
-    pins.length = 0;
     idals.free();
     pool.free(hpa);
   }

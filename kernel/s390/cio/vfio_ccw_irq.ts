@@ -16,6 +16,7 @@ import {
   SCSW_STCTL_STATUS_PEND,
   type Scsw,
 } from '../../include/arch/s390/scsw.ts';
+import { ccw_io_region } from '../../include/uapi/vfio.ts';
 import type { Task } from '../../lib/task.ts';
 import { EVENT } from '../../lib/trace.ts';
 import { raceWindow } from '../../vfio/race_window.ts';
@@ -35,7 +36,7 @@ export function isFinal(scsw: Scsw): boolean {
 
 /** FSM action, in the interruption handler: keeps the processor's IRB, tells who waits, queues io_work. Does not sleep. */
 export function* irq(device: VfioCcwPrivate): Task {
-  IRB.bytes(device.irb).set(IRB.bytes(device.host.css.irb));
+  IRB.copy(device.irb, device.host.css.irb);
   // SSCH gets condition code 0 only when no status is pending, and CP_PENDING is entered together with it: an
   // interruption in CP_PENDING is of the program that runs now, and one in any other state of something before it.
   device.irbProgram = device.state === 'CP_PENDING' ? device.cp.sequence : 0;
@@ -49,13 +50,14 @@ export function* irq(device: VfioCcwPrivate): Task {
 export function* ioTodo(device: VfioCcwPrivate): Task {
   const { host, sch, ioMutex, cp, ioRegion } = device;
   const { actor, tracer } = host.kernel;
-  yield* raceWindow(actor);
+  if (actor.simulated) yield* raceWindow(actor);
   yield* ioMutex.lock();
   try {
     // CLOSE stops the subchannel: it frees the program itself, and nothing is reported.
     if (device.closing || device.state === 'STANDBY' || device.state === 'NOT_OPER') return;
-    const irb = IRB.make();
-    IRB.bytes(irb).set(IRB.bytes(device.irb));
+    // In the region: nobody reads there while the mutex is held.
+    const irb = IRB.at(ioRegion.dv, ioRegion.address + ccw_io_region.offset.irb_area);
+    IRB.copy(irb, device.irb);
     const ended = device.endedProgram;
     device.endedProgram = 0;
     if (isSolicited(irb.scsw) && device.irbProgram !== 0 && device.irbProgram === cp.sequence) {
@@ -67,17 +69,16 @@ export function* ioTodo(device: VfioCcwPrivate): Task {
     }
     const finished = ended !== 0 && ended === cp.sequence;
     if (finished) cp.free();
-    yield* raceWindow(actor);
-    ioRegion.irb_area = IRB.bytes(irb);
+    if (actor.simulated) yield* raceWindow(actor);
     const { ctrl, dstat, cstat } = irb.scsw;
     tracer.point(EVENT.vfio_ccw_K5, sch.schid, ctrl & SCSW_CTRL_MASK_STCTL, dstat, cstat);
-    yield* raceWindow(actor);
+    if (actor.simulated) yield* raceWindow(actor);
     // Only now, so that no new request writes over the status.
     if (finished && device.state === 'CP_PENDING') device.state = 'IDLE';
   } finally {
     ioMutex.unlock();
   }
-  yield* raceWindow(actor);
+  if (actor.simulated) yield* raceWindow(actor);
   tracer.point(EVENT.vfio_ccw_K6, sch.schid);
   device.ioTrigger?.signal();
 }
