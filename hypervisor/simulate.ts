@@ -7,7 +7,7 @@ import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
 import { observeTrace, type TraceRecord } from '../kernel/lib/trace.ts';
 import { load } from '../kernel/lib/typescript.js';
-import { actorTable, mapConfig, powerOn } from './actors.ts';
+import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { enableTracing, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
 
@@ -60,6 +60,8 @@ export interface SimulateOptions extends Partial<Pick<ActorContext, 'log' | 'out
    * in the machine's memory then.
    */
   readonly onTrace?: (record: TraceRecord, machine: { readonly memory: HostMemory; readonly map: SharedMap }) => void;
+  /** Puts another actor in the place of one of the machine's: a test's own end of a cable. */
+  readonly replace?: (row: ActorRow) => ActorRow;
 }
 
 /** Boots `config` under the simulated scheduler. @throws Deadlock, TaskFailure, TooLong */
@@ -83,7 +85,7 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const console: Buffer[] = [];
   const log: string[] = [];
   const running = new Map<string, Running | undefined>();
-  for (const row of actorTable(config)) {
+  for (const row of actorTable(config).map(options.replace ?? ((row) => row))) {
     const { start } = (await load(row.module)) as ActorModule;
     const context = actorContext(
       simulation.actor(row.name),

@@ -12,10 +12,11 @@ test('the net guest needs a first NIC that gives its frames back', () => {
     expect(() => checkGuest('net', nics(wire), 'frames=4 lbm=0')).toThrow(`--nic wire=${wire}: ${sentence}`);
 });
 
-test('with its loopback plug, the loopback of the NIC itself, or as another guest it may run', () => {
+test('with its loopback plug, the loopback of the NIC itself, another guest as its peer, or as another guest it may run', () => {
   checkGuest('net', nics('loopback', 'none'), '');
   checkGuest('net', nics({ pair: 1 }, { pair: 0 }), '');
   checkGuest('net', nics({ pair: 1 }, { pair: 0 }), 'frames=4 lbm=1');
+  checkGuest('net', nics('echo'), 'peer=1');
   checkGuest('toy', nics('echo'), '');
   checkGuest('net', {}, '');
 });

@@ -57,12 +57,13 @@ function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig)
 
 /**
  * Refuses a machine on which a guest of ours would wait for ever: the net guest needs back what it sends, from the plug
- * in the socket, at another NIC of its own, or, with `lbm=1`, from the NIC's own loopback. @param append what the user adds to its command line
+ * in the socket, at another NIC of its own, or, with `lbm=1`, from the NIC's own loopback; with `peer=1` it asks at the other
+ * end of its cable, and tells itself when nobody is there. @param append what the user adds to its command line
  */
 export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
   const wire = nics[0]?.wire;
   const back = wire === undefined || wire === 'loopback' || typeof wire === 'object';
-  if (guest !== 'net' || back || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
+  if (guest !== 'net' || back || /(^| )(lbm|peer)=(0x0*)?[1-9a-f]/.test(append)) return;
   throw new UserError(
     `--nic wire=${wire}: the net guest needs its frames back; give its first NIC wire=loopback or pair:N, or --append lbm=1`,
   );

@@ -108,6 +108,26 @@ test('a NIC whose cable is not plugged in says so, and nothing hangs', async () 
   expect(result.status).not.toBe(0);
 });
 
+test.each([
+  [
+    ['--nic', 'wire=loopback,plug=off'],
+    /: nobody answers at 11080000000: NIC 0 is not plugged in; boot with --nic, without plug=off$/,
+  ],
+  [
+    ['--nic', 'wire=pair:1', '--nic', 'wire=pair:0,plug=off'],
+    /: nobody answers at 12080000000: NIC 1 is not plugged in; /,
+  ],
+  [['--append', 'nic=0'], /: no nic= on the command line: boot with --nic and --guest net, which tell where it is$/],
+  [['--append', 'nic=0x12345000000'], /: no register at 12345000000, return code -\d+: is nic= right\?$/],
+])('without a NIC one line says so, and what to do (%j)', async (words, text) => {
+  const { console, result } = await boot(words);
+  const fails = console.match(/^(FAIL|PASS|SKIP) .*$/gm) ?? [];
+  expect(fails).toHaveLength(1);
+  expect(fails[0]).toMatch(/^FAIL there is a NIC: /);
+  expect(fails[0]).toMatch(text);
+  expect(result.status).not.toBe(0);
+});
+
 test('on threads: frames are in the dump, which tcpdump reads where it is installed', async () => {
   const pcap = join(folder, 'net.pcap');
   const words = [

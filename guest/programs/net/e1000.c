@@ -31,6 +31,8 @@
 #define TDLEN		0x3808
 #define TDH		0x3810
 #define TDT		0x3818
+#define RAL0		0x5400
+#define RAH0		0x5404
 
 /* Second quadword of a transmit descriptor: length 0-15, CMD 24-31, STA 32-35. */
 #define TXD_EOP		(0x01UL << 24)
@@ -50,6 +52,11 @@ static void store(struct e1000 *nic, uint32_t offset, uint32_t value)
 	ci_store(nic->base + offset, __builtin_bswap32(value), &nic->failed);
 }
 
+uint64_t e1000_mac(struct e1000 *nic)
+{
+	return (uint64_t)__builtin_bswap32(e1000_load(nic, RAL0)) << 16 | __builtin_bswap16(e1000_load(nic, RAH0));
+}
+
 static uint64_t fields_of(const struct e1000_desc *desc)
 {
 	return __builtin_bswap64(*(const volatile uint64_t *)&desc->fields);
@@ -64,7 +71,11 @@ static bool wait_for_link(struct e1000 *nic)
 	static const volatile bool never;
 
 	for (uint64_t pause = LINK_FIRST_PAUSE; !nic->failed; pause *= 2) {
-		if (e1000_load(nic, E1000_STATUS) & E1000_STATUS_LU)
+		uint32_t status = e1000_load(nic, E1000_STATUS);
+
+		if (status == E1000_NOBODY)
+			return false;
+		if (status & E1000_STATUS_LU)
 			return !nic->failed;
 		if (pause > LINK_LAST_PAUSE)
 			return false;

@@ -51,8 +51,13 @@ bool e1000_received(struct e1000 *nic, struct e1000_frame *frame);
 /* A register, in this guest's byte order. */
 uint32_t e1000_load(struct e1000 *nic, uint32_t offset);
 
+/* Its own address, the six bytes as a number: what a reset has loaded from its EEPROM. */
+uint64_t e1000_mac(struct e1000 *nic);
+
 #define E1000_STATUS	0x0008
 #define E1000_STATUS_LU	2
+/* Of a register when there is no NIC: nobody drives the bus. */
+#define E1000_NOBODY	0xffffffffU
 #define E1000_GPRC	0x4074		/* good packets received */
 #define E1000_GPTC	0x4080		/* good packets transmitted */
 

@@ -4,37 +4,15 @@
 
 #include "hcall.h"
 #include "interruption.h"
+#include "pool.h"
 
 /* Frames under way at most. */
-#define WINDOW		176
-/* Descriptors given to the device with one store of a tail register: with --mmio exit a store is an exit. */
-#define BURST		64
-/* The device keeps a buffer for every frame under way while a burst of others waits to be given back. */
-#define BUFFERS		(WINDOW + BURST)
-/* Each frame has its own pages, and each its own slot of I/O bus addresses, four pages. */
-#define FRAME_SPACE	(4 * DMA_PAGE)
-#define TX_SLOTS	0x100000UL
-#define RX_SLOTS	0x400000UL
+#define WINDOW		POOL_TX
 #define PATIENCE_UNITS	(5000000UL * TOD_MICROSECOND)
 
-/* The frames lie behind what a program's image may occupy. */
-#define POOL		0x200000UL
-
-static uint8_t (*const tx_frames)[FRAME_SPACE] = (void *)POOL;
-static uint8_t (*const rx_frames)[FRAME_SPACE] = (void *)(POOL + WINDOW * FRAME_SPACE);
 /* Which frame's memory a descriptor has. */
 static uint8_t tx_frame_of[E1000_RING], rx_frame_of[E1000_RING];
-_Static_assert(BUFFERS < E1000_RING, "a full ring looks empty");
-
-uint64_t stream_memory(void)
-{
-	return POOL + (WINDOW + BUFFERS) * FRAME_SPACE;
-}
-
-unsigned stream_buffer(unsigned frame_size)
-{
-	return frame_size > 2048 ? 16384 : 2048;
-}
+_Static_assert(POOL_RX < E1000_RING, "a full ring looks empty");
 
 /* Word `i` of frame `number`: every frame and every place in it differs. */
 static inline uint64_t word_of(uint64_t number, unsigned i)
@@ -76,15 +54,12 @@ struct run {
 	struct stream_result *result;
 	unsigned sent, reclaimed;
 	unsigned to_give;	/* buffers that wait for the next store of the tail */
-	unsigned batch_from;	/* frames received when the batch began */
-	uint64_t batch_start;
 };
 
 /* The device writes no more than a frame: only that much of a buffer is mapped. */
 static void give_buffer(struct run *run, unsigned frame)
 {
-	uint64_t slot = RX_SLOTS + frame * FRAME_SPACE;
-	uint64_t bus = dma_map(run->to.dma, rx_frames[frame], run->stream->size, slot, TCE_WRITE);
+	uint64_t bus = dma_map(run->to.dma, rx_frames[frame], run->stream->size, RX_SLOT(frame), TCE_WRITE);
 
 	rx_frame_of[e1000_queue_rx(run->to.nic, bus)] = frame;
 }
@@ -104,7 +79,7 @@ static void send(struct run *run)
 		uint64_t bus;
 
 		make_frame(tx_frames[slot], run->sent, size);
-		bus = dma_map(run->from.dma, tx_frames[slot], size, TX_SLOTS + slot * FRAME_SPACE, TCE_READ);
+		bus = dma_map(run->from.dma, tx_frames[slot], size, TX_SLOT(slot), TCE_READ);
 		tx_frame_of[e1000_queue_tx(run->from.nic, bus, size)] = slot;
 	}
 	e1000_kick_tx(run->from.nic);
@@ -117,7 +92,7 @@ static void reclaim(struct run *run)
 	while ((done = e1000_sent(run->from.nic)) >= 0) {
 		unsigned slot = tx_frame_of[done];
 
-		dma_unmap(run->from.dma, tx_frames[slot], run->stream->size, TX_SLOTS + slot * FRAME_SPACE);
+		dma_unmap(run->from.dma, tx_frames[slot], run->stream->size, TX_SLOT(slot));
 		run->reclaimed++;
 	}
 }
@@ -132,7 +107,7 @@ static bool receive(struct run *run)
 	while (came < BURST && e1000_received(run->to.nic, &frame)) {
 		unsigned slot = rx_frame_of[frame.index];
 
-		dma_unmap(run->to.dma, rx_frames[slot], size, RX_SLOTS + slot * FRAME_SPACE);
+		dma_unmap(run->to.dma, rx_frames[slot], size, RX_SLOT(slot));
 		if (frame.errors || frame.length != size || !frame_is(rx_frames[slot], result->received, size))
 			result->wrong++;
 		result->received++;
@@ -146,19 +121,6 @@ static bool receive(struct run *run)
 	return came > 0;
 }
 
-/* Ends a batch when it has its frames. */
-static void measure(struct run *run, uint64_t now)
-{
-	struct stream_result *result = run->result;
-	unsigned frames = result->received - run->batch_from;
-
-	if (frames < run->stream->frames / STREAM_BATCHES || result->batches == STREAM_BATCHES)
-		return;
-	result->batch[result->batches++] = (struct stream_batch){ frames, now - run->batch_start };
-	run->batch_from = result->received;
-	run->batch_start = now;
-}
-
 void stream_run(const struct stream_end *from, const struct stream_end *to, const struct stream *stream,
 		struct stream_result *result)
 {
@@ -166,10 +128,11 @@ void stream_run(const struct stream_end *from, const struct stream_end *to, cons
 	uint64_t last;
 
 	*result = (struct stream_result){ 0 };
-	for (unsigned i = 0; i < BUFFERS; i++)
+	for (unsigned i = 0; i < POOL_RX; i++)
 		give_buffer(&run, i);
 	e1000_kick_rx(to->nic);
-	run.batch_start = last = store_clock_fast();
+	last = store_clock_fast();
+	meter_start(&result->meter, last);
 	while (result->received < stream->frames) {
 		uint64_t now;
 
@@ -177,12 +140,15 @@ void stream_run(const struct stream_end *from, const struct stream_end *to, cons
 		reclaim(&run);
 		if (receive(&run)) {
 			last = now = store_clock_fast();
-			measure(&run, now);
+			meter_note(&result->meter, result->received, stream->frames, now);
 		} else if (store_clock_fast() - last > PATIENCE_UNITS) {
 			result->stuck = true;
 			break;
 		}
 	}
-	for (unsigned i = 0; i < BUFFERS; i++)
-		dma_unmap(to->dma, rx_frames[i], stream->size, RX_SLOTS + i * FRAME_SPACE);
+	/* The last frames came before their descriptors were written back. */
+	while (!result->stuck && run.reclaimed < run.sent && store_clock_fast() - last <= PATIENCE_UNITS)
+		reclaim(&run);
+	for (unsigned i = 0; i < POOL_RX; i++)
+		dma_unmap(to->dma, rx_frames[i], stream->size, RX_SLOT(i));
 }
