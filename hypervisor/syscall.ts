@@ -126,14 +126,25 @@ export class Syscalls {
   }
   /** ioctl with a structure: `view` is sent, and holds what the kernel wrote afterwards. `tail` follows it in memory. */
   *ioctlStruct<F extends Fields>(fd: number, ioctl: Ioctl<F>, view: View<F>, tail?: Uint8Array): Task<number> {
-    if (ioctl.struct === undefined) throw new Error(`${ioctl.name} takes no structure`);
-    return yield* this.ioctlBytes(fd, ioctl, ioctl.struct.bytes(view), tail);
+    const { struct } = ioctl;
+    if (struct === undefined) throw new Error(`${ioctl.name} takes no structure`);
+    if (tail !== undefined) return yield* this.ioctlBytes(fd, ioctl as Ioctl, struct.bytes(view), tail);
+    const va = this.heap.alloc(struct.size);
+    const hpa = this.heap.hpa(va);
+    try {
+      struct.store(this.memory.dv, hpa, view);
+      const result = yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, va]);
+      if (ioctl.direction !== 'in') struct.load(view, this.memory.dv, hpa);
+      return result;
+    } finally {
+      this.heap.free(va);
+    }
   }
   /** ioctl with raw bytes, copied in and back. */
   *ioctlBytes(fd: number, ioctl: Ioctl, bytes: Uint8Array, tail?: Uint8Array): Task<number> {
     const va = this.heap.alloc(bytes.length + (tail?.length ?? 0));
     try {
-      this.heap.bytes(va, bytes.length).set(bytes);
+      this.heap.write(va, bytes);
       if (tail !== undefined) this.heap.bytes(va + bytes.length, tail.length).set(tail);
       const result = yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, va]);
       if (ioctl.direction !== 'in') bytes.set(this.heap.bytes(va, bytes.length));
@@ -259,7 +270,7 @@ export class Syscalls {
   *#withBytes(bytes: Uint8Array, body: (va: number) => Task<number>): Task<number> {
     const va = this.heap.alloc(bytes.length);
     try {
-      this.heap.bytes(va, bytes.length).set(bytes);
+      this.heap.write(va, bytes);
       return yield* body(va);
     } finally {
       this.heap.free(va);

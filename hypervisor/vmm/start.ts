@@ -31,6 +31,8 @@ export function start(context: ActorContext<MachineConfig>): Running {
 
 /** Arguments a hypercall may have: GPR2 to GPR10. */
 const HCALL_ARGS = 9;
+/** Exit reasons are below this (include/uapi/linux/kvm.h). */
+const EXIT_REASONS = 64;
 const EXIT_NAMES: Readonly<Record<number, string>> = {
   [KVM_EXIT.S390_SIEIC]: 'instruction',
   [KVM_EXIT.S390_TSCH]: 'tsch',
@@ -42,6 +44,8 @@ class Run {
   readonly #context: ActorContext<MachineConfig>;
   readonly #vmm: Vmm;
   readonly #state: RunState;
+  /** By the exit's reason; 0 for those without a name. */
+  readonly #exitCounts: number[] = new Array(EXIT_REASONS).fill(0);
   readonly #ends = new Map<number, CpuEnd>();
   #outcome: Outcome = { status: 1, reason: 'the machine was stopped before the guest ended' };
   #endedNs: number | undefined;
@@ -62,11 +66,15 @@ class Run {
       endedNs: this.#endedNs ?? this.#context.actor.now(),
       marks: this.#vmm.marks.result(),
       systemCalls: this.#vmm.sys.count,
-      exits: this.#vmm.exits,
+      exits: this.#exitsByName(),
       ...(this.#context.config.exits === true ? { exitStatistics: this.#exits() } : {}),
     };
   }
 
+  #exitsByName(): Record<string, number> {
+    const named = this.#exitCounts.map((count, reason) => [EXIT_NAMES[reason] ?? 'unknown', count] as const);
+    return Object.fromEntries(named.filter(([, count]) => count > 0));
+  }
   #exits() {
     return readExits(this.#context.memory, this.#context.map);
   }
@@ -113,11 +121,11 @@ class Run {
     for (;;) {
       yield* vcpu.nextExit();
       this.#traceExit(vcpu);
-      const name = EXIT_NAMES[vcpu.run.exit_reason] ?? 'unknown';
-      this.#vmm.exits[name] = (this.#vmm.exits[name] ?? 0) + 1;
+      const reason = vcpu.run.exit_reason;
+      this.#exitCounts[reason in EXIT_NAMES ? reason : 0]++;
       this.#vmm.exitCount++;
       this.#ends.delete(vcpu.address);
-      yield* this.#vmm.bql.lock();
+      if (!this.#vmm.bql.tryLock()) yield* this.#vmm.bql.lock();
       try {
         yield* this.#handle(vcpu);
       } finally {
@@ -164,14 +172,13 @@ class Run {
   *#hypercall(vcpu: VcpuHandle): Task {
     const nr = vcpu.gpr(1);
     const args: bigint[] = [];
-    for (let i = 0; i < HCALL_ARGS; i++) args.push(vcpu.gpr(2 + i));
-    if (this.#vmm.tracer.on(EVENT.hypercall))
-      this.#vmm.tracer.point(EVENT.hypercall, Number(nr), traced(args[0]), traced(args[1]), traced(args[2]));
+    const traces = this.#vmm.tracer.on(EVENT.hypercall);
+    const wanted = traces ? HCALL_ARGS : this.#vmm.hypercalls.argumentsOf(nr);
+    for (let i = 0; i < wanted; i++) args.push(vcpu.gpr(2 + i));
+    if (traces) this.#vmm.tracer.point(EVENT.hypercall, Number(nr), traced(args[0]), traced(args[1]), traced(args[2]));
     const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args, vcpu.address);
     vcpu.setGpr(2, ret);
-    out.forEach((value, i) => {
-      vcpu.setGpr(3 + i, value);
-    });
+    for (let i = 0; i < out.length; i++) vcpu.setGpr(3 + i, out[i]);
     this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER_VMM);
     this.#answer(vcpu, RUN_ANSWER.NONE);
   }

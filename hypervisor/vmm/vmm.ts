@@ -43,8 +43,7 @@ export class Vmm implements Machine {
   readonly vcpus: readonly VcpuHandle[];
   readonly hypercalls: SpaprHypercalls;
   readonly marks: Marks;
-  /** Exits served so far, by kind and of all kinds. */
-  readonly exits: Record<string, number> = {};
+  /** Exits served so far. */
   exitCount = 0;
   hostIos = 0;
   /** QEMU's big lock: one handler at a time, however many CPUs have left the guest. */

@@ -145,6 +145,10 @@ export interface Struct<F extends Fields> {
   bytes(view: View<F>): Uint8Array;
   /** Makes the instance that `to` looks at a copy of that of `from`. Cheaper than by {@link bytes}: no object is made. */
   copy(to: View<F>, from: View<F>): void;
+  /** Copies the bytes of a view to `at` of other memory. */
+  store(dv: DataView, at: number, view: View<F>): void;
+  /** Copies them from there. */
+  load(view: View<F>, dv: DataView, at: number): void;
   /** `name{field=value ...}` for people and traces. */
   print(view: View<F>): string;
 }
@@ -195,6 +199,8 @@ export function struct<F extends Fields>(
       return view;
     },
     copy: (to, from) => copyBytes(to.dv, to.address, from.dv, from.address, size),
+    store: (dv, address, view) => copyBytes(dv, address, view.dv, view.address, size),
+    load: (view, dv, address) => copyBytes(view.dv, view.address, dv, address, size),
     bytes: (view) => new Uint8Array(view.dv.buffer, view.dv.byteOffset + view.address, size),
     print: (view) =>
       `${name}{${Object.entries(fields)

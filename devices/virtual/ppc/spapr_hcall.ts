@@ -36,6 +36,9 @@ const answer = (ret: number): HcallResult => ({ ret: BigInt(ret), out: [] });
 /** `cpu`: address of the CPU that makes the call. */
 type Handler = (args: readonly bigint[], cpu: number) => Task<HcallResult>;
 
+/** One hypercall, and how many arguments it looks at; all when omitted. */
+type Row = readonly [token: number, handler: Handler, arguments?: number];
+
 export class SpaprHypercalls {
   /** LIOBN tables are added here. */
   readonly tce: SpaprTceHcalls;
@@ -52,7 +55,7 @@ export class SpaprHypercalls {
   readonly #machine: Machine;
   readonly #options: SpaprHcallOptions;
   /** The table: one row per token. */
-  readonly handlers: ReadonlyMap<bigint, Handler>;
+  readonly #rows: ReadonlyMap<number, Row>;
 
   constructor(machine: Machine, options: SpaprHcallOptions) {
     this.#machine = machine;
@@ -68,11 +71,11 @@ export class SpaprHypercalls {
     this.rtas.add(ddwRows(machine, this.phbs));
     if (options.platform !== undefined) this.rtas.add(platformRows(machine, options.platform));
     const { tce, ci, irq, rtas, fsl } = this;
-    const rows: readonly (readonly [number, Handler])[] = [
-      [HCALL.H_GET_TCE, (args) => tce.getTce(args)],
-      [HCALL.H_PUT_TCE, (args) => tce.putTce(args)],
-      [HCALL.H_STUFF_TCE, (args) => tce.stuffTce(args)],
-      [HCALL.H_PUT_TCE_INDIRECT, (args) => tce.putTceIndirect(args)],
+    const rows: readonly Row[] = [
+      [HCALL.H_GET_TCE, (args) => tce.getTce(args), 2],
+      [HCALL.H_PUT_TCE, (args) => tce.putTce(args), 3],
+      [HCALL.H_STUFF_TCE, (args) => tce.stuffTce(args), 4],
+      [HCALL.H_PUT_TCE_INDIRECT, (args) => tce.putTceIndirect(args), 4],
       [HCALL.H_LOGICAL_CI_LOAD, (args) => ci.load(args)],
       [HCALL.H_LOGICAL_CI_STORE, (args) => ci.store(args)],
       [HCALL.H_EOI, (args, cpu) => irq.eoi(args, cpu)],
@@ -85,14 +88,20 @@ export class SpaprHypercalls {
       [HCALL.H_MINIVISOR_MARK, (args) => this.#mark(args)],
       [HCALL.FH_DMA_ENABLE, (args) => fsl.dmaEnable(args)],
     ];
-    this.handlers = new Map(rows.map(([token, handler]) => [BigInt(token), handler]));
+    this.#rows = new Map(rows.map((row) => [row[0], row]));
   }
 
+  /** How many arguments a hypercall looks at: reading others takes time. */
+  argumentsOf(nr: bigint): number {
+    return this.#rows.get(Number(nr))?.[2] ?? ARGUMENTS;
+  }
   /** One hypercall that came to the VMM from CPU `cpu`; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
   *hypercall(nr: bigint, args: readonly bigint[], cpu = 0): Task<HcallResult> {
-    const handler = this.handlers.get(nr);
-    if (handler === undefined) return answer(HCALL_RETURN.H_FUNCTION);
-    return yield* handler(args.length < ARGUMENTS ? [...args, ...NO_ARGUMENTS].slice(0, ARGUMENTS) : args, cpu);
+    // As a number: rounding above 2^53 makes no token of one that is none.
+    const row = this.#rows.get(Number(nr));
+    if (row === undefined) return answer(HCALL_RETURN.H_FUNCTION);
+    const [, handler, wanted = ARGUMENTS] = row;
+    return yield* handler(args.length < wanted ? [...args, ...NO_ARGUMENTS].slice(0, wanted) : args, cpu);
   }
 
   /** Puts the command line's tiers in force; called once KVM is set up. @throws Errno */

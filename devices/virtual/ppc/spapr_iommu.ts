@@ -43,6 +43,9 @@ export class SpaprTceTable implements SpaprTceGeometry {
   readonly busOffset: number;
   readonly pageShift: number;
   readonly nbTable: number;
+  /** Bits of an address that are an offset in a page. */
+  readonly offsetMask: bigint;
+  readonly #busOffset: bigint;
   readonly notifiers: IommuNotifier[] = [];
   #needVfio: boolean;
   #fd: number;
@@ -57,6 +60,8 @@ export class SpaprTceTable implements SpaprTceGeometry {
   ) {
     this.liobn = options.liobn;
     this.busOffset = options.busOffset;
+    this.#busOffset = BigInt(options.busOffset);
+    this.offsetMask = BigInt(2 ** options.pageShift - 1);
     this.pageShift = options.pageShift;
     this.nbTable = options.nbTable;
     this.#needVfio = options.needVfio;
@@ -119,10 +124,11 @@ export class SpaprTceTable implements SpaprTceGeometry {
 
   /** Index of the entry for `ioba`; undefined when it is not page-aligned or not in the window. */
   index(ioba: bigint): number | undefined {
-    const offset = ioba - BigInt(this.busOffset);
-    if (offset < 0n || (ioba & BigInt(2 ** this.pageShift - 1)) !== 0n) return undefined;
-    const index = offset >> BigInt(this.pageShift);
-    return index < BigInt(this.nbTable) ? Number(index) : undefined;
+    const offset = ioba - this.#busOffset;
+    if (offset < 0n || (ioba & this.offsetMask) !== 0n) return undefined;
+    // A multiple of the page size; one above 2^53 is rounded and still far behind the end.
+    const index = Number(offset) / 2 ** this.pageShift;
+    return index < this.nbTable ? index : undefined;
   }
   /** Bus address of an entry's page. */
   ioba(index: number): number {

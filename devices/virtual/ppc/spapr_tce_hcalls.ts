@@ -26,7 +26,7 @@ const traced = (value: bigint) => Math.min(Number(value), MASK_53);
 
 export class SpaprTceHcalls {
   readonly #machine: Machine;
-  readonly #tables = new Map<bigint, SpaprTceTable>();
+  readonly #tables = new Map<number, SpaprTceTable>();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -34,29 +34,31 @@ export class SpaprTceHcalls {
 
   /** Makes a table known under its LIOBN. @throws Error when the LIOBN is taken */
   add(table: SpaprTceTable): void {
-    const liobn = BigInt(table.liobn);
-    if (this.#tables.has(liobn)) throw new Error(`LIOBN 0x${table.liobn.toString(16)} is in use: choose another one`);
-    this.#tables.set(liobn, table);
+    if (this.#tables.has(table.liobn))
+      throw new Error(`LIOBN 0x${table.liobn.toString(16)} is in use: choose another one`);
+    this.#tables.set(table.liobn, table);
   }
   remove(table: SpaprTceTable): void {
-    this.#tables.delete(BigInt(table.liobn));
+    this.#tables.delete(table.liobn);
   }
 
   /** The table and the first entry of `count`; undefined when LIOBN, IOBA or the range is not right. */
   #range(liobn: bigint, ioba: bigint, count: bigint): { table: SpaprTceTable; first: number } | undefined {
-    const table = this.#tables.get(liobn);
+    // As numbers: rounding above 2^53 makes no LIOBN and no count of one that is not.
+    const table = this.#tables.get(Number(liobn));
     const first = table?.index(ioba);
     if (table === undefined || first === undefined) return undefined;
-    return BigInt(first) + count <= BigInt(table.nbTable) ? { table, first } : undefined;
+    return first + Number(count) <= table.nbTable ? { table, first } : undefined;
   }
   /** An entry the guest may write: no permission, or an address on a page boundary. */
   #valid(table: SpaprTceTable, tce: bigint): boolean {
     if ((tce & PERMISSION) === 0n) return true;
-    return (tce & BigInt(2 ** table.pageShift - 1) & ~PERMISSION) === 0n;
+    return (tce & table.offsetMask & ~PERMISSION) === 0n;
   }
   /** @param last `tce`, `npages` or `list` of the event */
   #traced(event: number, result: HcallResult, liobn: bigint, ioba: bigint, last: bigint): HcallResult {
-    this.#machine.tracer.point(event, traced(liobn), traced(ioba), traced(last), Number(result.ret));
+    const { tracer } = this.#machine;
+    if (tracer.on(event)) tracer.point(event, traced(liobn), traced(ioba), traced(last), Number(result.ret));
     return result;
   }
 
