@@ -3,6 +3,15 @@ import { Errno } from '../include/uapi/errno.ts';
 import { until } from '../lib/task.ts';
 import { File } from '../syscall/file.ts';
 
+/** A count as it is read: eight bytes, little-endian. */
+function countBytes(count: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  // A signal or a few, as a rule: V8 takes long to give a small array a view.
+  if (count < 256n) bytes[0] = Number(count);
+  else new DataView(bytes.buffer).setBigUint64(0, count, true);
+  return bytes;
+}
+
 /** ULLONG_MAX: where the counter saturates; a write leaves it below (eventfd_signal, eventfd_write). */
 const COUNT_MAX = 0xffff_ffff_ffff_ffffn;
 
@@ -40,9 +49,7 @@ export class EventFd {
         *read(count) {
           if (count < 8) throw new Errno('EINVAL', 'eventfd read');
           yield* until('eventfd', () => context.#count !== 0n);
-          const bytes = new Uint8Array(8);
-          new DataView(bytes.buffer).setBigUint64(0, context.take(), true);
-          return bytes;
+          return countBytes(context.take());
         },
         *write(bytes) {
           if (bytes.length < 8) throw new Errno('EINVAL', 'eventfd write');

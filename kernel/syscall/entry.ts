@@ -4,7 +4,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { NR, SLOT, SYSCALL_RING, SYSCALL_RING_CAPACITY, SYSCALL_SLOT } from '../include/uapi/syscall.ts';
 import type { Kernel } from '../kernel.ts';
 import { Ring } from '../lib/ring.ts';
-import { type Task, until } from '../lib/task.ts';
+import { type Task, until, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { SYSCALLS } from './syscalls.ts';
 
@@ -18,9 +18,29 @@ export function* syscallEntry(kernel: Kernel): Task {
   for (;;) {
     yield* until('system call', some);
     for (let slot = ring.pop(); slot !== undefined; slot = ring.pop()) {
-      kernel.actor.spawn('syscall', serve(kernel, kernel.map.syscalls + slot * size));
+      begin(kernel, serve(kernel, kernel.map.syscalls + slot * size));
     }
   }
+}
+
+/**
+ * A call that need not wait is over before the next one is looked at: most are. Where the schedule is simulated every call
+ * is a task from its beginning, so that others may come first.
+ */
+function begin(kernel: Kernel, call: Task): void {
+  if (!kernel.actor.simulated) {
+    const { done, value } = call.next();
+    if (done === true) return;
+    kernel.actor.spawn('syscall', rest(call, value as Wait));
+    return;
+  }
+  kernel.actor.spawn('syscall', call);
+}
+
+/** A call that waits already. */
+function* rest(call: Task, wait: Wait): Task {
+  yield wait;
+  yield* call;
 }
 
 function* serve(kernel: Kernel, slot: number): Task {

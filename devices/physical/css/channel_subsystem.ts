@@ -72,6 +72,9 @@ const MSCH_CHECKS: readonly (readonly [reason: string, bad: (schib: Schib) => bo
   ],
 ];
 
+/** An interruption response of zeros. */
+const NO_STATUS = IRB.make();
+
 /** Operand checks of SSCH. */
 const SSCH_CHECKS: readonly (readonly [reason: string, bad: (orb: Orb) => boolean])[] = [
   ['transport mode is not installed', (orb) => (orb.ctrl0 & ORB_CTRL0.mask.B) !== 0],
@@ -230,8 +233,7 @@ export class ChannelSubsystem {
   tsch(schid: number, irb: Irb): Cc {
     return this.#function(schid, (subchannel) => {
       const { scsw: word } = subchannel;
-      const stored = IRB.bytes(irb);
-      stored.set(IRB.bytes(subchannel.irb));
+      IRB.copy(irb, subchannel.irb);
       irb.scsw = word;
       if (!subchannel.statusPending()) return 1;
       const intermediate = (word.ctrl & STCTL) === INTERMEDIATE_ONLY;
@@ -243,7 +245,7 @@ export class ChannelSubsystem {
         this.#testSuspended(subchannel);
       }
       word.flags &= ~(scsw.SCSW_FLAGS.mask.E | scsw.SCSW_FLAGS.mask.Z | scsw.SCSW_FLAGS.mask.L);
-      IRB.bytes(subchannel.irb).fill(0);
+      IRB.copy(subchannel.irb, NO_STATUS);
       subchannel.withdrawInterruption();
       // Device status that had to wait for an idle subchannel can be accepted now.
       if (subchannel.heldStatus !== 0) subchannel.enqueue();

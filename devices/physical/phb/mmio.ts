@@ -104,7 +104,11 @@ export class MmioPort {
 
   /** True when loads and stores of a BAR reach the device: memory space is on, the PE is not frozen or in reset. */
   enabled(pe: number): boolean {
-    return this.decode(pe, 0, 0, 4) !== undefined && !this.#frozen(pe, FREEZE.MMIO_STOPPED);
+    // Asked for before the kernel sleeps, each time: what is looked at first decides as a rule.
+    const block = peBlock(this.#base, pe);
+    if ((freezeState(this.#memory, block) & (FREEZE.MMIO_STOPPED | FREEZE.RESET_ACTIVE)) !== 0) return false;
+    if ((pciCommand(this.#memory, block) & PCI_COMMAND.MEMORY) === 0) return false;
+    return deviceBehind(this.#memory, this.#base, pe) !== undefined;
   }
 
   #frozen(pe: number, bit: number): boolean {

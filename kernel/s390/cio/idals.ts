@@ -11,7 +11,7 @@ const USUAL_WORDS = 2;
 
 export class Idals {
   readonly #pool: DmaPool;
-  readonly #blocks: number[] = [];
+  #blocks: number[] = [];
   /** Bytes of a block: what the segment needs as a rule, at most a page, so that no IDAL crosses one. */
   readonly #size: number;
   #next = 0;
@@ -42,7 +42,7 @@ export class Idals {
   /** Gives everything back. */
   free(): void {
     for (const block of this.#blocks) this.#pool.free(block);
-    this.#blocks.length = 0;
+    this.#blocks = [];
     this.#next = 0;
     this.#end = 0;
   }
