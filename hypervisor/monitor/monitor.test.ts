@@ -88,7 +88,9 @@ function* unplugged(): Task<boolean> {
 test('help lists every command, explains one, and info lists every subject', () => {
   const all = say('help');
   for (const { name } of COMMANDS) expect(all).toMatch(new RegExp(`^${name}\\b.* -- `, 'm'));
-  expect(say('? device_del')).toBe('device_del ID -- unplugs a device; what runs on it is ended\n');
+  expect(say('? device_del')).toBe(
+    'device_del ID -- unplugs a device; what runs on it is ended, or a guest that hears of PCI hot plug is asked to release it\n',
+  );
   for (const { name } of SUBJECTS)
     for (const line of ['info', 'help info']) expect(say(line)).toContain(`info ${name} -- `);
 });
