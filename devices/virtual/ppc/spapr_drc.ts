@@ -70,6 +70,8 @@ export interface SpaprDrcOptions<D> {
   readonly tracer: Tracer;
   /** Takes the device out of the machine; {@link SpaprDrc.detach} is called in it. */
   release(device: D): Task;
+  /** The guest has isolated the connector of a device that was to go: it is gone. */
+  released(device: D): void;
   /** The device's node, for ibm,configure-connector. */
   populate(device: D): DtNode;
 }
@@ -169,9 +171,11 @@ export class SpaprDrc<D> {
     if (next === undefined) return status;
     this.#state = next;
     this.#rewind();
-    if (next === 'powered-on' && this.#unplugRequested) {
+    const device = this.#device;
+    if (next === 'powered-on' && this.#unplugRequested && device !== undefined) {
       this.#options.tracer.point(EVENT.spapr_drc_set_isolation_state_finalizing, this.index);
       yield* this.release();
+      this.#options.released(device);
     }
     return status;
   }

@@ -157,6 +157,8 @@ export class SpaprPhb {
       name,
       tracer: this.machine.tracer,
       release: (plugged) => this.#release(plugged),
+      released: ({ id, device }) =>
+        this.machine.notify(`${device.name} (${id}): the guest has released it; it is unplugged`),
       populate: ({ device }) => pciDeviceNode(device, { devfn, drcIndex: index, drcName: name }),
     });
   }

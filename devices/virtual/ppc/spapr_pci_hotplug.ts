@@ -37,7 +37,7 @@ export class SpaprPciHotplug {
   /** A device is to go. @throws Error, one sentence, when the guest has been asked for it already */
   *requestUnplug(phb: SpaprPhb, plugged: PluggedDevice): Task<UnplugOutcome> {
     const drc = connector(phb, plugged);
-    if (drc.unplugRequested)
+    if (drc.unplugRequested && this.#events.hotplugHeard)
       throw new Error(
         `device '${plugged.id}': the guest has been asked to release it already; info drc shows how far it is, system_reset takes it out`,
       );
@@ -59,22 +59,35 @@ export class SpaprPciHotplug {
    */
   *hostRequests(phb: SpaprPhb, plugged: PluggedDevice): Task {
     const drc = connector(phb, plugged);
-    const name = `${plugged.device.name} (${plugged.id})`;
+    const name = nameOf(plugged);
     if (this.#wanted.has(plugged)) {
-      this.#machine.log(`${name}: the host asks for the device again; the guest has not released it, it is unplugged`);
+      this.#machine.notify(
+        `${name}: the host asks for the device again; the guest has not released it, it is unplugged`,
+      );
       return yield* drc.release();
     }
     this.#wanted.add(plugged);
     const asked = drc.unplugRequested || (yield* this.#unplug(drc)) === 'asked';
-    this.#machine.log(
+    this.#machine.notify(
       `${name}: the host asks for the device; ${asked ? 'the guest is asked to release it' : 'it is unplugged'}`,
     );
   }
 
   /** Machine reset, before that of the bridges: devices that were to go go, what stays is the guest's. */
   *reset(): Task {
-    for (const phb of this.#phbs.all()) for (const drc of phb.drcs) yield* drc.reset();
+    for (const phb of this.#phbs.all())
+      for (const drc of phb.drcs) {
+        const { device, unplugRequested } = drc;
+        yield* drc.reset();
+        if (unplugRequested && device !== undefined)
+          this.#machine.notify(`${nameOf(device)}: the machine is reset; it is unplugged`);
+      }
   }
+}
+
+/** A device in messages. */
+function nameOf({ device, id }: PluggedDevice): string {
+  return `${device.name} (${id})`;
 }
 
 /** The connector of a plugged device. @throws Error when it has none: a mistake of this program */

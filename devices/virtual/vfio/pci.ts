@@ -133,7 +133,15 @@ export class VFIOPCIDevice {
   }
   static *#group(machine: Machine, name: string, { host, container }: VfioPciOptions): Task<VFIOGroup> {
     const number = yield* groupNumber(machine, name, `/sys/bus/pci/devices/${host}`);
-    return yield* VFIOGroup.get(machine, name, number, container);
+    try {
+      return yield* VFIOGroup.get(machine, name, number, container);
+    } catch (error) {
+      if (!(error instanceof Errno) || error.code !== 'ENOENT') throw error;
+      throw new Error(
+        `${name}: there is no /dev/vfio/${number}: give the device to vfio-pci first, write ${host} to /sys/bus/pci/drivers/vfio-pci/bind`,
+        { cause: error },
+      );
+    }
   }
 
   static *#open(options: NamedOptions, fd: number, ownGroup: boolean): Task<VFIOPCIDevice> {
