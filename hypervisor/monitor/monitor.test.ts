@@ -240,6 +240,11 @@ test('a command that does not end leaves the monitor to others: quit, and what i
   expect(say('cont')).toBe('(sysfs_write /sys/a/unbind 0.0.0000: has ended)\nthe machine runs already\n');
 });
 
+test('what became of a device that no command waits for is told before the next answer, once', () => {
+  monitor.note('nic0: the guest has released it');
+  expect([say('info status').split('\n')[0], say('')]).toEqual(['(nic0: the guest has released it)', '']);
+});
+
 test('quit does not wait for a command that changes the machine; another such command does', () => {
   let released = false;
   plug = function* () {

@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { MachineConfig, NicConfig } from '../../hypervisor/config.ts';
+import { ThreadedMachine } from '../../hypervisor/launch.ts';
 import { traceText } from '../../hypervisor/simulate.ts';
+import { after } from '../../kernel/lib/host_timer.ts';
 import type { KernelStatistics } from '../../kernel/start.ts';
 import { type HcallRun, HcallScript } from '../support/hcall_script.ts';
 
@@ -293,3 +295,21 @@ describe('the host wants its NIC back', () => {
     expect(log.filter((line) => line.includes('user space has no request notifier'))).toHaveLength(1);
   });
 });
+
+test('on threads: a guest of two CPUs gives its NIC back, and nobody hangs', async () => {
+  const g = new Guest();
+  g.hear();
+  g.event();
+  g.release();
+  g.gone();
+  const words = ['--cpus', '2', '--trace', 'spapr_drc_*', ...at('2s:device_del nic0')];
+  const machine = new ThreadedMachine({ ...(await g.config(words)), nics: NICS, quiet: true }, 'silent');
+  // A guest that was not asked, or whose NIC stays, would wait for ever.
+  const cancel = after(20_000, () => machine.stop());
+  const { result, trace } = await machine.run();
+  cancel();
+  expect(result.status).toBe(0);
+  expect(
+    trace.filter(({ event }) => event === 'spapr_drc_set_isolation_state_finalizing').map(({ args }) => args),
+  ).toEqual([[DRC]]);
+}, 30_000);

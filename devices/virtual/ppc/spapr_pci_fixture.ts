@@ -9,8 +9,6 @@ import { type PluggedDevice, SpaprPhb, type SpaprPhbOptions } from './spapr_pci.
 
 /** The bridge's bus unit identifier, in two words. */
 export const BUID = [0x0800_0000, 0x2000_0000] as const;
-/** Where the bridge's memory space begins in the guest, and its first BAR with it. */
-export const BAR = 0x100_8000_0000;
 /** Where an RTAS call's buffer is. */
 const BUFFER = 0x4000;
 /** Turns that the machine's tasks get to see what has changed. */
