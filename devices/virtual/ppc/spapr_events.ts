@@ -1,5 +1,5 @@
 /**
- * Events that the platform tells a guest of (QEMU hw/ppc/spapr_events.c; PAPR 2.7, 10.2): here hot plug. An event is a log
+ * Events that the platform tells a guest of (QEMU hw/ppc/spapr_events.c; PAPR): here hot plug. An event is a log
  * in a queue; an interrupt says that there is one, and RTAS check-exception gives it.
  */
 import { type Machine, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
@@ -10,7 +10,7 @@ import {
   RTAS_LOG,
   RTAS_LOG_V6,
   RTAS_SECTION,
-  RTAS_SUBSYSTEM_PLATFORM,
+  RTAS_SUBSYSTEM_HOT_PLUG,
   rtas_error_log,
   rtas_event_log_v6_hp,
   rtas_event_log_v6_maina,
@@ -95,7 +95,7 @@ export class SpaprEvents {
     maina.section_count = SECTIONS;
     maina.plid = this.#plid++;
     Object.assign(mainb.hdr, { section_id: RTAS_SECTION.MAIN_B, section_length: rtas_event_log_v6_mainb.size });
-    mainb.subsystem_id = RTAS_SUBSYSTEM_PLATFORM;
+    mainb.subsystem_id = RTAS_SUBSYSTEM_HOT_PLUG;
     Object.assign(hp.hdr, {
       section_id: RTAS_SECTION.HOT_PLUG,
       section_length: rtas_event_log_v6_hp.size,

@@ -1,15 +1,15 @@
 /**
- * The device-tree node of a PCI device (PCI Bus Binding to IEEE 1275-1994, revision 2.1; QEMU hw/ppc/spapr_pci.c,
+ * The device-tree node of a PCI device (PCI Bus Binding to IEEE 1275-1994; QEMU hw/ppc/spapr_pci.c,
  * spapr_dt_pci_device): what a guest that is handed the device learns of it. Values are big-endian cells of 32 bits.
  */
 import { littleEndian, PCI_REG } from '../../../kernel/include/uapi/pci_regs.ts';
 import type { VFIOPCIDevice } from '../vfio/pci.ts';
 import type { DtNode, DtProperty } from './spapr_drc.ts';
 
-/** Class codes, base and sub-class, whose nodes have a name of their own (Generic Names, IEEE 1275 recommended practice). */
+/** Class codes, base and sub-class, whose nodes have a name of their own (QEMU dt_name_from_class). */
 const GENERIC_NAMES: Readonly<Record<number, string>> = { 512: 'ethernet' };
 
-/** Bits of the first cell of a PCI address (binding, 2.2.1.1): not relocatable; 32-bit memory space. */
+/** Bits of the first cell of a PCI address (the binding's phys.hi): not relocatable; 32-bit memory space. */
 const NOT_RELOCATABLE = 0x8000_0000;
 const MEMORY_32 = 0x0200_0000;
 /** Cells of an address and of a size on a PCI bus. */

@@ -1,13 +1,13 @@
 /**
- * RTAS event logs, version 6 (PAPR 2.7, 10.3.2; QEMU hw/ppc/spapr_events.c): what check-exception gives a guest. A fixed
+ * RTAS event logs, version 6 (PAPR; QEMU hw/ppc/spapr_events.c, whose names and values these are): what check-exception gives a guest. A fixed
  * part of eight bytes, then sections; here of a hot-plug event, the sections PH, UH and HP. Big-endian.
  */
 import { bytes, nested, struct, u8, u16, u32 } from '../../../lib/struct.ts';
 
-/** Classes of events, as bits of a mask that check-exception and event-scan are given (PAPR 2.7, table 9.2). */
+/** Classes of events, as bits of a mask that check-exception and event-scan are given (QEMU EVENT_MASK_*). */
 export const RTAS_EVENT = { EPOW: 0x4000_0000, HOT_PLUG: 0x1000_0000 } as const;
 
-/** The word `summary` (PAPR 2.7, table 10.2). */
+/** The word `summary` (QEMU RTAS_LOG_*). */
 export const RTAS_LOG = {
   VERSION_6: 0x0600_0000,
   SEVERITY_EVENT: 0x0020_0000,
@@ -20,7 +20,7 @@ export const RTAS_LOG = {
 /** The fixed part. */
 export const rtas_error_log = struct('rtas_error_log', 'be', { summary: u32, extended_length: u32 }, { size: 8 });
 
-/** What begins the extended part (PAPR 2.7, table 10.9). */
+/** What begins the extended part (QEMU RTAS_LOG_V6_*). */
 export const RTAS_LOG_V6 = {
   B0_VALID: 0x80,
   B0_NEW_LOG: 0x04,
@@ -87,10 +87,10 @@ export const rtas_event_log_v6_mainb = struct(
   },
   { size: 24 },
 );
-/** Main-B's `subsystem_id`: the platform (QEMU's value for hot plug). */
-export const RTAS_SUBSYSTEM_PLATFORM = 0x80;
+/** Main-B's `subsystem_id` of a hot-plug event (QEMU). */
+export const RTAS_SUBSYSTEM_HOT_PLUG = 0x80;
 
-/** The hot-plug section (PAPR 2.7, table 10.22). */
+/** The hot-plug section (QEMU RTAS_LOG_V6_HP_*). */
 export const RTAS_HP = {
   TYPE_PCI: 5,
   ACTION_ADD: 1,
