@@ -1,6 +1,7 @@
 /**
- * RTAS event logs, version 6 (PAPR; QEMU hw/ppc/spapr_events.c, whose names and values these are): what check-exception gives a guest. A fixed
- * part of eight bytes, then sections; here of a hot-plug event, the sections PH, UH and HP. Big-endian.
+ * RTAS event logs, version 6 (PAPR; QEMU hw/ppc/spapr_events.c, whose names and values these are): what check-exception
+ * gives a guest. A fixed part of eight bytes, then sections; here of a hot-plug event, the sections PH, UH and HP.
+ * Big-endian.
  */
 import { bytes, nested, struct, u8, u16, u32 } from '../../../lib/struct.ts';
 
