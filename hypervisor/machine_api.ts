@@ -99,6 +99,8 @@ export interface Machine {
   hostIos: number;
   /** One line for the user (standard error), naming the device. */
   log(line: string): void;
+  /** One line for whoever operates the machine: it is logged, and the monitor shows it before its next answer. */
+  notify(line: string): void;
   /**
    * Runs a task of an instruction's handler without the machine's lock (QEMU's BQL), so that other CPUs are served while
    * it waits. The lock is taken again before this returns; whatever the handler knew before may have changed.

@@ -248,6 +248,11 @@ export class FakeMachine implements Machine {
   log(line: string): void {
     this.logs.push(line);
   }
+  /** What the operator was told, in order. */
+  readonly notices: string[] = [];
+  notify(line: string): void {
+    this.notices.push(line);
+  }
   /** Storage keys by page; pages without one have key 0, and none is fetch-protected unless it says so. */
   readonly storageKeys = new Map<number, { readonly key: number; readonly fetch: boolean }>();
   storage(key: number): ChannelStorage {

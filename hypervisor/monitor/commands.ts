@@ -6,7 +6,7 @@ import { matchTrace } from '../../kernel/lib/trace.ts';
 import { DEVICE_MODELS, parseDevice } from './device_options.ts';
 import { SUBJECTS } from './info.ts';
 import { MonitorError, NOT_READ } from './monitor_error.ts';
-import type { MonitorTarget } from './target.ts';
+import type { MonitorTarget, Unplugged } from './target.ts';
 
 export interface MonitorCommand {
   readonly name: string;
@@ -47,12 +47,15 @@ export const COMMANDS: readonly MonitorCommand[] = [
   {
     name: 'device_del',
     parameters: ['ID'],
-    help: 'unplugs a device; what runs on it is ended',
+    help: 'unplugs a device; what runs on it is ended, or a guest that hears of PCI hot plug is asked to release it',
     *handler(target, [id]) {
       const unplug = unplugOf(target, id);
       if (unplug === undefined) throw new MonitorError(`no device '${id}'; info qtree lists them`);
-      if (!(yield* unplug())) throw new MonitorError(`device '${id}' is unplugged already`);
-      return '';
+      const outcome = yield* unplug();
+      if (outcome === false) throw new MonitorError(`device '${id}' is unplugged already`);
+      return outcome === 'asked'
+        ? `device '${id}': the guest is asked to release it; info drc shows how far it is\n`
+        : '';
     },
   },
   {
@@ -190,7 +193,7 @@ function deviceHelp(text: string): string {
 }
 
 /** How the device with an id is unplugged; undefined when there is none. */
-function unplugOf(target: MonitorTarget, id: string): (() => Task<boolean>) | undefined {
+function unplugOf(target: MonitorTarget, id: string): (() => Task<Unplugged>) | undefined {
   const device = plugged(target.css.subchannels()).find((one) => one.id === id);
   if (device !== undefined) return () => device.unplug();
   for (const phb of target.phbs) {

@@ -40,7 +40,7 @@ test.each([
   ['vfio-pci,host=0000:01:20.0', /give a PCI address/],
   ['vfio-pci,host=01:01.0,addr=20', /addr=20: give up to 1f/],
   ['vfio-pci,host=01:01.0,addr=1.1', /addr=1\.1: give up to 1f/],
-  ['vfio-pci,host=01:01.0,drive=0', /unknown property 'drive'; properties: id, host, bus, addr$/],
+  ['vfio-pci,host=01:01.0,drive=0', /unknown property 'drive'; properties: id, host, bus, addr, x-req$/],
   ['vfio-ccw,sysfsdev=relative', /sysfsdev=relative: give a path below \/sys$/],
 ])('%s is refused in one sentence', (text, message) => {
   expect(() => parseDevice(text)).toThrow(message);

@@ -55,6 +55,12 @@ const PCI_KEYS: readonly Key[] = [
     pattern: /^[01]?[0-9a-f](\.0)?$/i,
     wanted: 'up to 1f, or 1f.0',
   },
+  {
+    name: 'x-req',
+    help: "off: when the host asks for the device, it is not heard, and the host's unbind waits",
+    pattern: /^(on|off)$/,
+    wanted: 'on or off',
+  },
 ];
 
 type Given = Readonly<Record<string, string | undefined>>;
@@ -136,7 +142,7 @@ function placeOf(devno: string): { devno: number; ssid: number } {
   return { devno: Number.parseInt(parts[parts.length - 1], 16), ssid: parts.length === 1 ? 0 : Number(parts[1]) };
 }
 
-function pciOptions({ id, host, bus, addr }: Given): PlugPciOptions {
+function pciOptions({ id, host, bus, addr, 'x-req': req }: Given): PlugPciOptions {
   if (host === undefined) throw new MonitorError('vfio-pci: No provided host device; give host=0000:01:01.0');
   const full = host.length < '0000:01:01.0'.length ? `0000:${host}` : host;
   return {
@@ -144,5 +150,6 @@ function pciOptions({ id, host, bus, addr }: Given): PlugPciOptions {
     ...(id === undefined ? {} : { id }),
     ...(bus === undefined ? {} : { bus }),
     ...(addr === undefined ? {} : { slot: Number.parseInt(addr, 16) }),
+    ...(req === 'off' ? { requests: false } : {}),
   };
 }

@@ -4,6 +4,7 @@ import type { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { deviceNumber, VIRTUAL_CSSID } from '../../devices/virtual/s390x/css.ts';
 import type { Subchannel } from '../../devices/virtual/s390x/subchannel.ts';
 import { describePci, pciText } from '../../devices/virtual/vfio/pci_describe.ts';
+import { DR_INDICATOR_STATE } from '../../kernel/include/arch/ppc/dr_connector.ts';
 import {
   SCSW_CTRL_MASK_FCTL,
   SCSW_FCTL_CLEAR_FUNC,
@@ -31,6 +32,7 @@ export const SUBJECTS: readonly Subject[] = [
   { name: 'subchannels', help: "the guest's subchannels, as lscss lists them", show: subchannels },
   { name: 'qtree', help: 'the devices and their properties', show: qtree },
   { name: 'pci', help: "the guest's PCI devices, their BARs and pins", show: pci },
+  { name: 'drc', help: 'connectors of PCI slots, and how far the guest is with what is plugged', show: connectors },
   { name: 'vfio', help: 'groups, descriptors, regions, eventfds and locked memory', show: vfio },
   { name: 'chp', help: "the guest's channel paths, and their state on the host", show: channelPaths },
   { name: 'exits', help: 'why the CPUs left the guest, as perf kvm stat tells it; system calls', show: exits },
@@ -111,6 +113,28 @@ function* pci({ phbs }: MonitorTarget): Task<string> {
     for (const { id, devfn, device } of devices) lines.push(pciText(device, devfn), `      id "${id}"\n`);
   }
   return lines.length === 0 ? 'no PCI host bridge\n' : lines.join('');
+}
+
+/** Names of the light beside a slot, by its state. */
+const LIGHTS = Object.keys(DR_INDICATOR_STATE).map((name) => name.toLowerCase());
+
+/** Connectors with a device, or that the guest has left in another state than it found them. */
+function* connectors({ phbs }: MonitorTarget): Task<string> {
+  const all = phbs.flatMap((phb) => phb.drcs.map((drc, slot) => ({ phb, drc, slot })));
+  if (all.length === 0) return 'no PCI host bridge\n';
+  const used = all.filter(({ drc }) => drc.device !== undefined || drc.indicator !== DR_INDICATOR_STATE.INACTIVE);
+  const rows = used.map(({ phb, drc, slot }) => [
+    `0x${hex(drc.index, 8)}`,
+    drc.name,
+    `${phb.busName}.${hex(slot)}`,
+    drc.device?.id ?? '',
+    drc.device === undefined ? 'empty' : drc.state,
+    LIGHTS[drc.indicator],
+    drc.unplugRequested ? 'release' : '',
+  ]);
+  const title = ['Index', 'Name', 'Slot', 'Id', 'State', 'Light', 'Asked for'];
+  const rest = `${all.length - used.length} more connectors are empty\n`;
+  return used.length === 0 ? rest : table(title, rows, '<<<<<<<') + rest;
 }
 
 /** What of a device's description belongs to VFIO. */

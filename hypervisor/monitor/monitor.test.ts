@@ -88,7 +88,9 @@ function* unplugged(): Task<boolean> {
 test('help lists every command, explains one, and info lists every subject', () => {
   const all = say('help');
   for (const { name } of COMMANDS) expect(all).toMatch(new RegExp(`^${name}\\b.* -- `, 'm'));
-  expect(say('? device_del')).toBe('device_del ID -- unplugs a device; what runs on it is ended\n');
+  expect(say('? device_del')).toBe(
+    'device_del ID -- unplugs a device; what runs on it is ended, or a guest that hears of PCI hot plug is asked to release it\n',
+  );
   for (const { name } of SUBJECTS)
     for (const line of ['info', 'help info']) expect(say(line)).toContain(`info ${name} -- `);
 });
@@ -236,6 +238,11 @@ test('a command that does not end leaves the monitor to others: quit, and what i
   expect(say('device_del dasd0')).toBe('');
   machine.runUntil(() => done.length > 0);
   expect(say('cont')).toBe('(sysfs_write /sys/a/unbind 0.0.0000: has ended)\nthe machine runs already\n');
+});
+
+test('what became of a device that no command waits for is told before the next answer, once', () => {
+  monitor.note('nic0: the guest has released it');
+  expect([say('info status').split('\n')[0], say('')]).toEqual(['(nic0: the guest has released it)', '']);
 });
 
 test('quit does not wait for a command that changes the machine; another such command does', () => {

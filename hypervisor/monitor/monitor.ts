@@ -14,7 +14,7 @@ export const PATIENCE_NS = 2e9;
 export class Monitor {
   readonly #target: MonitorTarget;
   readonly #lock = new Mutex('monitor');
-  /** What commands that took long have said since. */
+  /** What commands that took long have said since, and notes. */
   #late = '';
 
   constructor(target: MonitorTarget) {
@@ -41,6 +41,10 @@ export class Monitor {
       })(),
     );
     return `${this.#takeLate()}${name}: goes on, its answer comes with a later command's; quit ends the run at once\n`;
+  }
+  /** A line that is shown before the next answer: what became of something that no command waits for any longer. */
+  note(line: string): void {
+    this.#late += `(${line})\n`;
   }
   #takeLate(): string {
     const late = this.#late;

@@ -33,7 +33,12 @@ export interface PlugPciOptions {
   readonly bus?: string;
   /** Device number on the bus; the lowest free one when omitted. */
   readonly slot?: number;
+  /** False: the host's requests for the device are not heard. */
+  readonly requests?: boolean;
 }
+
+/** A device that is to go: it is gone (true), somebody else had it out before (false), or the guest is asked for it. */
+export type Unplugged = boolean | 'asked';
 
 export interface MonitorTarget {
   readonly machine: Machine;
@@ -58,8 +63,8 @@ export interface MonitorTarget {
   plug(options: PlugOptions): Task<void>;
   /** @throws Errno; Error, one sentence */
   plugPci(options: PlugPciOptions): Task<void>;
-  /** False when somebody else has unplugged it. @throws Errno */
-  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<boolean>;
+  /** @throws Errno; Error, one sentence */
+  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<Unplugged>;
   /** Switches events on or off; returns how many match. */
   trace(pattern: string, on: boolean): number;
   /** The events that are on. */

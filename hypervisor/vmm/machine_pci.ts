@@ -6,7 +6,7 @@ import { type PluggedDevice, SpaprPhb } from '../../devices/virtual/ppc/spapr_pc
 import { BarSlots } from '../../devices/virtual/vfio/bar_slots.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import type { MachineConfig } from '../config.ts';
-import type { PlugPciOptions } from '../monitor/target.ts';
+import type { PlugPciOptions, Unplugged } from '../monitor/target.ts';
 import type { Vmm } from './vmm.ts';
 
 /** A PCI device of the host. */
@@ -47,6 +47,7 @@ export function* realizePci(vmm: Vmm): Task {
       preregister: !config.memoryPressure,
       bind: config.tceBind,
       slots,
+      hostRequests: (asking, devfn) => hostRequests(vmm, asking, devfn),
     });
     if (device.plugged) yield* phb.plug(device);
     phbs.add(phb);
@@ -55,10 +56,10 @@ export function* realizePci(vmm: Vmm): Task {
 }
 
 /**
- * Plugs a device of the host while the machine runs. The guest finds it in configuration space; firmware has given its
- * BARs addresses. @throws Errno; Error, one sentence
+ * Plugs a device of the host while the machine runs. The guest finds it in configuration space, and is told if it hears of
+ * hot-plug events; firmware has given its BARs addresses. @throws Errno; Error, one sentence
  */
-export function* plugPci(vmm: Vmm, { host, id, bus, slot }: PlugPciOptions): Task {
+export function* plugPci(vmm: Vmm, { host, id, bus, slot, requests }: PlugPciOptions): Task {
   yield* vmm.bql.lock();
   try {
     const phbs = vmm.hypercalls.phbs.all();
@@ -68,7 +69,7 @@ export function* plugPci(vmm: Vmm, { host, id, bus, slot }: PlugPciOptions): Tas
     if (there.some((device) => device.host === host)) throw new Error(`vfio-pci ${host}: device is already attached`);
     if (ccw || there.some((device) => device.id === name))
       throw new Error(`vfio-pci ${host}: id=${name} is another device's: choose another id=`);
-    yield* busFor(phbs, host, bus).plug({ host, id: name, slot });
+    yield* vmm.hypercalls.hotplug.plug(busFor(phbs, host, bus), { host, id: name, slot, requests });
   } finally {
     vmm.bql.unlock();
   }
@@ -93,13 +94,27 @@ function busFor(phbs: readonly SpaprPhb[], host: string, bus: string | undefined
   );
 }
 
-/** Takes a device out of the running machine; false when somebody else did so before. @throws Errno */
-export function* unplugPci(vmm: Vmm, phb: SpaprPhb, plugged: PluggedDevice): Task<boolean> {
+/**
+ * Takes a device out of the running machine, or asks a guest that hears of hot-plug events to let go of it.
+ * @returns true when it is gone; false when somebody else took it out before. @throws Errno; Error, one sentence
+ */
+export function* unplugPci(vmm: Vmm, phb: SpaprPhb, plugged: PluggedDevice): Task<Unplugged> {
   yield* vmm.bql.lock();
   try {
     if (!phb.devices().includes(plugged)) return false;
-    yield* phb.unplug(plugged);
-    return true;
+    const outcome = yield* vmm.hypercalls.hotplug.requestUnplug(phb, plugged);
+    return outcome === 'unplugged' ? true : outcome;
+  } finally {
+    vmm.bql.unlock();
+  }
+}
+
+/** The host asks for a device: vfio-pci is to leave it. */
+function* hostRequests(vmm: Vmm, phb: SpaprPhb, devfn: number): Task {
+  yield* vmm.bql.lock();
+  try {
+    const plugged = phb.devices().find((device) => device.devfn === devfn);
+    if (plugged !== undefined) yield* vmm.hypercalls.hotplug.hostRequests(phb, plugged);
   } finally {
     vmm.bql.unlock();
   }

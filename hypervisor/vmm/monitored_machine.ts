@@ -8,7 +8,7 @@ import { disableTrace, enableTrace, matchTrace, TRACE_FOR, traceEnabled } from '
 import type { ExitReport, MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
 import { MonitorError } from '../monitor/monitor_error.ts';
-import type { CpuStatus, MonitorTarget, PlugOptions, PlugPciOptions } from '../monitor/target.ts';
+import type { CpuStatus, MonitorTarget, PlugOptions, PlugPciOptions, Unplugged } from '../monitor/target.ts';
 import { readExits } from './exit_statistics.ts';
 import { mediatedDevice, passThroughUnsafe } from './host_setup.ts';
 import { plugPci, unplugPci } from './machine_pci.ts';
@@ -93,7 +93,7 @@ export class MonitoredMachine implements MonitorTarget {
   plugPci(options: PlugPciOptions): Task {
     return plugPci(this.#vmm, options);
   }
-  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<boolean> {
+  unplugPci(phb: SpaprPhb, plugged: PluggedPci): Task<Unplugged> {
     return unplugPci(this.#vmm, phb, plugged);
   }
   #freeNumber(devno: number): number | undefined {

@@ -99,6 +99,7 @@ class Run {
     const { actor, config, memory, map, output } = this.#context;
     const { at = [] } = config;
     const monitor = new Monitor(new MonitoredMachine(this.#vmm, this.#state, this.#context, (how) => this.#end(how)));
+    this.#vmm.onNotice = (line) => monitor.note(line);
     const show = (text: string) => {
       if (config.quiet !== true) output(new TextEncoder().encode(text));
     };

@@ -52,6 +52,8 @@ export class Vmm implements Machine {
   /** What is typed at the guest's console. */
   readonly consoleInput = new ConsoleInput();
   readonly log: (line: string) => void;
+  /** Shows the operator a line; nobody does before the machine is set up. */
+  onNotice: (line: string) => void = () => {};
 
   /**
    * @param reIpl called when the guest asks for a reset (DIAGNOSE X'308')
@@ -119,6 +121,10 @@ export class Vmm implements Machine {
     };
   }
 
+  notify(line: string): void {
+    this.log(line);
+    this.onNotice(line);
+  }
   storage(key: number): ChannelStorage {
     return key === 0 ? this.memory : new KeyedMemory(this.sys, this.vmFd, key);
   }

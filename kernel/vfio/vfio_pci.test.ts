@@ -10,7 +10,7 @@ import { regionOffset } from './vfio_pci_rdwr.ts';
 
 const BAR0 = regionOffset(0);
 const CONFIG = regionOffset(7);
-const [MSI, REQ] = [1, 4];
+const [MSI, ERR, REQ] = [1, 3, 4];
 
 function setup() {
   const host = new TestHost();
@@ -107,6 +107,9 @@ const REFUSALS: [string, (one: Setup) => Task<unknown>, string][] = [
   ['unknown flags', irqs(0x80 | DATA_NONE | ACTION_TRIGGER, REQ), 'EINVAL'],
   ['start + count wraps', irqs(DATA_NONE | ACTION_TRIGGER, REQ, 1, 0xffff_ffff), 'EINVAL'],
   ['count * 4 beyond argsz', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1), 'EINVAL'],
+  ['the error interrupt, which only PCI Express has', irqs(DATA_NONE | ACTION_TRIGGER, ERR, 0, 0), 'EINVAL'],
+  ['an eventfd for it', irqs(DATA_EVENTFD | ACTION_TRIGGER, ERR, 0, 1, fd(-1)), 'EINVAL'],
+  ['a second request notifier', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 1, 1, fd(-1)), 'EINVAL'],
   ['mask of the request notifier', irqs(DATA_NONE | ACTION_MASK, REQ), 'ENOTTY'],
   ['an eventfd that is none', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(0)), 'EINVAL'],
   ['a descriptor that is none', irqs(DATA_EVENTFD | ACTION_TRIGGER, REQ, 0, 1, fd(99)), 'EBADF'],

@@ -30,11 +30,15 @@ import { type InfoCapability, storeRegionInfo } from './info_cap.ts';
 import type { IommuGroup, VfioDevice } from './vfio.ts';
 import type { VfioCore } from './vfio_main.ts';
 import { VfioPciConfig } from './vfio_pci_config.ts';
+import { VfioPciDriver } from './vfio_pci_driver.ts';
 import { PciFunction } from './vfio_pci_function.ts';
 import { hotResetRows } from './vfio_pci_hot_reset.ts';
 import { VfioPciInterrupts } from './vfio_pci_intrs.ts';
 import { VfioPciMmap } from './vfio_pci_mmap.ts';
 import { regionOf, regionOffset, regionSize, VfioPciRegions } from './vfio_pci_rdwr.ts';
+
+/** Of so many requests for a device one is told in the log (vfio_pci_core_request). */
+const REQUESTS_PER_LINE = 10;
 
 /** `0000:bb:dd.f`: the device's name, from its requester ID. */
 export function pciName(rid: number): string {
@@ -117,10 +121,15 @@ export class VfioPciDevice implements VfioDevice {
     this.#host.bridge.reset(this.#function.pe);
   }
 
+  /** The driver is to leave the device: user space is asked for it (vfio_pci_core_request). @param count requests before */
   request(count: number): void {
-    if (!this.#interrupts.signalRequest() && count === 0)
-      this.#host.kernel.log(
-        `vfio-pci ${this.name}: no device request channel registered, blocked until released by user`,
+    const { kernel } = this.#host;
+    const asked = this.#interrupts.signalRequest();
+    if (asked && count % REQUESTS_PER_LINE === 0)
+      kernel.log(`vfio-pci ${this.name}: user space is asked to give the device back (request ${count})`);
+    if (!asked && count === 0)
+      kernel.log(
+        `vfio-pci ${this.name}: user space has no request notifier; the driver stays until the device is closed`,
       );
   }
 
@@ -196,39 +205,15 @@ export class VfioPciDevice implements VfioDevice {
 
 /** Binds vfio-pci to the devices of all PEs: one group per PE, and the devices' directories in sysfs. */
 export function bindVfioPci(host: Powernv, vfio: VfioCore): VfioPciDevice[] {
-  const { vfs } = host.kernel;
+  const { bridge, kernel } = host;
+  const driver = new VfioPciDriver(kernel, vfio);
   const devices: VfioPciDevice[] = [];
-  for (const pe of host.bridge.pes()) {
-    if (host.bridge.inspect(pe).device === 'none') continue;
-    const group = vfio.allocateGroup({ emulated: false, tableGroup: host.groups[pe] });
+  for (const pe of bridge.pes()) {
+    if (bridge.inspect(pe).device === 'none') continue;
+    const group = vfio.allocateGroup({ emulated: false, tableGroup: host.groups[pe], permanent: true });
     const device = new VfioPciDevice(host, vfio, pe, group, devices);
     devices.push(device);
-    const path = `/sys/devices/pci0000:00/${device.name}`;
-    for (const [name, at, size] of CONFIG_ATTRIBUTES)
-      vfs.attribute(
-        `${path}/${name}`,
-        () =>
-          `0x${host.bridge
-            .configRead(pe, at, size)
-            .toString(16)
-            .padStart(size * 2, '0')}`,
-      );
-    vfio.addDevice(device, path);
-    vfs.add(`${path}/driver`, { kind: 'link', target: '../../../bus/pci/drivers/vfio-pci' });
-    vfs.add(`/sys/bus/pci/devices/${device.name}`, {
-      kind: 'link',
-      target: `../../../devices/pci0000:00/${device.name}`,
-    });
-    vfs.add(`/sys/bus/pci/drivers/vfio-pci/${device.name}`, {
-      kind: 'link',
-      target: `../../../../devices/pci0000:00/${device.name}`,
-    });
+    driver.add(device, (at, size) => bridge.configRead(pe, at, size));
   }
   return devices;
 }
-
-/** Attributes of a PCI device in sysfs that show configuration space (drivers/pci/pci-sysfs.c): name, offset, bytes. */
-const CONFIG_ATTRIBUTES = [
-  ['vendor', 0x00, 2],
-  ['device', 0x02, 2],
-] as const;

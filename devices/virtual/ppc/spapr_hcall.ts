@@ -6,9 +6,12 @@ import type { Task } from '../../../kernel/lib/task.ts';
 import { FslHcalls } from './fsl_hcalls.ts';
 import type { HcallResult } from './hcall_result.ts';
 import { SpaprCi } from './spapr_ci.ts';
+import { SpaprEvents } from './spapr_events.ts';
 import { SpaprIrq } from './spapr_irq.ts';
+import { SpaprPciHotplug } from './spapr_pci_hotplug.ts';
 import { SpaprRtas } from './spapr_rtas.ts';
 import { ddwRows } from './spapr_rtas_ddw.ts';
+import { drcRows } from './spapr_rtas_drc.ts';
 import { eehOp, eehRows } from './spapr_rtas_eeh.ts';
 import { configRows, msiRows, SpaprPhbs } from './spapr_rtas_pci.ts';
 import { platformRows, type RtasPlatform } from './spapr_rtas_platform.ts';
@@ -52,6 +55,10 @@ export class SpaprHypercalls {
   readonly fsl: FslHcalls;
   /** Host bridges are added here. */
   readonly phbs = new SpaprPhbs();
+  /** What the platform tells the guest. */
+  readonly events: SpaprEvents;
+  /** Devices that come to the bridges and go while the machine runs. */
+  readonly hotplug: SpaprPciHotplug;
   readonly #machine: Machine;
   readonly #options: SpaprHcallOptions;
   /** The table: one row per token. */
@@ -64,11 +71,15 @@ export class SpaprHypercalls {
     this.irq = new SpaprIrq(machine, options.cpus ?? 1);
     this.rtas = new SpaprRtas(machine);
     this.fsl = new FslHcalls(machine);
+    this.events = new SpaprEvents(machine, this.irq, options.platform?.tod ?? (() => 0n));
+    this.hotplug = new SpaprPciHotplug(machine, this.phbs, this.events);
     this.rtas.add(this.irq.rtasRows());
     this.rtas.add(configRows(this.phbs));
     this.rtas.add(msiRows(machine, this.phbs));
     this.rtas.add(eehRows(machine, this.phbs));
     this.rtas.add(ddwRows(machine, this.phbs));
+    this.rtas.add(this.events.rtasRows());
+    this.rtas.add(drcRows(machine, this.phbs));
     if (options.platform !== undefined) this.rtas.add(platformRows(machine, options.platform));
     const { tce, ci, irq, rtas, fsl } = this;
     const rows: readonly Row[] = [
@@ -135,6 +146,8 @@ export class SpaprHypercalls {
 
   /** Machine reset. */
   *reset(): Task {
+    this.events.reset();
+    yield* this.hotplug.reset();
     for (const phb of this.phbs.all()) {
       yield* phb.reset();
       yield* eehOp(this.#machine, phb, VFIO_EEH_PE.ENABLE);

@@ -1,5 +1,7 @@
 /** Interrupt sources of the machine (QEMU include/hw/ppc/spapr_irq.h). */
 
+/** Hot-plug events: SPAPR_IRQ_HOTPLUG. */
+export const SPAPR_IRQ_HOTPLUG = 0x1001;
 /** Pins of host bridges: SPAPR_IRQ_PCI_LSI. */
 export const SPAPR_IRQ_PCI_LSI = 0x1200;
 /** Messages, and whatever else asks for sources while the machine is built: SPAPR_IRQ_MSI. */

@@ -4,6 +4,7 @@
  * Methods that plug, unplug and reset are called with the machine's lock.
  */
 import type { Machine } from '../../../hypervisor/machine_api.ts';
+import { pciDrcId, pciDrcIndex } from '../../../kernel/include/arch/ppc/dr_connector.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import { PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
@@ -14,7 +15,9 @@ import { VFIOPCIDevice } from '../vfio/pci.ts';
 import type { PciInterruptSink } from '../vfio/pci_irq.ts';
 import { openSpaprContainer, type TceBind } from '../vfio/spapr.ts';
 import type { SpaprCi } from './spapr_ci.ts';
+import { SpaprDrc } from './spapr_drc.ts';
 import { lsiNumber, type SpaprIrq } from './spapr_irq.ts';
+import { pciDeviceNode } from './spapr_pci_dt.ts';
 import { MEMORY_SIZE, MEMORY_START, phbBase, phbBuid, phbMemory } from './spapr_pci_map.ts';
 import type { SpaprTceHcalls } from './spapr_tce_hcalls.ts';
 import { SpaprWindows } from './spapr_windows.ts';
@@ -42,6 +45,8 @@ export interface SpaprPhbOptions {
   readonly slots?: BarSlots;
   /** Dynamic DMA windows; on when omitted, where RAM is preregistered. */
   readonly ddw?: boolean;
+  /** The host asks for a device on the bus; called without the machine's lock, again every ten seconds. */
+  readonly hostRequests?: (phb: SpaprPhb, devfn: number) => Task;
 }
 
 /** Interrupt sources that a device has for messages. */
@@ -58,6 +63,8 @@ export interface PlugPci {
   readonly id?: string;
   /** Device number on the bus; the lowest free one when omitted. */
   readonly slot?: number;
+  /** False: the host's requests for the device are not heard (QEMU x-req=off). */
+  readonly requests?: boolean;
 }
 
 /** A device on the bus. */
@@ -72,6 +79,9 @@ export interface PluggedDevice {
   msis: MsiSources | undefined;
 }
 
+/** A slot's connector. */
+export type PciDrc = SpaprDrc<PluggedDevice>;
+
 export class SpaprPhb {
   readonly index: number;
   readonly buid: bigint;
@@ -80,6 +90,8 @@ export class SpaprPhb {
   readonly windows: SpaprWindows;
   /** Dynamic DMA windows are offered. */
   readonly ddw: boolean;
+  /** Connectors of the slots, by device number. */
+  readonly drcs: readonly PciDrc[];
   readonly #options: SpaprPhbOptions;
   readonly #devices = new Map<number, PluggedDevice>();
   readonly #groups = new Map<number, { readonly group: VFIOGroup; users: number }>();
@@ -96,6 +108,7 @@ export class SpaprPhb {
     this.#options = options;
     const { tce, mapped, bind } = options;
     this.windows = new SpaprWindows(machine, { phb: options.index, tce, mapped, bind });
+    this.drcs = Array.from({ length: SLOTS }, (_, slot) => this.#connector(slot << 3));
   }
 
   /** A bridge with an empty bus and the default window. @throws Errno; Error */
@@ -132,6 +145,33 @@ export class SpaprPhb {
     return (configAddress >>> 16) % 256 === 0 ? this.#devices.get((configAddress >>> 8) & 0xff) : undefined;
   }
 
+  /** The connector of a function; only function 0 of a slot has one. */
+  drcAt(devfn: number): PciDrc | undefined {
+    return (devfn & 7) === 0 ? this.drcs[devfn >> 3] : undefined;
+  }
+  #connector(devfn: number): PciDrc {
+    const index = pciDrcIndex(this.index, devfn);
+    const name = `C${pciDrcId(this.index, devfn)}`;
+    return new SpaprDrc<PluggedDevice>({
+      index,
+      name,
+      tracer: this.machine.tracer,
+      release: (plugged) => this.#release(plugged),
+      released: ({ id, device }) =>
+        this.machine.notify(`${device.name} (${id}): the guest has released it; it is unplugged`),
+      populate: ({ device }) => pciDeviceNode(device, { devfn, drcIndex: index, drcName: name }),
+    });
+  }
+  /** What the host has against it is the user's to see; the guest, which may have brought it about, goes on. */
+  *#release(plugged: PluggedDevice): Task {
+    try {
+      yield* this.unplug(plugged);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      this.machine.log(`${plugged.device.name}: unplug: ${error.message}`);
+    }
+  }
+
   // Plugging
 
   /** What the monitor calls the bus: QEMU's name for that of the bridge with this number. */
@@ -139,14 +179,19 @@ export class SpaprPhb {
     return `pci.${this.index}`;
   }
 
-  /** Puts a device of the host on the bus. @throws Errno; Error naming the device */
-  *plug(options: PlugPci): Task<PluggedDevice> {
+  /**
+   * Puts a device of the host on the bus.
+   * @param handOver the guest takes it over by its connector; without, it is the guest's at once
+   * @throws Errno; Error naming the device
+   */
+  *plug(options: PlugPci, handOver = false): Task<PluggedDevice> {
     const devfn = this.#place(options) << 3;
     const container = this.#container ?? (yield* openSpaprContainer(this.machine, this.#options.preregister));
     try {
       const plugged = yield* this.#realize(options, devfn, container);
       this.#container = container;
       this.#devices.set(devfn, plugged);
+      this.drcAt(devfn)?.attach(plugged, !handOver);
       yield* this.mapBars();
       return plugged;
     } catch (error) {
@@ -176,7 +221,7 @@ export class SpaprPhb {
       throw new Error(`vfio-pci ${host}: no such host device: there is no ${directory}`, { cause: error });
     }
   }
-  *#realize({ host, id = host }: PlugPci, devfn: number, container: VFIOContainer): Task<PluggedDevice> {
+  *#realize({ host, id = host, requests }: PlugPci, devfn: number, container: VFIOContainer): Task<PluggedDevice> {
     const number = yield* this.#groupOf(host);
     const shared = this.#groups.get(number);
     const device = yield* VFIOPCIDevice.realize(this.machine, {
@@ -184,6 +229,7 @@ export class SpaprPhb {
       container,
       group: shared?.group,
       interrupts: this.#sink(devfn),
+      requested: requests === false ? undefined : this.#requested(devfn),
       noMmap: this.#options.slots === undefined,
     });
     try {
@@ -199,9 +245,15 @@ export class SpaprPhb {
     return { id, host, device, devfn, msis: undefined };
   }
 
+  #requested(devfn: number): (() => Task) | undefined {
+    const { hostRequests } = this.#options;
+    return hostRequests && (() => hostRequests(this, devfn));
+  }
+
   /** Takes a device off the bus; with the last one of its group the group leaves, with the last group the container goes. */
   *unplug({ device, devfn, msis }: PluggedDevice): Task {
     if (!this.#devices.delete(devfn)) return;
+    this.drcAt(devfn)?.detach();
     if (msis !== undefined) this.irq.freeMsis(msis.first, msis.count);
     const shared = this.#groups.get(device.group.number);
     const last = shared !== undefined && --shared.users === 0;

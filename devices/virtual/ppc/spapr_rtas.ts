@@ -17,6 +17,7 @@ export const RTAS = {
   BUSY: -2,
   PARAM_ERROR: -3,
   NOT_SUPPORTED: -3,
+  NO_SUCH_INDICATOR: -3,
   NOT_AUTHORIZED: -9002,
 } as const;
 

@@ -7,7 +7,7 @@ import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { PCI_CFG_SPACE_SIZE } from '../../../kernel/include/uapi/pci_regs.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
-import { type PluggedDevice, SPAPR_PCI_MSI_WINDOW, type SpaprPhb } from './spapr_pci.ts';
+import { type PciDrc, type PluggedDevice, SPAPR_PCI_MSI_WINDOW, type SpaprPhb } from './spapr_pci.ts';
 import { doubleword, RTAS, type RtasRow } from './spapr_rtas.ts';
 
 /** Host bridges by BUID. */
@@ -22,6 +22,14 @@ export class SpaprPhbs {
   find(buidHigh: number, buidLow: number): SpaprPhb | undefined {
     const buid = doubleword(buidHigh, buidLow);
     return this.#phbs.find((phb) => phb.buid === buid);
+  }
+  /** The connector with an index. */
+  drc(index: number): PciDrc | undefined {
+    for (const phb of this.#phbs) {
+      const found = phb.drcs.find((drc) => drc.index === index);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
   /** The device a call names. */
   device(configAddress: number, buidHigh: number, buidLow: number): PluggedDevice | undefined {

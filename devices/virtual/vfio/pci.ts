@@ -18,12 +18,14 @@ import { Mutex, type Task } from '../../../kernel/lib/task.ts';
 import type { CiWindow } from '../ppc/spapr_ci.ts';
 import type { VFIOContainer } from './container.ts';
 import { deviceInfo, irqCount, type RegionInfo, regionInfo } from './device.ts';
+import type { EventNotifier } from './event_notifier.ts';
 import { groupNumber, VFIOGroup } from './group.ts';
 import { VfioBar } from './pci_bar.ts';
 import { PciConfig } from './pci_config.ts';
 import { VfioIntx } from './pci_intx.ts';
 import { IrqVectors, type PciInterruptSink } from './pci_irq.ts';
 import { MsiCapability, type MsiMessage, MsixTable } from './pci_msi.ts';
+import { registerRequest } from './pci_request.ts';
 
 /** Options of `-device vfio-pci`. */
 export interface VfioPciOptions {
@@ -36,6 +38,8 @@ export interface VfioPciOptions {
   readonly interrupts?: PciInterruptSink;
   /** BARs are not mapped: every access is a system call (QEMU x-no-mmap). */
   readonly noMmap?: boolean;
+  /** The host asks for the device; called without the machine's lock. Without it the host is not heard (QEMU x-req=off). */
+  readonly requested?: () => Task;
 }
 
 /** Options of a device whose group is open. */
@@ -62,6 +66,8 @@ export class VFIOPCIDevice {
   readonly #reset: boolean;
   readonly #hasPin: boolean;
   readonly #noMmap: boolean;
+  readonly #requested: (() => Task) | undefined;
+  #request: EventNotifier | undefined;
   /** One change of the interrupt mode at a time: guests have several CPUs. */
   readonly #modeLock: Mutex;
   /** Messages in use: of MSI, or of MSI-X. */
@@ -91,6 +97,7 @@ export class VFIOPCIDevice {
     this.#reset = opened.reset;
     this.#hasPin = opened.pin;
     this.#noMmap = options.noMmap ?? false;
+    this.#requested = options.requested;
     this.#sink = interrupts;
     this.#modeLock = new Mutex(`${name} interrupt mode`);
     this.intx = interrupts && opened.pin ? new VfioIntx(machine, opened.fd, name, interrupts) : undefined;
@@ -126,7 +133,15 @@ export class VFIOPCIDevice {
   }
   static *#group(machine: Machine, name: string, { host, container }: VfioPciOptions): Task<VFIOGroup> {
     const number = yield* groupNumber(machine, name, `/sys/bus/pci/devices/${host}`);
-    return yield* VFIOGroup.get(machine, name, number, container);
+    try {
+      return yield* VFIOGroup.get(machine, name, number, container);
+    } catch (error) {
+      if (!(error instanceof Errno) || error.code !== 'ENOENT') throw error;
+      throw new Error(
+        `${name}: there is no /dev/vfio/${number}: give the device to vfio-pci first, write ${host} to /sys/bus/pci/drivers/vfio-pci/bind`,
+        { cause: error },
+      );
+    }
   }
 
   static *#open(options: NamedOptions, fd: number, ownGroup: boolean): Task<VFIOPCIDevice> {
@@ -150,11 +165,20 @@ export class VFIOPCIDevice {
     yield* this.enable();
     if (!this.#noMmap) for (const bar of this.bars) yield* bar.map();
     yield* this.intx?.enable() ?? nothing();
+    if (this.#requested !== undefined)
+      this.#request = yield* registerRequest(this.machine, this.fd, this.name, this.#requested);
   }
   /** What {@link #setUp} made, last first. */
   *#takeDown(): Task {
+    yield* this.#request?.unregister() ?? nothing();
+    this.#request = undefined;
     yield* this.intx?.disable() ?? nothing();
     for (const bar of this.bars) yield* bar.unmap();
+  }
+
+  /** Eventfd by which the host asks for the device; undefined: it is not heard. */
+  get requestEventfd(): number | undefined {
+    return this.#request?.eventfd;
   }
 
   /** The pin of the function, 1 for INTA#; 0: it has none that the kernel serves. */

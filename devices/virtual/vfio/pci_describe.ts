@@ -27,6 +27,7 @@ export function describePci(device: VFIOPCIDevice, host: string, devfn: number):
     group: `${group.number} (fd ${group.fd})`,
     container: `fd ${group.container.fd}`,
     regions: regions.join(', '),
+    eventfds: device.requestEventfd === undefined ? 'no request notifier' : `request ${device.requestEventfd}`,
   };
 }
 

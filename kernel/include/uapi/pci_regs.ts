@@ -17,6 +17,7 @@ export const PCI_REG = {
   COMMAND: 0x04,
   STATUS: 0x06,
   /** Sub-class and base class. */
+  REVISION_ID: 0x08,
   CLASS_DEVICE: 0x0a,
   CACHE_LINE_SIZE: 0x0c,
   LATENCY_TIMER: 0x0d,
