@@ -2,7 +2,6 @@
  * The VMM's heap: power-of-two blocks in one mapping that never moves, so that system-call arguments have addresses
  * in the process and the VMM can reach the bytes without a translation.
  */
-import { FEW_BYTES } from '../kernel/lib/address_space.ts';
 import type { HostMemory } from '../kernel/lib/host_memory.ts';
 
 /** Smallest block, bytes. */
@@ -49,10 +48,7 @@ export class Heap {
   }
   /** Stores bytes at `va`. */
   write(va: number, bytes: Uint8Array): void {
-    const hpa = this.hpa(va);
-    const { u8 } = this.#memory;
-    if (bytes.length > FEW_BYTES) u8.set(bytes, hpa);
-    else for (let i = 0; i < bytes.length; i++) u8[hpa + i] = bytes[i];
+    this.#memory.copyTo(this.hpa(va), bytes, 0, bytes.length);
   }
   /** The bytes at `va`, in place. */
   bytes(va: number, length: number): Uint8Array {

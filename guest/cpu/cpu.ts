@@ -40,6 +40,21 @@ const RING = 32;
 /** CR0 bit 45, AFP-register control: the data-exception code also goes into the FPC. SA22-7832 chapter 6. */
 const CR0_AFP = 0x4_0000n;
 
+/** The target of an EXECUTE, and what its translation depends on. */
+interface Target {
+  readonly mode: number;
+  readonly address: bigint;
+  readonly text: Uint8Array;
+  readonly translation: Translation;
+  readonly run: (entry: number) => number;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 export class Cpu extends Registers {
   readonly bus: CpuBus;
   readonly config: CpuConfig;
@@ -302,6 +317,8 @@ export class Cpu extends Registers {
     this.#spend(1 - region.remaining[Number(i.address - region.base) >> 1]);
   }
   #nestedLength = 0;
+  /** What each EXECUTE executed last. */
+  readonly #targets = new WeakMap<Instruction, Target>();
   /** Executes an instruction text from `address` as the target of the EXECUTE `by`. */
   executeTarget(text: Uint8Array, address: bigint, by: Instruction): number {
     let key = text;
@@ -311,11 +328,7 @@ export class Cpu extends Registers {
       key = text.slice();
       key[1] = 0;
     }
-    const { translation, run } = this.#code.executed(
-      decode(key, address, by.next),
-      by.next - BigInt(by.length),
-      this.mode,
-    );
+    const { translation, run } = this.#target(key, address, by);
     this.#nested = translation;
     this.#nestedLength = by.length;
     try {
@@ -325,6 +338,16 @@ export class Cpu extends Registers {
     } finally {
       this.#nested = undefined;
     }
+  }
+  /** The translation of a target: most EXECUTEs have one all their life. */
+  #target(text: Uint8Array, address: bigint, by: Instruction): Target {
+    const { mode } = this;
+    const last = this.#targets.get(by);
+    if (last !== undefined && last.mode === mode && last.address === address && sameBytes(last.text, text)) return last;
+    const { translation, run } = this.#code.executed(decode(text, address, by.next), by.next - BigInt(by.length), mode);
+    const target = { mode, address, text, translation, run };
+    this.#targets.set(by, target);
+    return target;
   }
   /** The PSW address moves behind the instruction: it leaves `run` completed. */
   advance(i: Instruction): void {

@@ -297,7 +297,7 @@ export class Storage {
     const { u8 } = this.memory;
     const host = view === undefined ? this.#operand(address, length, false) : -1;
     if (host >= 0) {
-      out.set(u8.subarray(host, host + length));
+      this.memory.copyFrom(host, out, 0, length);
       return out;
     }
     let at = 0;
@@ -311,7 +311,7 @@ export class Storage {
   write(address: bigint, bytes: Uint8Array, view?: View): void {
     const host = view === undefined ? this.#operand(address, bytes.length, true) : -1;
     if (host >= 0) {
-      this.memory.u8.set(bytes, host);
+      this.memory.copyTo(host, bytes, 0, bytes.length);
       return;
     }
     let at = 0;

@@ -28,9 +28,6 @@ export const PTE = { PRESENT: 1, WRITE: 2, MIGRATING: 4, IO: 8 } as const;
 export const FAULT = -1;
 export const BUSY = -2;
 
-/** Up to so many bytes a loop is faster than a view and its copy. */
-export const FEW_BYTES = 192;
-
 export class AddressSpace {
   readonly memory: HostMemory;
   readonly frames: Frames;
@@ -109,25 +106,13 @@ export class AddressSpace {
         hpa = this.getPage(at, write);
       }
       if (hpa === FAULT) throw new Errno('EFAULT', `address 0x${at.toString(16)}`);
-      this.#move(hpa + inPage, bytes, done, length, write);
+      if (write) this.memory.copyTo(hpa + inPage, bytes, done, length);
+      else this.memory.copyFrom(hpa + inPage, bytes, done, length);
       this.keys.touched(hpa, write);
       this.putPage(at, hpa, write);
       done += length;
     }
     this.#work?.copied(bytes.length);
-  }
-
-  /** Copies `length` bytes between `hpa` and `bytes[at]`: few of them one by one, for a view takes longer to make. */
-  #move(hpa: number, bytes: Uint8Array, at: number, length: number, write: boolean): void {
-    const { u8 } = this.memory;
-    if (length > FEW_BYTES) {
-      if (write) u8.set(bytes.subarray(at, at + length), hpa);
-      else bytes.set(u8.subarray(hpa, hpa + length), at);
-    } else if (write) {
-      for (let i = 0; i < length; i++) u8[hpa + i] = bytes[at + i];
-    } else {
-      for (let i = 0; i < length; i++) bytes[at + i] = u8[hpa + i];
-    }
   }
 
   /** copy_from_user: a fresh copy of `length` bytes at `va`. @throws Errno EFAULT */

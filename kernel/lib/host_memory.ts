@@ -21,6 +21,9 @@ export function createMemory(size: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 }
 
+/** Up to so many bytes a loop is faster than a view and its copy. */
+const FEW_BYTES = 192;
+
 /** Typed views and atomic words over the shared memory, made once per thread. */
 export class HostMemory {
   readonly memory: WebAssembly.Memory;
@@ -78,6 +81,18 @@ export class HostMemory {
   /** Atomic exchange of 64 bits, native order; returns the old value. */
   exchange64(hpa: number, value: bigint): bigint {
     return Atomics.exchange(this.u64, hpa / 8, value);
+  }
+  /** Copies `length` bytes from `hpa` to `bytes[at]` on. */
+  copyFrom(hpa: number, bytes: Uint8Array, at: number, length: number): void {
+    const { u8 } = this;
+    if (length > FEW_BYTES) bytes.set(u8.subarray(hpa, hpa + length), at);
+    else for (let i = 0; i < length; i++) bytes[at + i] = u8[hpa + i];
+  }
+  /** Copies `length` bytes from `bytes[at]` on to `hpa`. */
+  copyTo(hpa: number, bytes: Uint8Array, at: number, length: number): void {
+    const { u8 } = this;
+    if (length > FEW_BYTES) u8.set(bytes.subarray(at, at + length), hpa);
+    else for (let i = 0; i < length; i++) u8[hpa + i] = bytes[at + i];
   }
   /** The bytes `[hpa, hpa + length)`, in place. */
   bytes(hpa: number, length: number): Uint8Array {

@@ -2,7 +2,7 @@
  * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
  */
 import { Errno } from '../include/uapi/errno.ts';
-import { AddressSpace, BUSY, FAULT, FEW_BYTES, MMAP_BASE, PTE } from '../lib/address_space.ts';
+import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
 import { type HostMemory, offsetInPage, PAGE_SIZE } from '../lib/host_memory.ts';
@@ -238,16 +238,13 @@ export class Mm {
 
   /** copy_from_user without sleeping: 0, FAULT, or BUSY; then a part may have been copied. */
   tryCopyIn(va: number, bytes: Uint8Array): number {
-    const { u8 } = this.#memory;
     for (let done = 0; done < bytes.length; ) {
       const at = va + done;
       const inPage = offsetInPage(at);
       const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
       const page = this.space.lookup(at, false);
       if (page < 0) return page;
-      const hpa = page + inPage;
-      if (length > FEW_BYTES) bytes.set(u8.subarray(hpa, hpa + length), done);
-      else for (let i = 0; i < length; i++) bytes[done + i] = u8[hpa + i];
+      this.#memory.copyFrom(page + inPage, bytes, done, length);
       done += length;
     }
     this.#work.copied(bytes.length);

@@ -10,9 +10,6 @@ import { CCW_SIZE, type Ccw, type CcwFetcher } from './ccw_fetch.ts';
 import { DIRECTION, type Direction } from './channel_device.ts';
 import { type DataAddress, SKIPPED } from './data_address.ts';
 
-/** Up to so many bytes a loop is faster than a view and its copy. */
-const FEW_BYTES = 64;
-
 const NONE: Ccw = { address: 0, command: 0, flags: 0, count: 0, cda: 0 };
 
 export class ChannelData {
@@ -63,8 +60,7 @@ export class ChannelData {
       const part = this.#next(length - done);
       if (part === 0) break;
       const { hpa } = this.#address;
-      if (part > FEW_BYTES) data.set(this.#memory.bytes(hpa, part), done);
-      else for (let i = 0; i < part; i++) data[done + i] = this.#memory.u8[hpa + i];
+      this.#memory.copyFrom(hpa, data, done, part);
       done += part;
     }
     return done === length ? data : data.subarray(0, done);

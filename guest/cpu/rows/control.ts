@@ -45,8 +45,8 @@ const psw: Row[] = [
     'S',
     (cpu) => {
       const at = aligned(cpu.operand2, 8n);
-      const image = new DataView(cpu.storage.read(at, 16).buffer);
-      return cpu.loadPsw(image.getBigUint64(0), image.getBigUint64(8));
+      const mask = cpu.storage.read64(at);
+      return cpu.loadPsw(mask, cpu.storage.read64(at + 8n));
     },
     { flow: 'end' },
   ),
@@ -156,27 +156,36 @@ const psw: Row[] = [
 
 // --- control and access registers --------------------------------------------------------------------------------
 
-const range = (i: Instruction): number[] => Array.from({ length: ((i.r3 - i.r1) & 15) + 1 }, (_, n) => (i.r1 + n) & 15);
+/** Registers from R1 to R3, and the nth of them. */
+const rangeLength = (i: Instruction): number => ((i.r3 - i.r1) & 15) + 1;
+const nth = (i: Instruction, n: number): number => (i.r1 + n) & 15;
+const range = (i: Instruction): number[] => Array.from({ length: rangeLength(i) }, (_, n) => nth(i, n));
+
+/** The image of control registers in storage: one buffer for all, for guests save and load them at every turn. */
+const CONTROL_BYTES = new Uint8Array(16 * 8);
+const CONTROL_IMAGE = new DataView(CONTROL_BYTES.buffer);
+
 function loadControl(cpu: Cpu, i: Instruction, wide: boolean): void {
-  const registers = range(i);
+  const count = rangeLength(i);
   const size = wide ? 8 : 4;
   const at = aligned(cpu.operand2, BigInt(size));
-  const image = new DataView(cpu.storage.read(at, registers.length * size).buffer);
-  registers.forEach((r, n) => {
-    const low = wide ? 0n : BigInt(image.getUint32(n * 4));
-    cpu.setCr(r, wide ? image.getBigUint64(n * 8) : (cpu.cr(r) & ~0xffff_ffffn) | low);
-  });
+  CONTROL_BYTES.set(cpu.storage.read(at, count * size));
+  for (let n = 0; n < count; n++) {
+    const r = nth(i, n);
+    const low = wide ? 0n : BigInt(CONTROL_IMAGE.getUint32(n * 4));
+    cpu.setCr(r, wide ? CONTROL_IMAGE.getBigUint64(n * 8) : (cpu.cr(r) & ~0xffff_ffffn) | low);
+  }
 }
 function storeControl(cpu: Cpu, i: Instruction, wide: boolean): void {
-  const registers = range(i);
+  const count = rangeLength(i);
   const size = wide ? 8 : 4;
   const at = aligned(cpu.operand2, BigInt(size));
-  const image = new DataView(new ArrayBuffer(registers.length * size));
-  registers.forEach((r, n) => {
-    if (wide) image.setBigUint64(n * 8, cpu.cr(r));
-    else image.setUint32(n * 4, Number(cpu.cr(r) & 0xffff_ffffn));
-  });
-  cpu.storage.write(at, new Uint8Array(image.buffer));
+  for (let n = 0; n < count; n++) {
+    const value = cpu.cr(nth(i, n));
+    if (wide) CONTROL_IMAGE.setBigUint64(n * 8, value);
+    else CONTROL_IMAGE.setUint32(n * 4, Number(value & 0xffff_ffffn));
+  }
+  cpu.storage.write(at, CONTROL_BYTES.subarray(0, count * size));
 }
 function loadAccess(cpu: Cpu, i: Instruction): void {
   const registers = range(i);
