@@ -90,6 +90,32 @@ test('a system call of the VMM lies inside the interception, and the kernel’s 
   ).toEqual([['I/O', ['vcpu0', 'vmm', 'vmm', 'kernel']]]);
 });
 
+test('one thread at the same hypercall of two CPUs has a slice for each, which ends when that CPU’s call is handled', () => {
+  const trace = timeline(
+    ['vcpu0', 'kvm_hcall_enter', 0, 0x138, 0x8000_0000, 0x1000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x1000, 0],
+    ['vcpu1', 'kvm_hcall_enter', 1, 0x138, 0x8000_0000, 0x2000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x2000, 0],
+    ['kernel', 'hypercall_ret', 0x138, 0, 1],
+    ['vcpu1', 'kvm_hcall_exit', 1, 0x138, 0, 1],
+    // CPU 1 again, while CPU 0 is still at its first.
+    ['vcpu1', 'kvm_hcall_enter', 1, 0x138, 0x8000_0000, 0x3000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x3000, 0],
+    ['kernel', 'hypercall_ret', 0x138, -4, 1],
+    ['kernel', 'hypercall_ret', 0x138, 0, 1],
+    ['vcpu1', 'kvm_hcall_exit', 1, 0x138, 0, 1],
+    ['vcpu0', 'kvm_hcall_exit', 0, 0x138, -4, 1],
+  );
+  expect(trace.problems).toEqual([]);
+  const handlers = trace.slices.filter(({ category }) => category === 'hypercall');
+  expect(handlers.map(({ ts, end, args }) => [args.arg2, ts, end, args.ret])).toEqual([
+    ['0x1000', 1, 8, -4],
+    ['0x2000', 3, 4, 0],
+    ['0x3000', 7, 9, 0],
+  ]);
+  expect(trace.slices.some(({ category }) => category === 'hypercall_ret')).toBe(false);
+});
+
 test('an arrow leads from H_PUT_TCE to each DMA through that entry, until the entry is written again', () => {
   const put = (cpu: number, at: number): readonly [string, TraceEvent, ...number[]][] => [
     [`vcpu${cpu}`, 'kvm_hcall_enter', cpu, 0x20, 0x80000000, at * 4096],

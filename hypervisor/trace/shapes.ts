@@ -77,6 +77,7 @@ const SPANS: Partial<Record<TraceEvent, Shape>> = {
   kvm_vcpu_ioctl: end('interception', argument(0)),
   kvm_hcall_enter: begin('hcall', argument(0), ([, token]) => hcallName(token)),
   kvm_hcall_exit: end('hcall', argument(0)),
+  // By CPU, which `handled_calls.ts` finds: one thread may be at the same call of several.
   hypercall: begin('handler', argument(0), ([token]) => hcallName(token)),
   hypercall_ret: end('handler', argument(0)),
   // The VMM's thread goes on while a read of an eventfd is under way; so does the kernel's.

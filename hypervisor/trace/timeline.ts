@@ -6,6 +6,7 @@ import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import type { TraceRecord } from '../../kernel/lib/trace.ts';
 import { Arrows, type Flow } from './arrows.ts';
 import { subchannelName } from './event_names.ts';
+import { HandledCalls, type HandlerEnd, type Moment } from './handled_calls.ts';
 import { type Begin, type End, type Family, POINT, SHAPES, type StepShape } from './shapes.ts';
 
 /** What a track shows. `waiting`: calls of a thread that sleep while it does other things. */
@@ -44,7 +45,7 @@ export interface Timeline {
 }
 
 /** Arguments by name. */
-function named({ event, args }: TraceRecord): Record<string, number> {
+function named({ event, args }: Pick<TraceRecord, 'event' | 'args'>): Record<string, number> {
   return Object.fromEntries(TRACE_EVENTS[event].map((name, i) => [name, args[i]]));
 }
 /** The argument of that name, if the event has it. */
@@ -60,11 +61,6 @@ const ON_SUBCHANNEL: ReadonlySet<Family> = new Set(['program', 'ccw']);
 /** What the hardware does with a subchannel: on a track of its own, for it begins and ends in the middle of steps. */
 const OF_HARDWARE: ReadonlySet<string> = new Set(['iop_start', 'iop_status', 'ccw_execute', 'ccw_fault']);
 
-/** A moment, and the number of its record. */
-interface Moment {
-  readonly time: number;
-  readonly order: number;
-}
 const later = (a: Moment, b: Moment | undefined): Moment => (b === undefined || b.order < a.order ? a : b);
 
 /** Open slices, with their copies on other tracks. */
@@ -79,6 +75,7 @@ export class TimelineBuilder {
   /** The last step on the track of each subchannel where another one is to come. */
   readonly #reached = new Map<Track, Moment>();
   readonly #arrows = new Arrows();
+  readonly #calls = new HandledCalls();
   #order = 0;
   #from = Number.POSITIVE_INFINITY;
   #to = 0;
@@ -94,6 +91,7 @@ export class TimelineBuilder {
     this.#order++;
     this.#from = Math.min(this.#from, time);
     this.#to = Math.max(this.#to, time);
+    this.#hypercalls(record);
     const shape = SHAPES.get(event) ?? POINT;
     let slice: Slice | undefined;
     if (shape.kind === 'begin') slice = this.#begin(record, shape);
@@ -109,6 +107,7 @@ export class TimelineBuilder {
 
   /** What has been built; slices that are open end with the last record. */
   end(): Timeline {
+    this.#endHandlers(this.#calls.rest());
     for (const key of [...this.#open.keys()]) this.#close(key, this.#to, {});
     const from = this.#to === 0 && this.#from === Number.POSITIVE_INFINITY ? 0 : this.#from;
     return { tracks: [...this.#tracks.values()], flows: this.#arrows.end(), from, to: this.#to };
@@ -137,7 +136,7 @@ export class TimelineBuilder {
 
   #begin(record: TraceRecord, shape: Begin): Slice {
     const { actor, args, time } = record;
-    const key = openKey(actor, shape.family, shape.key(args));
+    const key = openKey(actor, shape.family, this.#keyOf(record, shape));
     // Its end was not recorded, or a channel command ends with the next one.
     this.#close(key, time, {});
     const name = shape.name(args);
@@ -148,10 +147,16 @@ export class TimelineBuilder {
     return slice;
   }
 
+  /** A handler is told from others by its CPU. */
+  #keyOf({ actor, args }: TraceRecord, { family, key }: Begin): number {
+    return family === 'handler' ? this.#calls.begin(actor, args) : key(args);
+  }
+
   /** @returns the slice that ends; undefined when none does */
   #end(record: TraceRecord, { family, key, inner = [], ends }: End): Slice | undefined {
     const { actor, args, time } = record;
     if (ends?.(args) === false) return undefined;
+    if (family === 'handler') return this.#endHandler(record);
     for (const each of inner) this.#close(openKey(actor, each, key(args)), time, {});
     return this.#close(openKey(actor, family, key(args)), time, named(record));
   }
@@ -165,6 +170,26 @@ export class TimelineBuilder {
       slice.endArgs = args;
     }
     return opened[0];
+  }
+
+  /** What a record tells of hypercalls, beside what it shows itself. */
+  #hypercalls({ event, args }: TraceRecord): void {
+    if (event === 'kvm_hcall_enter') this.#calls.enter(args);
+    else if (event === 'kvm_hcall_exit') this.#endHandlers(this.#calls.exit(args));
+    else if (event === 'kvm_userspace_exit' || event === 'kvm_vcpu_ioctl')
+      this.#endHandlers(this.#calls.goesOn(args[0]));
+  }
+  #endHandler(record: TraceRecord): Slice | undefined {
+    const { actor, args } = record;
+    const cpu = this.#calls.end(actor, args, this.#now(record));
+    // It is no point in time: which of the slices it ends shows when a CPU goes on.
+    if (cpu === 'later') return this.#track('thread', actor).slices.at(-1);
+    if (cpu === undefined) return undefined;
+    return this.#close(openKey(actor, 'handler', cpu), record.time, named(record));
+  }
+  #endHandlers(ended: readonly HandlerEnd[]): void {
+    for (const { thread, cpu, args, at } of ended)
+      this.#close(openKey(thread, 'handler', cpu), at.time, named({ event: 'hypercall_ret', args }), at.order);
   }
 
   #step(record: TraceRecord, { name, place }: StepShape): Slice {
