@@ -117,12 +117,12 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   },
   {
     name: 'timeout',
-    kind: 'number',
-    value: 'SECONDS',
-    min: 1,
+    kind: 'time',
+    value: 'TIME',
+    min: 1e-6,
     max: 2_000_000,
-    default: '60',
-    help: 'end the run after this time; with --sim seconds of virtual time, so that a run that is cut can be replayed',
+    default: '60s',
+    help: 'end the run after this time (60, 1.5, 250ms, 2m; seconds without a unit); with --sim of virtual time, so that a run that is cut can be replayed',
   },
   {
     name: 'trace',
@@ -157,7 +157,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim",
   },
   {
     name: 'exits',

@@ -4,13 +4,12 @@
  * at the 101st selection.
  */
 import { FAULT_KIND_TABLE, FAULT_KINDS, type FaultConfig, type FaultKind } from '../../kernel/include/fault_kinds.ts';
+import { NS_OF_UNIT, type TimeUnit } from '../time_units.ts';
 import { UserError } from '../user_error.ts';
 
 /** For help: the form of the value. */
 export const FAULT_FORM = 'KIND[@RATE][/after=N][/times=N][/ns=N|/us=N|/ms=N]';
 
-/** Nanoseconds of each unit a time can be given in. */
-const NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6 };
 /** An hour: no device is slower. */
 const MAX_NS = 3600e9;
 
@@ -44,7 +43,7 @@ export function parseFault(text: string): FaultConfig {
     if (key === undefined) throw bad(`'${word}' is not understood`, `the form is ${FAULT_FORM}`);
     const name = key === 'after' || key === 'times' ? key : 'ns';
     if (fault[name] !== undefined) throw bad(`'${word}' after another ${name === 'ns' ? 'time' : name}`, 'give one');
-    fault[name] = Number(digits) * (NS[key] ?? 1);
+    fault[name] = Number(digits) * (name === 'ns' ? NS_OF_UNIT[key as TimeUnit] : 1);
   }
   if (fault.ns !== undefined && !('ns' in FAULT_KIND_TABLE[fault.kind]))
     throw bad(`${kind} takes no time`, 'leave it out');
