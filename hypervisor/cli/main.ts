@@ -5,6 +5,9 @@ import { version } from '../version.ts';
 import { COMMANDS } from './commands.ts';
 import { HelpRequested } from './options.ts';
 
+/** What asks for help, as an option. */
+const HELP = ['--help', '-h', '-help'];
+
 function overview(): string {
   const width = Math.max(...COMMANDS.map((c) => c.name.length)) + 2;
   return [
@@ -32,11 +35,19 @@ function watchOutput(): void {
 /** Runs one command line; returns the exit status. */
 export async function main(words: readonly string[]): Promise<number> {
   watchOutput();
-  const [name, ...rest] = words;
-  if (name === undefined || ['--help', '-h', '-help', 'help'].includes(name)) {
-    process.stdout.write(overview());
-    return name === undefined ? 1 : 0;
+  const [first, ...others] = words;
+  if (first === undefined) {
+    // Who asked for nothing made a mistake, and what goes to standard output may go into a file.
+    process.stderr.write(overview());
+    return 1;
   }
+  const asks = HELP.includes(first) || first === 'help';
+  if (asks && others.length === 0) {
+    process.stdout.write(overview());
+    return 0;
+  }
+  // `help boot` is `boot --help`.
+  const [name, ...rest] = asks ? [others[0], HELP[0]] : words;
   if (['--version', '-version', '-V'].includes(name)) {
     process.stdout.write(`minivisor ${version()}\n`);
     return 0;
@@ -45,7 +56,7 @@ export async function main(words: readonly string[]): Promise<number> {
   try {
     if (command === undefined)
       throw new UserError(`${name}: unknown command; give one of ${COMMANDS.map((c) => c.name).join(', ')}`);
-    if (rest.some((word) => ['--help', '-h', '-help'].includes(word))) {
+    if (rest.some((word) => HELP.includes(word)) || (rest.length === 1 && rest[0] === 'help')) {
       process.stdout.write(command.help());
       return 0;
     }

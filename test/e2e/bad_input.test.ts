@@ -106,6 +106,7 @@ const ROWS: [string[], RegExp][] = [
   ],
   [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump, cat, recover/],
   [['boot', '--kernel', 'toy.elf', '--guest', 'net'], /--kernel toy.elf --guest net: two guests; give one of them/],
+  [['help', 'fly'], /fly: unknown command; give one of boot/],
   [['fly'], /fly: unknown command; give one of boot, explain, bench, report, dasd, ioctls/],
 ];
 
@@ -129,9 +130,19 @@ test.each([
   [['boot', '-drive', 'help'], /slow-cylinder= .*\n.*slow-ms= [\s\S]*lost-interrupt/],
   [['boot', '--trace', 'help'], /vfio_ccw_Q1 schid=/],
   [['--version'], /^minivisor \d/],
+  [['help'], /usage: minivisor COMMAND/],
+  [['help', 'boot'], /--memory-pressure/],
+  [['--help', 'dasd'], /create FILE/],
+  [['dasd', 'help'], /create FILE/],
 ])('minivisor %j explains and ends well', async (words, text) => {
   const { status, stdout, stderr } = await runCli(folder, words);
   expect(stdout).toMatch(text);
   expect(stderr).toBe('');
   expect(status).toBe(0);
+});
+
+test('no command at all is a mistake: what there is goes to standard error', async () => {
+  const { status, stdout, stderr } = await runCli(folder, []);
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/usage: minivisor COMMAND[\s\S]*boot {5}/);
 });
