@@ -13,7 +13,7 @@ import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
 import { checkGuest, GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
 import { NIC_OPTION, readNics } from './nic_option.ts';
-import type { Keys, OptionRow, Values } from './options.ts';
+import { asksHelp, HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
 
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
@@ -142,7 +142,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'monitor',
     kind: 'text',
     value: 'PLACE',
-    help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists them',
+    help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands',
   },
   {
     name: 'console',
@@ -157,7 +157,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands",
   },
   {
     name: 'exits',
@@ -177,6 +177,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
 export async function bootConfig(values: Values, rest: readonly string[]): Promise<MachineConfig> {
   if (rest.length > 0)
     throw new UserError(`${rest[0]}: unexpected word; options begin with --, the guest's file is given with --kernel`);
+  await monitorHelp(values);
   const { events } = readTraceOption((values.trace as string[] | undefined) ?? []);
   const memory = values.memory as number;
   if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
@@ -256,6 +257,14 @@ const SIMULATED_START_US = 1_767_225_600_000_000;
 
 function todOf(microseconds: number): bigint {
   return (BigInt(microseconds) + EPOCH_US) << 12n;
+}
+
+/** `--monitor help` and `--at help`: the commands. @throws HelpRequested */
+async function monitorHelp({ monitor, at = [] }: Values): Promise<void> {
+  if (![monitor as string | undefined, ...(at as string[])].some((text) => text !== undefined && asksHelp(text)))
+    return;
+  const { commandsHelp } = await import('../monitor/commands.ts');
+  throw new HelpRequested(commandsHelp());
 }
 
 /** The monitor's commands are loaded where one is given. @throws UserError */

@@ -35,7 +35,7 @@ export function parseFault(text: string): FaultConfig {
   if (!Object.hasOwn(FAULT_KIND_TABLE, kind))
     throw bad(`no fault is called '${kind}'`, `give one of ${FAULT_KINDS.join(', ')}`);
   const rate = rateText === undefined ? 1 : Number(rateText);
-  if (rest.length > 0 || rateText?.trim() === '' || !(rate >= 0 && rate <= 1))
+  if (rest.length > 0 || (rateText !== undefined && !/^[\d.e+-]+$/i.test(rateText)) || !(rate >= 0 && rate <= 1))
     throw bad(`rate '${head.slice(kind.length + 1)}'`, 'give a probability from 0 to 1');
   const fault: { -readonly [K in keyof FaultConfig]: FaultConfig[K] } = { kind: kind as FaultKind, rate };
   for (const word of words) {
@@ -43,6 +43,7 @@ export function parseFault(text: string): FaultConfig {
     if (key === undefined) throw bad(`'${word}' is not understood`, `the form is ${FAULT_FORM}`);
     const name = key === 'after' || key === 'times' ? key : 'ns';
     if (fault[name] !== undefined) throw bad(`'${word}' after another ${name === 'ns' ? 'time' : name}`, 'give one');
+    if (!Number.isSafeInteger(Number(digits))) throw bad(`'${word}' is out of range`, 'give less');
     fault[name] = Number(digits) * (name === 'ns' ? NS_OF_UNIT[key as TimeUnit] : 1);
   }
   if (fault.ns !== undefined && !('ns' in FAULT_KIND_TABLE[fault.kind]))

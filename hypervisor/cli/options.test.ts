@@ -87,6 +87,10 @@ test('help as a value lists the keys, one a line, and the notes', () => {
   );
 });
 
+test.each(['help', '?'])('%s as one of several values lists them', (word) => {
+  expect(() => parseOptions('boot', ROWS, ['--tce', word])).toThrow(new HelpRequested('--tce: tier\n  real\n  user\n'));
+});
+
 test('help leaves out a default that is empty', () => {
   const text = (value: string): OptionRow => ({
     name: 'append',

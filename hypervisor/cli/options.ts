@@ -141,6 +141,8 @@ function convert(row: OptionRow, text: string | undefined): unknown {
       return number;
     }
     case 'choice':
+      if (asksHelp(value))
+        throw new HelpRequested(`--${row.name}: ${row.help}\n  ${(row.choices as readonly string[]).join('\n  ')}\n`);
       if (!(row.choices as readonly string[]).includes(value))
         throw new UserError(
           `--${row.name} ${value}: unknown value; give one of ${(row.choices as readonly string[]).join(', ')}`,
@@ -151,10 +153,15 @@ function convert(row: OptionRow, text: string | undefined): unknown {
   }
 }
 
+/** Whether a value asks what values there are, in QEMU's words. */
+export function asksHelp(value: string): boolean {
+  return value === 'help' || value === '?';
+}
+
 /** QEMU's comma lists: `a=1,b=2`; a doubled comma is a comma; `help` lists the keys. */
 function convertKeys(row: OptionRow, text: string): Keys {
   const keys = row.keys as Readonly<Record<string, string>>;
-  if (text === 'help' || text === '?') throw new HelpRequested(keysHelp(row));
+  if (asksHelp(text)) throw new HelpRequested(keysHelp(row));
   const result: Record<string, string | string[]> = {};
   const parts = text.replaceAll(',,', '\0').split(',');
   for (const [index, part] of parts.entries()) {
