@@ -158,7 +158,7 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     if (report !== '') process.stdout.write(report);
     process.stdout.write(exitSummary(run.result.exitStatistics, false));
     process.stderr.write(notGiven(config.at, run.result.endedNs));
-    return ended(run, interruption.why, values);
+    return dumpsWritten(run.actors, ended(run, interruption.why, values));
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
     if (interruption.why !== undefined)
@@ -217,7 +217,7 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     process.stdout.write(exitSummary(run.result.exitStatistics, true));
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
     process.stderr.write(notGiven(config.at, run.result.endedNs));
-    return ended(run, interruption.why ?? cut, values);
+    return dumpsWritten(run.actors, ended(run, interruption.why ?? cut, values));
   } catch (error) {
     if (error instanceof Deadlock) {
       if (values.verbose === true) process.stderr.write(`${error.message}\n`);
@@ -232,6 +232,18 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     interruption.end();
     await trace.end();
   }
+}
+
+/** Says which dumps of NICs could not be written to their end; the exit status. @param status of the run without them */
+function dumpsWritten(actors: ThreadedRun['actors'], status: number): number {
+  const failures = Object.values(actors).flatMap((actor) => (actor as DumpingActor | undefined)?.dumpFailure ?? []);
+  for (const { file, code } of failures)
+    process.stderr.write(`minivisor: --nic pcap=${file}: ${code}; what came after that was not written\n`);
+  return failures.length === 0 ? status : 1;
+}
+/** What an engine of a NIC tells at its end (devices/physical/net/pcap.ts). */
+interface DumpingActor {
+  readonly dumpFailure?: { readonly file: string; readonly code: string };
 }
 
 /** Says why a run did not end well, and where each CPU was; returns the exit status. */
