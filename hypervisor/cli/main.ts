@@ -25,8 +25,11 @@ function overview(): string {
 /** Output that nobody reads any more (`| head`) is no news; output that cannot be written is told where it can be. */
 function watchOutput(): void {
   process.stderr.on('error', () => {});
+  let told = false;
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
-    if (code === 'EPIPE') return;
+    // Every write fails, and one sentence is enough.
+    if (code === 'EPIPE' || told) return;
+    told = true;
     process.stderr.write(`minivisor: standard output: ${code}\n`);
     process.exitCode = 1;
   });
