@@ -215,7 +215,8 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   if (values.kernel === undefined) checkGuest(guest, config, config.append);
   const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
-  const lockLimit = ((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096;
+  // Whole pages, as Linux counts RLIMIT_MEMLOCK.
+  const lockLimit = Math.floor(((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096);
   return { ...config, append, lockLimit, kernel: readKernel(file, memory, append) };
 }
 

@@ -88,6 +88,10 @@ const ROWS: [string[], RegExp][] = [
   ],
   [['boot', '--nic', 'pcap=a', '--nic', 'pcap=a'], /--nic pcap=.*\/a: is what --nic writes too; give another file/],
   [['boot', '--nic', 'pcap=a', '--trace-out', 'a'], /--nic pcap=.*\/a: is what --trace-out writes too; give another/],
+  [
+    ['boot', '--drive', 'type=echo', '--memlock', '1'],
+    /ENOMEM: .*may lock 0 MiB for a guest of 128 MiB: give more --mem/,
+  ],
   [['boot', '--stats', 'folder'], /--stats folder: EISDIR; give a place where a file/],
   [['boot', '--stats', 'new/'], /--stats new\/: EISDIR; give a place where a file/],
   [['boot', '--stats', ''], /--stats : EISDIR; give a place where a file/],
@@ -97,6 +101,8 @@ const ROWS: [string[], RegExp][] = [
   [['dasd', 'create', 'broken.ckd'], /broken\.ckd: exists/],
   [['dasd', 'create'], /dasd create: FILE is missing/],
   [['dasd', 'create', 'nowhere/new.ckd'], /nowhere\/new\.ckd: there is no folder .*nowhere; make it first, or choose/],
+  [['dasd', 'create', '/proc/new.ckd'], /\/proc\/new\.ckd\.lock: E[A-Z]+; choose a place where files can be made\n/],
+  [['dasd', 'create', 'folder', '--force'], /folder: is a directory; choose another name/],
   [
     ['dasd', 'create', 'new.ckd', '--model', '3390-3', '--cylinders', '5'],
     /--model 3390-3 has 3339 cylinders; leave out/,
