@@ -22,12 +22,18 @@ export interface QuietBootOptions {
   readonly traceSinks?: TraceSinks;
 }
 
-/** Boots on threads. @throws UserError when a check of the guest fails */
+/** Boots on threads. @throws UserError when a check of the guest fails, or it does not come to an end */
 export async function quietBoot(config: MachineConfig, options: QuietBootOptions): Promise<ThreadedRun> {
   const machine = new ThreadedMachine(config, 'error', [], options.traceSinks);
-  const cancel = after(options.patience * 1000, () => machine.stop());
+  const { patience } = options;
+  let late = false;
+  const cancel = after(patience * 1000, () => {
+    late = true;
+    machine.stop();
+  });
   try {
     const run = await machine.run();
+    if (late) throw new UserError(options.failed(`no end within ${patience} s`));
     if (run.result.status !== 0) throw new UserError(options.failed(run.result.reason));
     return run;
   } finally {

@@ -84,7 +84,7 @@ async function dmaEngine({ actor, memory, map, config, log, number, tracer, kern
     startTime: Number(config.todBase >> 12n) / 1e6 - UNIX_EPOCH,
     log,
   });
-  return { finish: () => nic.close() };
+  return { finish: () => ({ dumpFailure: nic.close() }) };
 }
 
 async function eloEngines({ actor, memory, map, tracer, kernelDoorbell }: Thread) {

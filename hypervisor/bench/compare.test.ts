@@ -52,6 +52,16 @@ test('counts have no noise: one round is enough, and the same is the same', () =
   expect(of(count(5), count(4)).verdict).toBe('better');
 });
 
+test('a count that was 0 has no multiple, and is worse than by any factor', () => {
+  const count = (n: number) => figure({ unit: 'ioctls' }, n);
+  const one = of(count(0), count(5));
+  expect(one).toMatchObject({ basis: 'counts', verdict: 'worse', confidence: 1 });
+  expect([one.change, one.low, one.high]).toEqual([undefined, undefined, undefined]);
+  expect(surelyWorseBy(one)).toBe(Number.POSITIVE_INFINITY);
+  expect(of(count(5), count(0))).toMatchObject({ verdict: 'better', change: 0 });
+  expect(of(count(0), count(0))).toMatchObject({ verdict: 'same', change: 1 });
+});
+
 test('values of nothing, or less, are compared by their difference', () => {
   const bytes = { unit: 'bytes/op' } as const;
   const one = of(figure(bytes, -1, 0, 1, 2), figure(bytes, 49, 50, 51, 52));

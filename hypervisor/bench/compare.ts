@@ -27,8 +27,8 @@ export interface Comparison {
   readonly basis: Basis;
   /** True: a floor, that is the machine and the doorbells, not a path. */
   readonly isFloor: boolean;
-  /** B as a multiple of A; of `differences` B minus A, in the unit. */
-  readonly change: number;
+  /** B as a multiple of A; of `differences` B minus A, in the unit; undefined where A is 0, of which nothing is a multiple. */
+  readonly change?: number;
   /** Bounds of the change. */
   readonly low?: number;
   readonly high?: number;
@@ -68,8 +68,14 @@ function direction(unit: Figure['unit'], isMore: boolean): Verdict {
   return moreIsBetter(unit) === isMore ? 'better' : 'worse';
 }
 
+/** B as a multiple of A, if it is one. */
+function multiple(a: Figure, b: Figure): number | undefined {
+  if (a.p50 === b.p50) return 1;
+  return a.p50 === 0 ? undefined : b.p50 / a.p50;
+}
+
 function compareCounts(a: Figure, b: Figure): Omit<Comparison, 'isFloor' | 'sureAmongAll'> {
-  const change = a.p50 === b.p50 ? 1 : b.p50 / a.p50;
+  const change = multiple(a, b);
   const verdict = a.p50 === b.p50 ? 'same' : direction(a.unit, b.p50 > a.p50);
   return {
     a,
@@ -90,7 +96,7 @@ function compareOne(a: Figure, b: Figure): Omit<Comparison, 'isFloor' | 'sureAmo
   const [before, after] = [valuesOf(a, basis), valuesOf(b, basis)];
   const best = bestConfidence(before.length, after.length);
   if (before.length === 0 || after.length === 0)
-    return { a, b, basis, change: b.p50 / a.p50, confidence: best, p: 1, verdict: 'too few rounds' };
+    return { a, b, basis, change: multiple(a, b), confidence: best, p: 1, verdict: 'too few rounds' };
   const asLogs = basis !== 'differences';
   const scale = (value: number) => (asLogs ? Math.log(value) : value);
   const back = (value: number) => (asLogs ? Math.exp(value) : value);
@@ -145,10 +151,26 @@ export function compareFigures(a: readonly Figure[], b: readonly Figure[]): Benc
   };
 }
 
-/** By how many times it is at least surely worse: 1.05 is 5 % slower or more; 1 or less where that is not sure. */
+/**
+ * By how many times it is at least surely worse: 1.05 is 5 % slower or more; 1 or less where that is not sure; infinity for
+ * a count that was 0.
+ */
 export function surelyWorseBy({ verdict, a, basis, low, high, isFloor }: Comparison): number {
-  if (verdict !== 'worse' || isFloor || basis === 'differences' || low === undefined || high === undefined) return 1;
+  if (verdict !== 'worse' || isFloor || basis === 'differences') return 1;
+  if (low === undefined || high === undefined) return basis === 'counts' ? Number.POSITIVE_INFINITY : 1;
   return moreIsBetter(a.unit) ? 1 / high : low;
+}
+
+/** True of a count that was 0 or is now: the two numbers say more than a multiple, if there is one. */
+export function fromOrToNone({ basis, a, b }: Comparison): boolean {
+  return basis === 'counts' && (a.p50 === 0) !== (b.p50 === 0);
+}
+
+/** How large a change is, whichever way: from or to 0 is the largest; a difference in a unit comes after all multiples. */
+export function changeSize(one: Comparison): number {
+  const { basis, change } = one;
+  if (change === undefined || fromOrToNone(one)) return Number.MAX_VALUE;
+  return basis === 'differences' || change <= 0 ? -1 : Math.abs(Math.log(change));
 }
 
 /** In what two machines differ that figures depend on, one sentence each. */

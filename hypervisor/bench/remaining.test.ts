@@ -17,12 +17,15 @@ function bench(rounds: number) {
   };
 }
 
-test('nothing is said before a round has ended', () => {
+test('before a round has ended the plan says how long it may take, unless that proves wrong', () => {
   const { remaining, pass } = bench(2);
   expect(remaining.left()).toBeUndefined();
   remaining.scenario();
   remaining.round(1, 2);
   pass(500);
+  // Two rounds of 1 s, one of them half done, and two of 10 s.
+  expect(remaining.left()).toBe(21_500);
+  pass(1500);
   expect(remaining.left()).toBeUndefined();
 });
 

@@ -51,16 +51,20 @@ export class Remaining {
     present.roundAt = this.#elapsed();
   }
 
-  /** Milliseconds left, about; undefined until a round has ended. */
+  /**
+   * Milliseconds left, about: until a round has ended, what is planned; undefined before anything has begun, and when the
+   * first round takes longer than planned, so that nothing is known of those to come.
+   */
   left(): number | undefined {
     const present = this.#begun.at(-1);
     if (present === undefined) return undefined;
-    const speed = this.#speed();
-    if (speed === undefined) return undefined;
+    const known = this.#speed();
+    const speed = known ?? 1;
     const index = this.#begun.length - 1;
     const { done, of, begunAt, roundAt } = present;
     const perRound = done > 0 ? (roundAt - begunAt) / done : speed * this.#plan[index].seconds * 1000;
     const here = Math.max(0, perRound * (of - done) - (this.#elapsed() - roundAt));
+    if (known === undefined && here === 0) return undefined;
     const later = this.#plan.slice(index + 1).reduce((sum, { seconds }) => sum + seconds * 1000 * this.#rounds, 0);
     return here + speed * later;
   }

@@ -13,7 +13,7 @@ import { SCENARIOS } from '../bench/scenarios.ts';
 import { UserError } from '../user_error.ts';
 import { version } from '../version.ts';
 import { benchCompare, COMPARE_HELP } from './bench_compare.ts';
-import { BenchProgress, PROGRESS_MS } from './bench_progress.ts';
+import { BenchProgress, PROGRESS_MS, REPEAT_MS } from './bench_progress.ts';
 import { figuresTable } from './bench_table.ts';
 import type { Command } from './commands.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
@@ -55,7 +55,7 @@ const HELP = [
   ),
   '',
   'Without SCENARIO all that are not marked run, one after the other: that takes minutes too; --rounds 1 is the',
-  `quickest. Progress goes to standard error: where that is no terminal, a line every ${PROGRESS_MS / 1000} s at most.`,
+  `quickest. Progress goes to standard error: where that is no terminal, a line every ${PROGRESS_MS / 1000} to ${REPEAT_MS / 1000} s.`,
   '',
   optionsHelp(OPTIONS),
   '',

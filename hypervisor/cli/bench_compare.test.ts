@@ -85,6 +85,27 @@ test('--fail-above ends with status 1 only if something is surely worse by more'
   );
 });
 
+test('a count that was 0, or is now, is told by both numbers, first of all, and a gate sees it', () => {
+  const document = exampleDocument({ rounds: 8 });
+  const ioctls = (n: number) => ({
+    ...document,
+    figures: document.figures.map((one) =>
+      one.unit === 'ioctls' ? { ...one, p50: n, rounds: one.rounds?.map((round) => ({ ...round, p50: n })) } : one,
+    ),
+  });
+  for (const n of [0, 5]) writeFileSync(path(`ioctls${n}.json`), JSON.stringify(ioctls(n)));
+  const [none, five] = [path('ioctls0.json'), path('ioctls5.json')];
+  const { out } = compare(none, five, '--json', path('zero.json'));
+  expect(out).toMatch(/the largest first:\n.*\n.*\n.*64 MiB of RAM: ioctls, PAMU .* 0 to 5 {2}counted +more\n/);
+  expect(out).not.toMatch(/Infinity|NaN/);
+  expect(compare(five, none).out).toMatch(/ 5 to 0 {2}counted +less\n/);
+  const { comparisons } = JSON.parse(readFileSync(path('zero.json'), 'utf8'));
+  expect(comparisons.find(({ unit }: { unit: string }) => unit === 'ioctls')).toEqual(
+    expect.not.objectContaining({ change: expect.anything() }),
+  );
+  expect(compare(none, five, '--fail-above', '500%').error).toMatch(/surely worse by more than 500 %: pamu: 64 MiB/);
+});
+
 test('--fail-above that could never fail is refused, not passed', () => {
   expect(compare(short, shortSlow, '--fail-above', '5%').error).toMatch(
     /no figure has rounds enough to be judged; measure both with --rounds 4 or more/,

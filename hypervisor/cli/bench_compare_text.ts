@@ -1,5 +1,5 @@
 /** A comparison of two runs in words and tables: what surely changed first, the rest short. */
-import { type BenchComparison, CONFIDENCE, type Comparison } from '../bench/compare.ts';
+import { type BenchComparison, CONFIDENCE, type Comparison, changeSize, fromOrToNone } from '../bench/compare.ts';
 import type { BenchDocument } from '../bench/document.ts';
 import { type Figure, moreIsBetter } from '../bench/figures.ts';
 import { showMachine } from '../bench/machine.ts';
@@ -31,10 +31,14 @@ function verdictWord({ verdict, a: { unit } }: Comparison): string {
   return verdict === 'better' ? 'less' : 'more';
 }
 
-function showChange({ basis, a: { unit } }: Comparison, value: number): string {
-  if (basis === 'differences') return `${value < 0 ? '' : '+'}${showValue(unit, value)}`;
-  return Number.isFinite(value) ? `${value.toFixed(2)}x` : '';
+function showChange(one: Comparison, value: number | undefined): string {
+  const { basis, a, b } = one;
+  if (value === undefined || fromOrToNone(one)) return `${number(a.p50)} to ${number(b.p50)}`;
+  if (basis === 'differences') return `${value < 0 ? '' : '+'}${showValue(a.unit, value)}`;
+  return `${value.toFixed(2)}x`;
 }
+/** A count without its unit. */
+const number = (value: number): string => `${Number(value.toPrecision(6))}`;
 
 /** A p50, and what it is of its floor where that is compared. */
 function showSide({ basis }: Comparison, { unit, p50, rounds = [] }: Figure): string {
@@ -70,18 +74,13 @@ function caseOf({ name, parameters = {} }: Figure): string {
   return name.startsWith(' ') && words.length > 0 ? ` (${words.join(', ')})` : '';
 }
 
-/** How large a change is, whichever way; a difference in a unit comes after all multiples. */
-function size({ basis, change }: Comparison): number {
-  return basis === 'differences' || change <= 0 ? -1 : Math.abs(Math.log(change));
-}
-
 /** One line for each scenario: how many, and between which changes. */
 function byScenario(comparisons: readonly Comparison[]): string {
   const scenarios = [...new Set(comparisons.map(({ a }) => a.scenario))];
   return scenarios
     .map((scenario) => {
       const those = comparisons.filter(({ a }) => a.scenario === scenario);
-      const changes = those.filter(({ basis }) => basis !== 'differences').map(({ change }) => change);
+      const changes = those.flatMap(({ basis, change = [] }) => (basis === 'differences' ? [] : change));
       const between =
         changes.length === 0 ? '' : `, ${Math.min(...changes).toFixed(2)}x to ${Math.max(...changes).toFixed(2)}x`;
       return `  ${scenario}: ${those.length}${between}\n`;
@@ -133,8 +132,8 @@ export function compareText(
   });
   const { comparisons } = comparison;
   const changed = comparisons.filter(({ verdict }) => verdict === 'better' || verdict === 'worse');
-  const sure = changed.filter(({ isFloor }) => !isFloor).sort((x, y) => size(y) - size(x));
-  const floors = changed.filter(({ isFloor }) => isFloor).sort((x, y) => size(y) - size(x));
+  const sure = changed.filter(({ isFloor }) => !isFloor).sort((x, y) => changeSize(y) - changeSize(x));
+  const floors = changed.filter(({ isFloor }) => isFloor).sort((x, y) => changeSize(y) - changeSize(x));
   const unsure = comparisons.filter(({ verdict }) => verdict === 'unsure');
   const few = comparisons.filter(({ verdict }) => verdict === 'too few rounds');
   const same = comparisons.filter(({ verdict }) => verdict === 'same');

@@ -2,8 +2,10 @@
 import type { after } from '../../kernel/lib/host_timer.ts';
 import { showLeft } from '../bench/remaining.ts';
 
-/** Milliseconds between two lines, where progress is no terminal's. */
+/** Milliseconds between two lines at least, where progress is no terminal's. */
 export const PROGRESS_MS = 5000;
+/** Milliseconds after which a line is repeated there, with the time until then: a step may take minutes. */
+export const REPEAT_MS = 10_000;
 /** Milliseconds after which a terminal's line is written anew, for its seconds go on. */
 const TICK_MS = 1000;
 
@@ -31,12 +33,14 @@ export class BenchProgress {
 
   /** The bench has come to `what`. */
   show(what: string): void {
+    const news = what !== this.#newest;
     this.#newest = what;
     if (this.#terminal) {
       this.#redraw();
       return;
     }
-    if (this.#cancel !== undefined) return;
+    if (!news) return;
+    this.#cancel?.();
     const wait = this.#shownAt + PROGRESS_MS - this.#host.elapsed();
     // The newest of several that come too early is shown when it is time: the next one may be minutes away.
     if (wait <= 0) this.#flush();
@@ -57,9 +61,9 @@ export class BenchProgress {
   }
 
   #flush(): void {
-    this.#cancel = undefined;
     this.#shownAt = this.#host.elapsed();
     this.#host.write(`${this.#line()}\n`);
+    this.#cancel = this.#host.after(REPEAT_MS, () => this.#flush());
   }
 
   #line(): string {

@@ -15,14 +15,14 @@ import { simulate, TooLong } from '../simulate.ts';
 import type { TraceSinks } from '../trace/recorder.ts';
 import { UserError } from '../user_error.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
-import { BootTrace, checkTracePlaces } from './boot_trace.ts';
+import { BootTrace, checkWritten } from './boot_trace.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
 import { DEFAULT_DRIVE } from './drive_options.ts';
 import { endingText, notGiven } from './ending.ts';
 import { checkUnlocked, lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
-import { checkOutput, writeOutput } from './output_file.ts';
+import { writeOutput } from './output_file.ts';
 import { bootReport } from './report.ts';
 
 export const boot: Command = {
@@ -38,6 +38,8 @@ export const boot: Command = {
       '',
       optionsHelp(BOOT_OPTIONS),
       '',
+      'help as the value of an option that takes keys, or one of several values, explains them: --drive help.',
+      '',
       'Exit status: 0 when the guest stopped itself by SIGP, or waits disabled at address 0; otherwise 1.',
       '',
     ].join('\n'),
@@ -46,8 +48,7 @@ export const boot: Command = {
     const config = await bootConfig(values, rest);
     if (values.sim === true && values.stats !== undefined)
       throw new UserError('--stats: tells nothing about a simulated run; leave out --sim or --stats');
-    checkOutput('stats', values.stats as string | undefined);
-    checkTracePlaces(values, config);
+    checkWritten(values, config);
     if (config.drives.some((drive) => drive.file === DEFAULT_DRIVE) && !existsSync(DEFAULT_DRIVE))
       createToyVolume(DEFAULT_DRIVE);
     for (const drive of config.drives) if (drive.file !== '') checkImage(drive);
@@ -68,7 +69,9 @@ function checkImage({ file, readonly, slow }: DriveConfig): void {
   const { cylinders } = image;
   image.close();
   if (slow.cylinder >= cylinders)
-    throw new UserError(`--drive slow-cylinder=${slow.cylinder}: ${file} has cylinders 0 to ${cylinders - 1}`);
+    throw new UserError(
+      `--drive slow-cylinder=${slow.cylinder}: ${file} has cylinders 0 to ${cylinders - 1}; give one of them`,
+    );
 }
 
 /** Takes every image that may be written; all or none. */
@@ -155,7 +158,7 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     if (report !== '') process.stdout.write(report);
     process.stdout.write(exitSummary(run.result.exitStatistics, false));
     process.stderr.write(notGiven(config.at, run.result.endedNs));
-    return ended(run, interruption.why, values);
+    return dumpsWritten(run.actors, ended(run, interruption.why, values));
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
     if (interruption.why !== undefined)
@@ -214,7 +217,7 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     process.stdout.write(exitSummary(run.result.exitStatistics, true));
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
     process.stderr.write(notGiven(config.at, run.result.endedNs));
-    return ended(run, interruption.why ?? cut, values);
+    return dumpsWritten(run.actors, ended(run, interruption.why ?? cut, values));
   } catch (error) {
     if (error instanceof Deadlock) {
       if (values.verbose === true) process.stderr.write(`${error.message}\n`);
@@ -229,6 +232,18 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     interruption.end();
     await trace.end();
   }
+}
+
+/** Says which dumps of NICs could not be written to their end; the exit status. @param status of the run without them */
+function dumpsWritten(actors: ThreadedRun['actors'], status: number): number {
+  const failures = Object.values(actors).flatMap((actor) => (actor as DumpingActor | undefined)?.dumpFailure ?? []);
+  for (const { file, code } of failures)
+    process.stderr.write(`minivisor: --nic pcap=${file}: ${code}; what came after that was not written\n`);
+  return failures.length === 0 ? status : 1;
+}
+/** What an engine of a NIC tells at its end (devices/physical/net/pcap.ts). */
+interface DumpingActor {
+  readonly dumpFailure?: { readonly file: string; readonly code: string };
 }
 
 /** Says why a run did not end well, and where each CPU was; returns the exit status. */

@@ -13,7 +13,7 @@ import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
 import { checkGuest, GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
 import { NIC_OPTION, readNics } from './nic_option.ts';
-import type { Keys, OptionRow, Values } from './options.ts';
+import { asksHelp, HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
 
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
@@ -117,12 +117,12 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   },
   {
     name: 'timeout',
-    kind: 'number',
-    value: 'SECONDS',
-    min: 1,
+    kind: 'time',
+    value: 'TIME',
+    min: 1e-6,
     max: 2_000_000,
-    default: '60',
-    help: 'end the run after this time; with --sim seconds of virtual time, so that a run that is cut can be replayed',
+    default: '60s',
+    help: 'end the run after this time (60, 1.5, 250ms, 2m; seconds without a unit); with --sim of virtual time, so that a run that is cut can be replayed',
   },
   {
     name: 'trace',
@@ -142,7 +142,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'monitor',
     kind: 'text',
     value: 'PLACE',
-    help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists them',
+    help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands',
   },
   {
     name: 'console',
@@ -157,7 +157,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands",
   },
   {
     name: 'exits',
@@ -177,6 +177,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
 export async function bootConfig(values: Values, rest: readonly string[]): Promise<MachineConfig> {
   if (rest.length > 0)
     throw new UserError(`${rest[0]}: unexpected word; options begin with --, the guest's file is given with --kernel`);
+  await monitorHelp(values);
   const { events } = readTraceOption((values.trace as string[] | undefined) ?? []);
   const memory = values.memory as number;
   if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
@@ -214,7 +215,8 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
   if (values.kernel === undefined) checkGuest(guest, config, config.append);
   const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
   if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
-  const lockLimit = ((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096;
+  // Whole pages, as Linux counts RLIMIT_MEMLOCK.
+  const lockLimit = Math.floor(((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096);
   return { ...config, append, lockLimit, kernel: readKernel(file, memory, append) };
 }
 
@@ -256,6 +258,14 @@ const SIMULATED_START_US = 1_767_225_600_000_000;
 
 function todOf(microseconds: number): bigint {
   return (BigInt(microseconds) + EPOCH_US) << 12n;
+}
+
+/** `--monitor help` and `--at help`: the commands. @throws HelpRequested */
+async function monitorHelp({ monitor, at = [] }: Values): Promise<void> {
+  if (![monitor as string | undefined, ...(at as string[])].some((text) => text !== undefined && asksHelp(text)))
+    return;
+  const { commandsHelp } = await import('../monitor/commands.ts');
+  throw new HelpRequested(commandsHelp());
 }
 
 /** The monitor's commands are loaded where one is given. @throws UserError */

@@ -15,25 +15,27 @@ interface Places {
   readonly timeline: string | undefined;
 }
 
-/** Looks at both places before anything runs. @throws UserError */
-export function checkTracePlaces(values: Values, config: MachineConfig): void {
+/** Looks at every file that a boot writes before anything runs. @throws UserError */
+export function checkWritten(values: Values, config: MachineConfig): void {
   const { text, timeline } = places(values);
   checkOutput('trace file=', text);
   checkOutput('trace-out', timeline);
-  const same = (a: string | undefined, b: unknown) =>
-    a !== undefined && typeof b === 'string' && resolve(a) === resolve(b);
-  for (const [option, file] of [
-    ['--trace file=', text],
-    ['--trace-out ', timeline],
-  ] as const) {
-    const other = config.drives.some((drive) => drive.file !== '' && same(file, drive.file))
-      ? 'an image of --drive'
-      : undefined;
-    const taken = other ?? (same(file, values.stats) ? 'what --stats writes' : undefined);
-    if (taken !== undefined) throw new UserError(`${option}${file}: is ${taken} too; give another file`);
+  checkOutput('stats', values.stats as string | undefined);
+  const written = [
+    { by: '--stats', option: '--stats ', file: values.stats as string | undefined },
+    { by: '--trace', option: '--trace file=', file: text },
+    { by: '--trace-out', option: '--trace-out ', file: timeline },
+    ...(config.nics ?? []).map(({ pcap }) => ({ by: '--nic', option: '--nic pcap=', file: pcap })),
+  ];
+  const same = (a: string, b: string | undefined) => b !== undefined && resolve(a) === resolve(b);
+  for (const [i, { option, file }] of written.entries()) {
+    if (file === undefined) continue;
+    const image = config.drives.some((drive) => drive.file !== '' && same(file, drive.file));
+    const other = image ? 'an image of --drive' : written.slice(0, i).find((one) => same(file, one.file));
+    if (other === undefined) continue;
+    const taken = typeof other === 'string' ? other : `what ${other.by} writes`;
+    throw new UserError(`${option}${file}: is ${taken} too; give another file`);
   }
-  if (same(text, timeline))
-    throw new UserError(`--trace-out ${timeline}: is what --trace writes too; give another file`);
 }
 
 function places(values: Values): Places {

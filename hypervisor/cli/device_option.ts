@@ -2,7 +2,7 @@
 import type { PamuConfig } from '../config.ts';
 import { PLATFORM_FIRST_IRQ, platformDeviceAddress } from '../platform_devices.ts';
 import { UserError } from '../user_error.ts';
-import { HelpRequested, type OptionRow, type Values } from './options.ts';
+import { asksHelp, HelpRequested, type OptionRow, type Values } from './options.ts';
 
 /** The device model, and the devices of the host that it takes. */
 const DRIVER = 'vfio-platform';
@@ -17,7 +17,7 @@ export const DEVICE_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: FORM,
     many: true,
-    help: "pass a DMA channel of the host's SoC through (dma0 to dma3; dma2 and dma3 are one IOMMU group)",
+    help: "pass a DMA channel of the host's SoC through (dma0 to dma3; dma2 and dma3 are one IOMMU group); help lists them",
   },
   {
     name: 'iommu',
@@ -36,7 +36,7 @@ const DMA_GUEST_DEVICES: readonly string[] = [`${DRIVER},host=dma0`, `${DRIVER},
 export function readPamu(values: Values): PamuConfig | undefined {
   const wanted = values.guest === 'dma' && values.kernel === undefined ? DMA_GUEST_DEVICES : [];
   const given = (values.device as readonly string[] | undefined) ?? wanted;
-  if (given.includes('help')) throw new HelpRequested(`${HOSTS.map((host) => `${DRIVER},host=${host}`).join('\n')}\n`);
+  if (given.some(asksHelp)) throw new HelpRequested(`${HOSTS.map((host) => `${DRIVER},host=${host}`).join('\n')}\n`);
   if (given.length === 0) {
     if (values.iommu === 'type1')
       throw new UserError(`--iommu type1: there is no device behind it; give --device ${FORM} too, or leave it out`);

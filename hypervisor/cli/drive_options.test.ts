@@ -85,6 +85,8 @@ test.each([
   ['busy/times=1/times=2', "'times=2' after another times; give one"],
   ['busy/ms=1/ns=2', "'ns=2' after another time; give one"],
   ['equipment-check/ms=1', 'equipment-check takes no time; leave it out'],
+  ['busy@0x1', "rate '0x1'; give a probability from 0 to 1"],
+  ['busy/times=99999999999999999999', "'times=99999999999999999999' is out of range; give less"],
   ['slow/ms=99999999', 'longer than an hour; give less'],
 ])('fault=%s is refused in one sentence', (text, message) => {
   expect(() => read(`type=echo,fault=${text}`)).toThrow(UserError);
@@ -93,6 +95,13 @@ test.each([
 
 test.each([
   [['devno=190'], '--drive: file=... is missing; make an image with minivisor dasd create'],
+  [[`file=${A},file=${A}`], '--drive: file is given twice; give it once'],
+  [['type=echo,iop=1,iop=2'], '--drive: iop is given twice; give it once'],
+  [['type=echo,iop=-1'], '--drive iop=-1: out of range; give 0 to 7'],
+  [['type=echo,devno=-1'], '--drive devno=-1: not understood; give up to four hexadecimal digits'],
+  [['type=echo,devno=10000'], '--drive devno=10000: not understood; give up to four hexadecimal digits'],
+  [['type=echo,chpid=-1'], '--drive chpid=-1: not understood; give one to 8 different hexadecimal numbers (80:81)'],
+  [[`file=${A},service-us=3600000001`], '--drive service-us=3600000001: out of range; give 0 to 3600000000'],
   [[`file=${A},slow-cylinder=-1`], '--drive slow-cylinder=-1: out of range; give 0 to 268435455'],
   [[`file=${A},slow-cylinder=a`], '--drive slow-cylinder=a: not understood; give a whole number'],
   [[`file=${A},slow-cylinder=1,slow-ms=-5`], '--drive slow-ms=-5: out of range; give 0 to 3600000'],

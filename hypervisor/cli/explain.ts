@@ -10,9 +10,8 @@ const OWN: readonly OptionRow[] = [
   { name: 'no-times', kind: 'flag', help: 'one run only: nothing is measured on threads' },
   { name: 'json', kind: 'text', value: 'FILE', help: 'write the story to a file too, for programs' },
 ];
-/** An option of a subject has its default only for that subject. */
 const OPTIONS: readonly OptionRow[] = [
-  ...SUBJECTS.flatMap(({ option }) => (option === undefined ? [] : [option])),
+  ...new Set(SUBJECTS.flatMap(({ option }) => (option === undefined ? [] : [option]))),
   ...OWN,
 ];
 const names = SUBJECTS.map(({ name }) => name);
@@ -36,18 +35,23 @@ function subjectOf(words: readonly string[]): (typeof SUBJECTS)[number] {
   return found;
 }
 
-/** @throws UserError for an option of another subject */
+/** @throws UserError for an option of another subject, or a side that this one has no story of */
 function checkOptions(subject: Subject, given: Values): void {
   for (const { name, option } of SUBJECTS)
     if (option !== undefined && option.name !== subject.option?.name && given[option.name] !== undefined)
       throw new UserError(`--${option.name}: is for ${name}; leave it out, or give minivisor explain ${name}`);
+  const { name, option, told } = subject;
+  if (option === undefined || told === undefined) return;
+  const side = given[option.name] as string | undefined;
+  if (side === undefined || told.includes(side)) return;
+  const other = SUBJECTS.find((one) => one.option === option && one.told?.includes(side) === true);
+  const instead = other === undefined ? '' : `, or minivisor explain ${other.name} --${option.name} ${side}`;
+  throw new UserError(`--${option.name} ${side}: ${name} has no story of it; give ${told.join(' or ')}${instead}`);
 }
 
-const withoutDefault = (row: OptionRow): OptionRow => ({ ...row, default: undefined });
-
 async function run(words: readonly string[]): Promise<number> {
-  const { values: given, rest } = parseOptions('explain', OPTIONS.map(withoutDefault), words);
-  if (rest.length === 0 && Object.keys(given).length === 0) {
+  const { values, rest } = parseOptions('explain', OPTIONS, words);
+  if (rest.length === 0 && Object.keys(values).length === 0) {
     process.stdout.write(`usage: minivisor explain SUBJECT [OPTIONS]\n\n${list()}`);
     return 0;
   }
@@ -57,8 +61,7 @@ async function run(words: readonly string[]): Promise<number> {
     return 0;
   }
   const subject = subjectOf(rest);
-  checkOptions(subject, given);
-  const { values } = parseOptions('explain', OPTIONS, words);
+  checkOptions(subject, values);
   checkOutput('json', values.json as string | undefined);
   const { tellSubject } = await import('../explain/tell.ts');
   const { isTTY } = process.stderr;

@@ -4,13 +4,12 @@
  * at the 101st selection.
  */
 import { FAULT_KIND_TABLE, FAULT_KINDS, type FaultConfig, type FaultKind } from '../../kernel/include/fault_kinds.ts';
+import { NS_OF_UNIT, type TimeUnit } from '../time_units.ts';
 import { UserError } from '../user_error.ts';
 
 /** For help: the form of the value. */
 export const FAULT_FORM = 'KIND[@RATE][/after=N][/times=N][/ns=N|/us=N|/ms=N]';
 
-/** Nanoseconds of each unit a time can be given in. */
-const NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6 };
 /** An hour: no device is slower. */
 const MAX_NS = 3600e9;
 
@@ -36,7 +35,7 @@ export function parseFault(text: string): FaultConfig {
   if (!Object.hasOwn(FAULT_KIND_TABLE, kind))
     throw bad(`no fault is called '${kind}'`, `give one of ${FAULT_KINDS.join(', ')}`);
   const rate = rateText === undefined ? 1 : Number(rateText);
-  if (rest.length > 0 || rateText?.trim() === '' || !(rate >= 0 && rate <= 1))
+  if (rest.length > 0 || (rateText !== undefined && !/^[\d.e+-]+$/i.test(rateText)) || !(rate >= 0 && rate <= 1))
     throw bad(`rate '${head.slice(kind.length + 1)}'`, 'give a probability from 0 to 1');
   const fault: { -readonly [K in keyof FaultConfig]: FaultConfig[K] } = { kind: kind as FaultKind, rate };
   for (const word of words) {
@@ -44,7 +43,8 @@ export function parseFault(text: string): FaultConfig {
     if (key === undefined) throw bad(`'${word}' is not understood`, `the form is ${FAULT_FORM}`);
     const name = key === 'after' || key === 'times' ? key : 'ns';
     if (fault[name] !== undefined) throw bad(`'${word}' after another ${name === 'ns' ? 'time' : name}`, 'give one');
-    fault[name] = Number(digits) * (NS[key] ?? 1);
+    if (!Number.isSafeInteger(Number(digits))) throw bad(`'${word}' is out of range`, 'give less');
+    fault[name] = Number(digits) * (name === 'ns' ? NS_OF_UNIT[key as TimeUnit] : 1);
   }
   if (fault.ns !== undefined && !('ns' in FAULT_KIND_TABLE[fault.kind]))
     throw bad(`${kind} takes no time`, 'leave it out');

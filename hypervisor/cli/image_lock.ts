@@ -50,7 +50,7 @@ function ownerOf(lock: string): Owner | 'nobody' | undefined {
 }
 
 /** Makes the lock file; false when it is there already. @throws UserError when none can be made */
-function make(lock: string): boolean {
+function make(lock: string, remedy: string): boolean {
   try {
     const start = startTime(process.pid);
     writeFileSync(lock, `${process.pid}${start === undefined ? '' : ` ${start}`}\n`, { flag: 'wx' });
@@ -60,7 +60,7 @@ function make(lock: string): boolean {
     if (code === 'EEXIST') return false;
     // On a full disk the file is there, but empty.
     if (code === 'ENOSPC' || code === 'EDQUOT') rmSync(lock, { force: true });
-    throw new UserError(`${lock}: ${code}; the image's folder must be writable, or give readonly=on`);
+    throw new UserError(`${lock}: ${code}; ${remedy}`);
   }
 }
 
@@ -77,10 +77,16 @@ function inUse(file: string, lock: string, owner: Owner): UserError {
   return new UserError(`${file}: in use by process ${owner.pid}; end it, or give another image with --drive file=...`);
 }
 
-/** Takes the image for this process; the returned function gives it back. @throws UserError when another process has it */
-export function lockImage(file: string): () => void {
+/**
+ * Takes the image for this process; the returned function gives it back.
+ * @param remedy what to do where no lock file can be made. @throws UserError when another process has it
+ */
+export function lockImage(
+  file: string,
+  remedy = "the image's folder must be writable, or give readonly=on",
+): () => void {
   const lock = lockOf(file);
-  for (let attempt = 1; !make(lock); attempt++) {
+  for (let attempt = 1; !make(lock, remedy); attempt++) {
     const owner = ownerOf(lock);
     if (owner === 'nobody')
       throw new UserError(`${lock}: names no process; remove it when no other minivisor uses ${file}`);

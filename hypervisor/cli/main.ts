@@ -5,6 +5,9 @@ import { version } from '../version.ts';
 import { COMMANDS } from './commands.ts';
 import { HelpRequested } from './options.ts';
 
+/** What asks for help, as an option. */
+const HELP = ['--help', '-h', '-help'];
+
 function overview(): string {
   const width = Math.max(...COMMANDS.map((c) => c.name.length)) + 2;
   return [
@@ -22,8 +25,11 @@ function overview(): string {
 /** Output that nobody reads any more (`| head`) is no news; output that cannot be written is told where it can be. */
 function watchOutput(): void {
   process.stderr.on('error', () => {});
+  let told = false;
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
-    if (code === 'EPIPE') return;
+    // Every write fails, and one sentence is enough.
+    if (code === 'EPIPE' || told) return;
+    told = true;
     process.stderr.write(`minivisor: standard output: ${code}\n`);
     process.exitCode = 1;
   });
@@ -32,11 +38,19 @@ function watchOutput(): void {
 /** Runs one command line; returns the exit status. */
 export async function main(words: readonly string[]): Promise<number> {
   watchOutput();
-  const [name, ...rest] = words;
-  if (name === undefined || ['--help', '-h', '-help', 'help'].includes(name)) {
-    process.stdout.write(overview());
-    return name === undefined ? 1 : 0;
+  const [first, ...others] = words;
+  if (first === undefined) {
+    // Who asked for nothing made a mistake, and what goes to standard output may go into a file.
+    process.stderr.write(overview());
+    return 1;
   }
+  const asks = HELP.includes(first) || first === 'help';
+  if (asks && others.length === 0) {
+    process.stdout.write(overview());
+    return 0;
+  }
+  // `help boot` is `boot --help`.
+  const [name, ...rest] = asks ? [others[0], HELP[0]] : words;
   if (['--version', '-version', '-V'].includes(name)) {
     process.stdout.write(`minivisor ${version()}\n`);
     return 0;
@@ -45,7 +59,7 @@ export async function main(words: readonly string[]): Promise<number> {
   try {
     if (command === undefined)
       throw new UserError(`${name}: unknown command; give one of ${COMMANDS.map((c) => c.name).join(', ')}`);
-    if (rest.some((word) => ['--help', '-h', '-help'].includes(word))) {
+    if (rest.some((word) => HELP.includes(word)) || (rest.length === 1 && rest[0] === 'help')) {
       process.stdout.write(command.help());
       return 0;
     }

@@ -26,6 +26,9 @@ test('two NICs share a cable when both say so', async () => {
 
 test.each([
   ['wire=radio', /--nic wire=radio: not understood; give loopback, echo, none or pair:N/],
+  ['wire=pair:-1', /^--nic wire=pair:-1: not understood; give loopback, echo, none or pair:N$/],
+  ['wire=none,wire=none', /^--nic: wire is given twice; give it once$/],
+  ['plug=maybe', /^--nic plug=maybe: not understood; give on or off$/],
   ['wire=pair:0', /^--nic wire=pair:0: is NIC 0 itself; name another NIC, or give wire=loopback$/],
   ['wire=pair:3', /^--nic wire=pair:3: there is no NIC 3, NIC 0 is the only one; give --nic once for each end/],
   ['pcap=/no such folder/x.pcap', /^--nic pcap=\/no such folder\/x\.pcap: ENOENT; give a place where a file can be/],

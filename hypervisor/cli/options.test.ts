@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../user_error.ts';
-import { HelpRequested, type OptionRow, optionsHelp, parseOptions, parseSize } from './options.ts';
+import { HelpRequested, type OptionRow, optionsHelp, parseOptions, parseSize, parseTime } from './options.ts';
 
 const ROWS: OptionRow[] = [
   {
@@ -15,6 +15,7 @@ const ROWS: OptionRow[] = [
   },
   { name: 'sim', kind: 'flag', help: 'simulate' },
   { name: 'seed', kind: 'number', value: 'N', max: 0xffff_ffff, default: '1', help: 'seed' },
+  { name: 'timeout', kind: 'time', min: 1e-6, max: 100, value: 'TIME', default: '60s', help: 'end' },
   { name: 'tce', kind: 'choice', choices: ['real', 'user'], value: 'TIER', help: 'tier' },
   {
     name: 'drive',
@@ -62,6 +63,11 @@ test.each([
   [['-drive', 'toString=1'], "--drive: unknown key 'toString'; known keys: file, devno, readonly, fault"],
   [['--seed', '-1'], '--seed -1: out of range; give 0 to 4294967295'],
   [['--seed', 'x'], '--seed x: not a number; give a whole number'],
+  [['--timeout', 'soon'], '--timeout soon: not a time; give seconds, or a number with us, ms, s or m'],
+  [['--timeout', '1h'], '--timeout 1h: not a time; give seconds, or a number with us, ms, s or m'],
+  [['--timeout', '0'], '--timeout 0: out of range; give 1us to 100s'],
+  [['--timeout', '-1.5s'], '--timeout -1.5s: out of range; give 1us to 100s'],
+  [['--timeout', '2m'], '--timeout 2m: out of range; give 1us to 100s'],
 ])('%j is refused in one sentence', (words, message) => {
   expect(() => parseOptions('boot', ROWS, words)).toThrow(new UserError(message));
 });
@@ -79,6 +85,10 @@ test('help as a value lists the keys, one a line, and the notes', () => {
       ].join('\n'),
     ),
   );
+});
+
+test.each(['help', '?'])('%s as one of several values lists them', (word) => {
+  expect(() => parseOptions('boot', ROWS, ['--tce', word])).toThrow(new HelpRequested('--tce: tier\n  real\n  user\n'));
 });
 
 test('help leaves out a default that is empty', () => {
@@ -108,6 +118,22 @@ test.each([
   ['', undefined],
 ])('size %s', (text, bytes) => {
   expect(parseSize(text)).toBe(bytes);
+});
+
+test.each([
+  ['60', 60],
+  ['1.5', 1.5],
+  ['1.1s', 1.1],
+  ['250ms', 0.25],
+  ['20us', 0.00002],
+  ['0.5m', 30],
+  ['2m', 120],
+  ['.5', undefined],
+  ['1e3', undefined],
+  ['5M', undefined],
+  ['', undefined],
+])('time %s', (text, seconds) => {
+  expect(parseTime(text)).toBe(seconds);
 });
 
 test('help names every option and its default', () => {

@@ -2,10 +2,11 @@
  * Command-line options as a table, in QEMU's spelling: `-m 256M`, `--memory 256M`, `--memory=256M` and `-drive
  * file=a.ckd,devno=191` all work. Parsing, checking and `--help` come from the rows.
  */
+import { NS_OF_UNIT, type TimeUnit } from '../time_units.ts';
 import { UserError } from '../user_error.ts';
 
 /** What an option takes. */
-export type OptionKind = 'flag' | 'text' | 'number' | 'size' | 'choice' | 'keys';
+export type OptionKind = 'flag' | 'text' | 'number' | 'size' | 'time' | 'choice' | 'keys';
 
 export interface OptionRow {
   /** Long name, without dashes. */
@@ -23,7 +24,7 @@ export interface OptionRow {
   readonly repeatable?: readonly string[];
   /** For `keys`: what `help` as the value shows below them. */
   readonly notes?: string;
-  /** For numbers and sizes. */
+  /** For numbers, sizes (bytes) and times (seconds). */
   readonly min?: number;
   readonly max?: number;
   readonly default?: string;
@@ -38,7 +39,7 @@ export const ON_OFF = 'on|off';
 /** Values of a comma list by key; of a repeatable key all of them, in order. */
 export type Keys = Readonly<Record<string, string | readonly string[]>>;
 
-/** Parsed values: a flag is true, a number or size a number, keys an object; `many` makes an array. */
+/** Parsed values: a flag is true, a number, size or time a number, keys an object; `many` makes an array. */
 export type Values = Readonly<Record<string, unknown>>;
 
 const SUFFIX: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
@@ -48,6 +49,30 @@ export function parseSize(text: string): number | undefined {
   const match = /^(\d+)([KMG]?)i?B?$/i.exec(text);
   return match === null ? undefined : Number(match[1]) * SUFFIX[match[2].toUpperCase()];
 }
+
+/** `60`, `1.5`, `250ms`, `2m`: seconds. undefined when it is no time. */
+export function parseTime(text: string): number | undefined {
+  const match = /^(-?\d+(?:\.\d+)?)(ns|us|ms|s|m)?$/.exec(text);
+  if (match === null) return undefined;
+  const unit = (match[2] ?? 's') as TimeUnit;
+  // The quotient of whole numbers, so that 1.1 remains 1.1.
+  return NS_OF_UNIT[unit] < 1e9
+    ? Number(match[1]) / (1e9 / NS_OF_UNIT[unit])
+    : Number(match[1]) * (NS_OF_UNIT[unit] / 1e9);
+}
+
+/** What is a number in an option, and how it is said. */
+const NUMBERS: Readonly<
+  Record<'number' | 'size' | 'time', { readonly parse: (text: string) => number | undefined; readonly form: string }>
+> = {
+  // A minus sign makes a number, of which it can be said that it is too small.
+  number: {
+    parse: (text) => (/^(0x[0-9a-f]+|-?\d+)$/i.test(text) ? Number(text) : undefined),
+    form: 'a whole number',
+  },
+  size: { parse: parseSize, form: 'bytes, or a number with K, M or G' },
+  time: { parse: parseTime, form: 'seconds, or a number with us, ms, s or m' },
+};
 
 /**
  * Parses the words after the command name.
@@ -103,15 +128,12 @@ function convert(row: OptionRow, text: string | undefined): unknown {
     case 'text':
       return value;
     case 'number':
-    case 'size': {
-      // A minus sign makes a number, of which it can be said that it is too small.
-      const number =
-        row.kind === 'size' ? parseSize(value) : /^(0x[0-9a-f]+|-?\d+)$/i.test(value) ? Number(value) : undefined;
+    case 'size':
+    case 'time': {
+      const { parse, form } = NUMBERS[row.kind];
+      const number = parse(value);
       const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
-      if (number === undefined)
-        throw new UserError(
-          `--${row.name} ${value}: not a ${row.kind}; give ${row.kind === 'size' ? 'bytes, or a number with K, M or G' : 'a whole number'}`,
-        );
+      if (number === undefined) throw new UserError(`--${row.name} ${value}: not a ${row.kind}; give ${form}`);
       if (number < min || number > max)
         throw new UserError(
           `--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}${unitHint(row, value)}`,
@@ -119,6 +141,8 @@ function convert(row: OptionRow, text: string | undefined): unknown {
       return number;
     }
     case 'choice':
+      if (asksHelp(value))
+        throw new HelpRequested(`--${row.name}: ${row.help}\n  ${(row.choices as readonly string[]).join('\n  ')}\n`);
       if (!(row.choices as readonly string[]).includes(value))
         throw new UserError(
           `--${row.name} ${value}: unknown value; give one of ${(row.choices as readonly string[]).join(', ')}`,
@@ -129,10 +153,15 @@ function convert(row: OptionRow, text: string | undefined): unknown {
   }
 }
 
+/** Whether a value asks what values there are, in QEMU's words. */
+export function asksHelp(value: string): boolean {
+  return value === 'help' || value === '?';
+}
+
 /** QEMU's comma lists: `a=1,b=2`; a doubled comma is a comma; `help` lists the keys. */
 function convertKeys(row: OptionRow, text: string): Keys {
   const keys = row.keys as Readonly<Record<string, string>>;
-  if (text === 'help' || text === '?') throw new HelpRequested(keysHelp(row));
+  if (asksHelp(text)) throw new HelpRequested(keysHelp(row));
   const result: Record<string, string | string[]> = {};
   const parts = text.replaceAll(',,', '\0').split(',');
   for (const [index, part] of parts.entries()) {
@@ -170,6 +199,7 @@ function unitHint(row: OptionRow, value: string): string {
 }
 
 function print(row: OptionRow, value: number): string {
+  if (row.kind === 'time') return value >= 1 ? `${value}s` : `${value * 1e6}us`;
   if (row.kind !== 'size') return `${value}`;
   return value % 1024 ** 2 === 0 ? `${value / 1024 ** 2}M` : `${value}`;
 }

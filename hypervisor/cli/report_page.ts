@@ -1,13 +1,11 @@
 /** `minivisor report`: one HTML page from what `minivisor bench --json` wrote. */
-import { writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { readBenchDocument } from '../bench/read_document.ts';
 import type { Edition, Editions } from '../report/editions.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
-import { fileProblem } from './file_problem.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
-import { checkOutput } from './output_file.ts';
+import { checkOutput, writeText } from './output_file.ts';
 
 const OPTIONS: readonly OptionRow[] = [
   { name: 'output', alias: ['o'], kind: 'text', value: 'FILE', default: 'report.html', help: 'the page' },
@@ -75,11 +73,7 @@ export const report: Command = {
       import('../report/page.ts'),
     ]);
     const page = reportPage(documents, await pageParts());
-    try {
-      writeFileSync(output, page);
-    } catch (error) {
-      throw new UserError(`--output ${output}: ${fileProblem(error)}; give a place where a file can be written`);
-    }
+    writeText('output', output, page);
     process.stdout.write(`${output}: ${Math.ceil(Buffer.byteLength(page) / 1024)} KiB; open it in a browser\n`);
     return 0;
   },

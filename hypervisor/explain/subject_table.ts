@@ -7,12 +7,23 @@ export interface Subject {
   /** Other names for it. */
   readonly aliases: readonly string[];
   readonly summary: string;
-  /** The one option it takes. */
+  /** The one option it takes; several may take the same. */
   readonly option?: OptionRow;
+  /** Values of the option that it has a story for; all when omitted. */
+  readonly told?: readonly string[];
 }
 
 /** Sides of the argument about channel I/O pass-through that have a story. */
 export const TOLD_APIS = ['region', 'cmd-request'] as const satisfies readonly CcwApi[];
+/** Sides of the argument about HALT and CLEAR that have one, in the order of their stories. */
+export const TOLD_HALTS = ['io-region', 'region'] as const satisfies readonly CcwApi[];
+const CCW_API: OptionRow = {
+  name: 'ccw-api',
+  kind: 'choice',
+  choices: ['region', 'io-region', 'cmd-request'] satisfies readonly CcwApi[],
+  value: 'API',
+  help: 'for ccw-read: region, vfio-ccw as it was merged (default), or cmd-request, the blocking ioctl of its RFC of 2016; for halt: region, with its command region, or io-region, before it had one; both one after the other when omitted',
+};
 /** Tiers of a TCE hypercall, in the order of their stories. */
 export const TOLD_TIERS: readonly TceTier[] = ['real', 'virtual', 'user'];
 
@@ -22,14 +33,15 @@ export const SUBJECTS = [
     name: 'ccw-read',
     aliases: ['ssch', 'ccw'],
     summary: 'a 4 KiB read from a passed-through disk: SSCH, translation, channel program, interruption, TSCH',
-    option: {
-      name: 'ccw-api',
-      kind: 'choice',
-      choices: TOLD_APIS,
-      value: 'API',
-      default: 'region',
-      help: 'for ccw-read: vfio-ccw as it was merged, or the blocking ioctl of its RFC of 2016',
-    },
+    option: CCW_API,
+    told: TOLD_APIS,
+  },
+  {
+    name: 'halt',
+    aliases: ['hsch', 'halt-clear'],
+    summary: 'HSCH of a read on a slow device: by the command region of 2019, and before it, when the VMM pretended',
+    option: CCW_API,
+    told: TOLD_HALTS,
   },
   {
     name: 'h-put-tce',

@@ -7,20 +7,25 @@ import type { TceTier } from '../config.ts';
 import type { Plot } from './plot.ts';
 import { type ExplainContext, stepsOf, tell, timeMoments, timeSeries } from './run.ts';
 import type { Story, Took } from './story.ts';
-import { type SubjectName, type TOLD_APIS, TOLD_TIERS } from './subject_table.ts';
+import { type SubjectName, type TOLD_APIS, TOLD_HALTS, TOLD_TIERS } from './subject_table.ts';
 import { CCW_REGION } from './subjects/ccw_region.ts';
 import { CCW_REQUEST } from './subjects/ccw_request.ts';
 import type { ChannelNotes } from './subjects/channel_parts.ts';
+import { HALT_SIDES } from './subjects/halt.ts';
 import { PAMU_VIOLATION_PLOT } from './subjects/pamu.ts';
 import { TCE_TIERS } from './subjects/tce.ts';
 import { type Times, WHOLE } from './times.ts';
 
 /** Reads on threads: half of them warm up. */
 const READS = 1200;
+/** Halts on threads, and the time a program takes that nobody halts, microseconds. */
+const HALTS = 100;
+const HALT_SERVICE_US = 2000;
 /** Rounds of violations on threads. */
 const ROUNDS = 20;
 
 type ToldApi = (typeof TOLD_APIS)[number];
+type ToldHalt = (typeof TOLD_HALTS)[number];
 const CCW_STORIES: Readonly<
   Record<ToldApi, { readonly title: string; readonly plot: Plot<ChannelNotes>; readonly closing: string }>
 > = {
@@ -41,7 +46,7 @@ const CCW_STORIES: Readonly<
 };
 
 async function ccwRead(context: ExplainContext, values: Values): Promise<Story[]> {
-  const api = values['ccw-api'] as ToldApi;
+  const api = (values['ccw-api'] as ToldApi | undefined) ?? 'region';
   const { title, plot, closing } = CCW_STORIES[api];
   const file = join(context.folder, 'explain.ckd');
   createToyVolume(file);
@@ -63,6 +68,32 @@ async function ccwRead(context: ExplainContext, values: Values): Promise<Story[]
       closing: [...together(times), closing],
     },
   ];
+}
+
+async function halt(context: ExplainContext, values: Values): Promise<Story[]> {
+  const api = values['ccw-api'] as ToldHalt | undefined;
+  const file = join(context.folder, 'explain.ckd');
+  createToyVolume(file);
+  const drive = ['--drive', `file=${file.replaceAll(',', ',,')},readonly=on,service-us=${HALT_SERVICE_US}`];
+  const stories: Story[] = [];
+  for (const side of api === undefined ? TOLD_HALTS : [api]) {
+    const { title, plot, closing } = HALT_SIDES[side];
+    // The second CPU starts what the first one halts.
+    const words = (halts: number) => [...drive, '--cpus', '2', '--ccw-api', side, '--append', `bench=0 halt=${halts}`];
+    const tale = await tell(context, words(1), plot);
+    const times = await timeMoments(context, words(HALTS), plot);
+    stories.push({
+      name: `halt, --ccw-api ${side}`,
+      title,
+      intro: [
+        'The disk of the guest, a 3390 DASD, belongs to the host and was given to the guest (passed through). Starting a ' +
+          'program on it is one thing; ending one that takes too long is another, and vfio-ccw had no way to until 2019.',
+      ],
+      steps: stepsOf(plot, tale, times),
+      closing: [...together(times), closing],
+    });
+  }
+  return stories;
 }
 
 /** How long it all took; nothing where it was not measured. */
@@ -139,6 +170,7 @@ async function pamuViolation(context: ExplainContext): Promise<Story[]> {
 /** The stories of each subject. */
 export const STORIES: Readonly<Record<SubjectName, (context: ExplainContext, values: Values) => Promise<Story[]>>> = {
   'ccw-read': ccwRead,
+  halt,
   'h-put-tce': putTce,
   'pamu-violation': pamuViolation,
 };

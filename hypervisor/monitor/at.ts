@@ -1,19 +1,19 @@
 /** `--at TIME:COMMAND`: monitor commands at given times of the machine, so that a simulated run can be replayed with them. */
 import { sleep, type Task } from '../../kernel/lib/task.ts';
 import type { TimedCommand } from '../config.ts';
+import { NS_OF_UNIT, type TimeUnit } from '../time_units.ts';
 import { UserError } from '../user_error.ts';
 import { checkWords, findCommand, wordsOf } from './commands.ts';
 import type { Monitor } from './monitor.ts';
 import { MonitorError } from './monitor_error.ts';
 
-/** Nanoseconds in a unit. */
-const UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
-
 /** @throws UserError naming what is wrong */
 export function parseAt(text: string): TimedCommand {
-  const match = /^(\d+(?:\.\d+)?)(ns|us|ms|s):\s*(\S.*)$/.exec(text);
+  const match = /^(\d+(?:\.\d+)?)(ns|us|ms|s|m):\s*(\S.*)$/.exec(text);
   if (match === null)
-    throw new UserError(`--at ${text}: not understood; give TIME:COMMAND, e.g. 5ms:device_del dasd0 (ns, us, ms, s)`);
+    throw new UserError(
+      `--at ${text}: not understood; give TIME:COMMAND, e.g. 5ms:device_del dasd0 (ns, us, ms, s, m)`,
+    );
   const [, number, unit, command] = match;
   const { name, words } = wordsOf(command);
   try {
@@ -22,7 +22,7 @@ export function parseAt(text: string): TimedCommand {
     if (error instanceof MonitorError) throw new UserError(`--at ${text}: ${error.message}`);
     throw error;
   }
-  return { ns: Number(number) * UNITS[unit], time: `${number}${unit}`, command: command.trim() };
+  return { ns: Number(number) * NS_OF_UNIT[unit as TimeUnit], time: `${number}${unit}`, command: command.trim() };
 }
 
 /** Gives the commands at their times, those of the same time in the order they were given; shows each, then its answer. */

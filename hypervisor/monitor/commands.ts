@@ -166,10 +166,15 @@ export function checkWords(command: MonitorCommand, words: readonly string[]): v
     throw new MonitorError(`${name}: unexpected '${words[parameters.length]}': ${usage(command)}`);
 }
 
+/** All commands, one line each. */
+export function commandsHelp(): string {
+  return COMMANDS.map((row) => `${usage(row)} -- ${row.help}\n`).join('');
+}
+
 function* help(_: MonitorTarget, [name]: readonly string[]): Task<string> {
-  const rows = name === undefined ? COMMANDS : [findCommand(name)];
-  const subjects = name === 'info' ? subjectsHelp() : '';
-  return rows.map((row) => `${usage(row)} -- ${row.help}\n`).join('') + subjects;
+  if (name === undefined) return commandsHelp();
+  const row = findCommand(name);
+  return `${usage(row)} -- ${row.help}\n${name === 'info' ? subjectsHelp() : ''}`;
 }
 
 function subjectsHelp(): string {

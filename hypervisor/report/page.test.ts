@@ -84,6 +84,20 @@ test('of two documents the second is the page, the first stands beside it, and c
   ]);
 });
 
+test('a count that was 0 is told by both numbers', () => {
+  const ioctls = (n: number) => ({
+    ...full,
+    figures: full.figures.map((one) => (one.unit === 'ioctls' ? { ...one, p50: n } : one)),
+  });
+  const text = page([
+    { label: 'old', document: ioctls(0) },
+    { label: 'new', document: ioctls(1200) },
+  ]);
+  const changes = text.slice(text.indexOf('id="changes"'), text.indexOf('id="targets"'));
+  expect(changes).toMatch(/0 → 1,?200.*▼\u00a0worse/s);
+  expect(changes).not.toMatch(/∞|NaN|Infinity/);
+});
+
 test('names out of a file are text, wherever they stand', () => {
   const evil = '</script><script>alert(1)</script><img src=x onerror=alert(2)>';
   const figures = full.figures.map((figure) => ({

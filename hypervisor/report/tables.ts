@@ -1,6 +1,6 @@
 /** The page's tables: the sides of an argument next to each other, targets, changes between two documents, all figures. */
 import type { Argument, FigureName } from '../bench/arguments_table.ts';
-import { type Comparison, compareFigures, machineDifferences } from '../bench/compare.ts';
+import { type Comparison, changeSize, compareFigures, fromOrToNone, machineDifferences } from '../bench/compare.ts';
 import { figureKey } from '../bench/figure_key.ts';
 import { type Figure, moreIsBetter, type PerOperation } from '../bench/figures.ts';
 import type { DataTable } from './chart.ts';
@@ -212,16 +212,13 @@ export interface Changes {
   readonly machines: readonly string[];
 }
 
-const size = ({ basis, change }: Comparison) =>
-  basis === 'differences' || change <= 0 ? 0 : Math.abs(Math.log(change));
-
 function changeRow(one: Comparison): string[] {
   const { a, b, basis, change, low, high, confidence, verdict } = one;
   const show = (value: number) => (basis === 'differences' ? quantity(value, a.unit) : times(value));
   const counted = basis === 'counts' || low === undefined || high === undefined;
   return [
     `${a.name.trim()}${a.column === undefined ? '' : ` · ${a.column}`}`,
-    show(change),
+    change === undefined || fromOrToNone(one) ? `${digits(a.p50)} → ${digits(b.p50)}` : show(change),
     verdict === 'better' ? '▲\u00a0better' : '▼\u00a0worse',
     quantity(a.p50, a.unit),
     quantity(b.p50, b.unit),
@@ -239,7 +236,7 @@ export function changes(editions: Editions): Changes | undefined {
   return {
     table: {
       head: ['what', 'change', '', first, second, 'surely between', 'scenario'],
-      rows: sure.sort((x, y) => size(y) - size(x)).map(changeRow),
+      rows: sure.sort((x, y) => changeSize(y) - changeSize(x)).map(changeRow),
     },
     compared: comparisons.length,
     byChance,

@@ -90,6 +90,32 @@ test('a system call of the VMM lies inside the interception, and the kernel’s 
   ).toEqual([['I/O', ['vcpu0', 'vmm', 'vmm', 'kernel']]]);
 });
 
+test('one thread at the same hypercall of two CPUs has a slice for each, which ends when that CPU’s call is handled', () => {
+  const trace = timeline(
+    ['vcpu0', 'kvm_hcall_enter', 0, 0x138, 0x8000_0000, 0x1000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x1000, 0],
+    ['vcpu1', 'kvm_hcall_enter', 1, 0x138, 0x8000_0000, 0x2000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x2000, 0],
+    ['kernel', 'hypercall_ret', 0x138, 0, 1],
+    ['vcpu1', 'kvm_hcall_exit', 1, 0x138, 0, 1],
+    // CPU 1 again, while CPU 0 is still at its first.
+    ['vcpu1', 'kvm_hcall_enter', 1, 0x138, 0x8000_0000, 0x3000],
+    ['kernel', 'hypercall', 0x138, 0x8000_0000, 0x3000, 0],
+    ['kernel', 'hypercall_ret', 0x138, -4, 1],
+    ['kernel', 'hypercall_ret', 0x138, 0, 1],
+    ['vcpu1', 'kvm_hcall_exit', 1, 0x138, 0, 1],
+    ['vcpu0', 'kvm_hcall_exit', 0, 0x138, -4, 1],
+  );
+  expect(trace.problems).toEqual([]);
+  const handlers = trace.slices.filter(({ category }) => category === 'hypercall');
+  expect(handlers.map(({ ts, end, args }) => [args.arg2, ts, end, args.ret])).toEqual([
+    ['0x1000', 1, 8, -4],
+    ['0x2000', 3, 4, 0],
+    ['0x3000', 7, 9, 0],
+  ]);
+  expect(trace.slices.some(({ category }) => category === 'hypercall_ret')).toBe(false);
+});
+
 test('an arrow leads from H_PUT_TCE to each DMA through that entry, until the entry is written again', () => {
   const put = (cpu: number, at: number): readonly [string, TraceEvent, ...number[]][] => [
     [`vcpu${cpu}`, 'kvm_hcall_enter', cpu, 0x20, 0x80000000, at * 4096],
@@ -114,7 +140,7 @@ test('an arrow leads from H_PUT_TCE to each DMA through that entry, until the en
   expect(shown(trace, 'partitionable endpoints/PE#2')).toHaveLength(8);
 });
 
-test('a channel program and its commands are on the track of its subchannel too, programs side by side on their thread', () => {
+test('a channel program and its commands are on the hardware track of their subchannel too, programs side by side on their thread', () => {
   const trace = timeline(
     ['iop0', 'iop_start', 0, 0x100],
     ['iop0', 'ccw_execute', 0, 0x63, 0x40, 16],
@@ -124,7 +150,7 @@ test('a channel program and its commands are on the track of its subchannel too,
     ['iop0', 'iop_status', 0, 0x07, 0x0c, 0],
     ['iop0', 'iop_status', 1, 0x07, 0x0c, 0],
   );
-  expect(shown(trace, 'subchannels/0.0.0000')).toEqual([
+  expect(shown(trace, 'subchannels/0.0.0000 hardware')).toEqual([
     'channel program 0-5',
     '  CCW 0x63 1-3',
     '  CCW 0x06 3-5',
@@ -133,6 +159,50 @@ test('a channel program and its commands are on the track of its subchannel too,
   ]);
   expect(shown(trace, 'minivisor/iop0')).toContain('channel program 0-5');
   expect(shown(trace, 'minivisor/iop0 (2)')).toContain('channel program 2-6');
+});
+
+test('on the track of a subchannel a step lasts from the step before it, inside its I/O, and arrows hold on to threads', () => {
+  const trace = timeline(
+    ['vmm', 'vfio_ccw_Q1', 0, 0, 0],
+    ['vmm', 'kvm_run_exit', 0, 13, 0xb233],
+    ['vmm', 'vfio_ccw_Q3', 0, 0],
+    ['vmm', 'vfio_ccw_Q4', 0, 0],
+    ['kernel', 'vfio_ccw_K3', 0, 0],
+    ['iop0', 'iop_start', 0, 0x100],
+    ['kernel', 'vfio_ccw_K4', 0, 0],
+    ['iop0', 'iop_status', 0, 0x07, 0x0c, 0],
+    ['kernel', 'vfio_ccw_K5', 0, 0x07, 0x0c, 0],
+    ['vmm', 'vfio_ccw_Q7', 0, 0, 3],
+    ['vmm', 'kvm_run_exit', 0, 13, 0xb235],
+    ['vmm', 's390_ioinst', 0xb235, 0x10000, 0, 0],
+    // An interruption without an I/O.
+    ['kernel', 's390_cio_interrupt', 0],
+    ['kernel', 'vfio_ccw_K5', 0, 0x11, 0x85, 0],
+    ['kernel', 'vfio_ccw_K6', 0],
+    ['vmm', 'vfio_ccw_Q7', 0, 0, 3],
+    ['vmm', 'vfio_ccw_Q3', 0, 0],
+  );
+  expect(trace.problems).toEqual([]);
+  expect(shown(trace, 'subchannels/0.0.0000')).toEqual([
+    'Q1 region information, once at realize 0-0',
+    'I/O 1-11',
+    '  Q3 intercept SSCH 1-2',
+    '  Q4 write ORB and SCSW to the I/O region 2-3',
+    '  K3 issue SSCH on the host subchannel 3-4',
+    '  K4 return the condition code 4-6',
+    '  K5 interrupt: IRB to the I/O region 6-8',
+    "  Q7 update the guest's IRB, make the interrupt pending 8-9",
+    's390_ioinst 11-11',
+    'K5 interrupt: IRB to the I/O region 12-13',
+    '  s390_cio_interrupt 12-12',
+    'K6 signal the eventfd 13-14',
+    "Q7 update the guest's IRB, make the interrupt pending 14-15",
+    'I/O 15-16',
+    '  Q3 intercept SSCH 15-16',
+  ]);
+  expect(shown(trace, 'subchannels/0.0.0000 hardware')).toEqual(['channel program 5-7', 'iop_status 7-7']);
+  const arrow = [...trace.flows.values()][0].through;
+  expect(arrow.every(({ track }) => track.startsWith('minivisor/'))).toBe(true);
 });
 
 test('a guest’s subchannel with another number than the host’s is found by what the VMM did for it', () => {

@@ -1,11 +1,12 @@
 /**
  * How each trace event is drawn on a timeline, as a table. What is not in it is a point in time. Slices of a family that
- * agree in a key begin and end together; the steps of an I/O are slices from the last thing their thread did until the step.
+ * agree in a key begin and end together; the steps of an I/O are slices that end with the step: on its thread from the last thing that did, on its subchannel
+ * from the step before it.
  */
 import { SCSW_STCTL_INTERMEDIATE, SCSW_STCTL_STATUS_PEND } from '../../kernel/include/arch/s390/scsw.ts';
 import type { TraceEvent } from '../../kernel/include/trace_events.ts';
 import { NR } from '../../kernel/include/uapi/syscall.ts';
-import { DESIGNS } from '../bench/steps.ts';
+import { DESIGNS, type Step } from '../bench/steps.ts';
 import { exitName, hcallName, syscallName } from './event_names.ts';
 
 type Args = readonly number[];
@@ -44,6 +45,8 @@ export interface End extends Span {
 export interface StepShape {
   readonly kind: 'step';
   readonly name: string;
+  /** Where it is in its I/O; `setup`: before any. */
+  readonly place: 'setup' | 'first' | 'middle' | 'last';
 }
 export type Shape = Begin | End | StepShape | { readonly kind: 'point' };
 
@@ -74,6 +77,7 @@ const SPANS: Partial<Record<TraceEvent, Shape>> = {
   kvm_vcpu_ioctl: end('interception', argument(0)),
   kvm_hcall_enter: begin('hcall', argument(0), ([, token]) => hcallName(token)),
   kvm_hcall_exit: end('hcall', argument(0)),
+  // By CPU, which `handled_calls.ts` finds: one thread may be at the same call of several.
   hypercall: begin('handler', argument(0), ([token]) => hcallName(token)),
   hypercall_ret: end('handler', argument(0)),
   // The VMM's thread goes on while a read of an eventfd is under way; so does the kernel's.
@@ -97,14 +101,19 @@ const SPANS: Partial<Record<TraceEvent, Shape>> = {
   fsl_dma_end: end('dma', argument(0)),
 };
 
-const STEPS = DESIGNS.flatMap(({ prefix, setup, steps }) =>
-  [...setup, ...steps].map(([step, , what]) => [`${prefix}${step}`, `${step} ${what}`] as const),
-);
+const STEPS = DESIGNS.flatMap(({ prefix, setup, steps }) => {
+  const row = ([step, , what]: Step, place: StepShape['place']): [string, Shape] => [
+    `${prefix}${step}`,
+    { kind: 'step', name: `${step} ${what}`, place },
+  ];
+  const last = steps.length - 1;
+  return [
+    ...setup.map((step) => row(step, 'setup')),
+    ...steps.map((step, i) => row(step, i === 0 ? 'first' : i === last ? 'last' : 'middle')),
+  ];
+});
 
 /** The table. */
-export const SHAPES: ReadonlyMap<string, Shape> = new Map<string, Shape>([
-  ...Object.entries(SPANS),
-  ...STEPS.map(([event, name]): [string, Shape] => [event, { kind: 'step', name }]),
-]);
+export const SHAPES: ReadonlyMap<string, Shape> = new Map<string, Shape>([...Object.entries(SPANS), ...STEPS]);
 /** The shape of the others. */
 export const POINT: Shape = { kind: 'point' };

@@ -6,7 +6,8 @@ import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import type { TraceRecord } from '../../kernel/lib/trace.ts';
 import { Arrows, type Flow } from './arrows.ts';
 import { subchannelName } from './event_names.ts';
-import { type Begin, type End, type Family, POINT, SHAPES } from './shapes.ts';
+import { HandledCalls, type HandlerEnd, type Moment } from './handled_calls.ts';
+import { type Begin, type End, type Family, POINT, SHAPES, type StepShape } from './shapes.ts';
 
 /** What a track shows. `waiting`: calls of a thread that sleep while it does other things. */
 export type TrackKind = 'thread' | 'waiting' | 'subchannel' | 'pe';
@@ -44,7 +45,7 @@ export interface Timeline {
 }
 
 /** Arguments by name. */
-function named({ event, args }: TraceRecord): Record<string, number> {
+function named({ event, args }: Pick<TraceRecord, 'event' | 'args'>): Record<string, number> {
   return Object.fromEntries(TRACE_EVENTS[event].map((name, i) => [name, args[i]]));
 }
 /** The argument of that name, if the event has it. */
@@ -55,10 +56,12 @@ function argument({ event, args }: TraceRecord, name: string): number | undefine
 
 /** Events with the guest's number of a subchannel, not the host's. */
 const GUEST_SUBCHANNEL: ReadonlySet<string> = new Set(['css_io_interrupt', 'ioinst_sch_id', 's390_ioinst']);
-/** First and last event of what a subchannel's track shows as one I/O. */
-const IO_BEGINS: ReadonlySet<string> = new Set(['vfio_ccw_Q3', 'ccw_rfc_Q1']);
-/** Families that a subchannel's track shows too. */
+/** Families that are shown with their subchannel too. */
 const ON_SUBCHANNEL: ReadonlySet<Family> = new Set(['program', 'ccw']);
+/** What the hardware does with a subchannel: on a track of its own, for it begins and ends in the middle of steps. */
+const OF_HARDWARE: ReadonlySet<string> = new Set(['iop_start', 'iop_status', 'ccw_execute', 'ccw_fault']);
+
+const later = (a: Moment, b: Moment | undefined): Moment => (b === undefined || b.order < a.order ? a : b);
 
 /** Open slices, with their copies on other tracks. */
 type Opened = readonly Slice[];
@@ -68,8 +71,11 @@ export class TimelineBuilder {
   readonly #tracks = new Map<string, Track>();
   readonly #open = new Map<string, Opened>();
   /** When each thread last began, ended or reached something. */
-  readonly #activity = new Map<string, { time: number; order: number }>();
+  readonly #activity = new Map<string, Moment>();
+  /** The last step on the track of each subchannel where another one is to come. */
+  readonly #reached = new Map<Track, Moment>();
   readonly #arrows = new Arrows();
+  readonly #calls = new HandledCalls();
   #order = 0;
   #from = Number.POSITIVE_INFINITY;
   #to = 0;
@@ -85,11 +91,12 @@ export class TimelineBuilder {
     this.#order++;
     this.#from = Math.min(this.#from, time);
     this.#to = Math.max(this.#to, time);
+    this.#hypercalls(record);
     const shape = SHAPES.get(event) ?? POINT;
     let slice: Slice | undefined;
     if (shape.kind === 'begin') slice = this.#begin(record, shape);
     else if (shape.kind === 'end') slice = this.#end(record, shape);
-    else if (shape.kind === 'step') slice = this.#step(record, shape.name);
+    else if (shape.kind === 'step') slice = this.#step(record, shape);
     slice ??= this.#point(record);
     if (shape.kind !== 'point' || event === 's390_cio_interrupt')
       this.#activity.set(actor, { time, order: this.#order });
@@ -100,6 +107,7 @@ export class TimelineBuilder {
 
   /** What has been built; slices that are open end with the last record. */
   end(): Timeline {
+    this.#endHandlers(this.#calls.rest());
     for (const key of [...this.#open.keys()]) this.#close(key, this.#to, {});
     const from = this.#to === 0 && this.#from === Number.POSITIVE_INFINITY ? 0 : this.#from;
     return { tracks: [...this.#tracks.values()], flows: this.#arrows.end(), from, to: this.#to };
@@ -114,7 +122,7 @@ export class TimelineBuilder {
     }
     return track;
   }
-  #slice(track: Track, record: TraceRecord, name: string, from = { time: record.time, order: this.#order }): Slice {
+  #slice(track: Track, record: TraceRecord, name: string, from: Moment = this.#now(record)): Slice {
     const { time: begin, order } = from;
     const { event, time: end } = record;
     const slice = { name, event, begin, end, args: named(record), order, endOrder: this.#order };
@@ -122,9 +130,13 @@ export class TimelineBuilder {
     return slice;
   }
 
+  #now({ time }: TraceRecord): Moment {
+    return { time, order: this.#order };
+  }
+
   #begin(record: TraceRecord, shape: Begin): Slice {
     const { actor, args, time } = record;
-    const key = openKey(actor, shape.family, shape.key(args));
+    const key = openKey(actor, shape.family, this.#keyOf(record, shape));
     // Its end was not recorded, or a channel command ends with the next one.
     this.#close(key, time, {});
     const name = shape.name(args);
@@ -135,37 +147,77 @@ export class TimelineBuilder {
     return slice;
   }
 
+  /** A handler is told from others by its CPU. */
+  #keyOf({ actor, args }: TraceRecord, { family, key }: Begin): number {
+    return family === 'handler' ? this.#calls.begin(actor, args) : key(args);
+  }
+
   /** @returns the slice that ends; undefined when none does */
   #end(record: TraceRecord, { family, key, inner = [], ends }: End): Slice | undefined {
     const { actor, args, time } = record;
     if (ends?.(args) === false) return undefined;
+    if (family === 'handler') return this.#endHandler(record);
     for (const each of inner) this.#close(openKey(actor, each, key(args)), time, {});
     return this.#close(openKey(actor, family, key(args)), time, named(record));
   }
-  #close(key: string, time: number, args: Readonly<Record<string, number>>): Slice | undefined {
+  #close(key: string, time: number, args: Readonly<Record<string, number>>, order = this.#order): Slice | undefined {
     const opened = this.#open.get(key);
     if (opened === undefined) return undefined;
     this.#open.delete(key);
     for (const slice of opened) {
       slice.end = time;
-      slice.endOrder = this.#order;
+      slice.endOrder = order;
       slice.endArgs = args;
     }
     return opened[0];
   }
 
-  #step(record: TraceRecord, name: string): Slice {
-    const { actor, time, event } = record;
+  /** What a record tells of hypercalls, beside what it shows itself. */
+  #hypercalls({ event, args }: TraceRecord): void {
+    if (event === 'kvm_hcall_enter') this.#calls.enter(args);
+    else if (event === 'kvm_hcall_exit') this.#endHandlers(this.#calls.exit(args));
+    else if (event === 'kvm_userspace_exit' || event === 'kvm_vcpu_ioctl')
+      this.#endHandlers(this.#calls.goesOn(args[0]));
+  }
+  #endHandler(record: TraceRecord): Slice | undefined {
+    const { actor, args } = record;
+    const cpu = this.#calls.end(actor, args, this.#now(record));
+    // It is no point in time: which of the slices it ends shows when a CPU goes on.
+    if (cpu === 'later') return this.#track('thread', actor).slices.at(-1);
+    if (cpu === undefined) return undefined;
+    return this.#close(openKey(actor, 'handler', cpu), record.time, named(record));
+  }
+  #endHandlers(ended: readonly HandlerEnd[]): void {
+    for (const { thread, cpu, args, at } of ended)
+      this.#close(openKey(thread, 'handler', cpu), at.time, named({ event: 'hypercall_ret', args }), at.order);
+  }
+
+  #step(record: TraceRecord, { name, place }: StepShape): Slice {
+    const activity = this.#activity.get(record.actor) ?? this.#now(record);
     const subchannel = this.#subchannel(record);
-    if (subchannel !== undefined) {
-      if (IO_BEGINS.has(event)) {
-        const key = ioKey(subchannel);
-        this.#close(key, time, {});
-        this.#open.set(key, [this.#slice(subchannel, record, 'I/O')]);
-      }
-      this.#slice(subchannel, record, name);
+    if (subchannel !== undefined) this.#stepOfIo(record, subchannel, name, place, activity);
+    return this.#slice(this.#track('thread', record.actor), record, name, activity);
+  }
+  /**
+   * A step on the track of its subchannel lasts from the step before it, whatever thread that was on; the first one of
+   * an I/O, or of an interruption without one, from what its own thread did last.
+   */
+  #stepOfIo(record: TraceRecord, track: Track, name: string, place: StepShape['place'], activity: Moment): void {
+    if (place === 'setup') {
+      this.#slice(track, record, name);
+      return;
     }
-    return this.#slice(this.#track('thread', actor), record, name, this.#activity.get(actor));
+    const key = ioKey(track);
+    const reached = this.#reached.get(track);
+    const from = place === 'first' ? later(activity, reached) : (reached ?? activity);
+    if (place === 'first') {
+      this.#close(key, from.time, {}, from.order);
+      this.#open.set(key, [this.#slice(track, record, 'I/O', from)]);
+    }
+    this.#slice(track, record, name, from);
+    // Of an interruption without an I/O nothing comes after the last step.
+    if (place === 'last' && !this.#open.has(key)) this.#reached.delete(track);
+    else this.#reached.set(track, this.#now(record));
   }
   #point(record: TraceRecord): Slice {
     return this.#slice(this.#track('thread', record.actor), record, record.event);
@@ -185,14 +237,19 @@ export class TimelineBuilder {
     if (schid === undefined) return undefined;
     const number = schid & 0xffff;
     const host = GUEST_SUBCHANNEL.has(record.event) ? this.#arrows.hostSubchannel(number) : number;
-    return this.#track('subchannel', subchannelName(host));
+    const name = subchannelName(host);
+    // Both at once, so that they are beside each other.
+    const [track, hardware] = [this.#track('subchannel', name), this.#track('subchannel', `${name} hardware`)];
+    return OF_HARDWARE.has(record.event) ? hardware : track;
   }
   #pe(pe: number): Track {
     return this.#track('pe', `PE#${pe.toString(16)}`);
   }
   #endIo(record: TraceRecord): void {
     const subchannel = this.#subchannel(record);
-    if (subchannel !== undefined) this.#close(ioKey(subchannel), record.time, {});
+    if (subchannel === undefined) return;
+    this.#close(ioKey(subchannel), record.time, {});
+    this.#reached.delete(subchannel);
   }
 }
 

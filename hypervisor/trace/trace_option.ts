@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { TRACE_EVENTS } from '../../kernel/include/trace_events.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
 import { fileProblem } from '../cli/file_problem.ts';
-import { HelpRequested } from '../cli/options.ts';
+import { asksHelp, HelpRequested } from '../cli/options.ts';
 import { UserError } from '../user_error.ts';
 
 /** What all `--trace` words say together. */
@@ -48,7 +48,7 @@ export function readTraceOption(words: readonly string[]): TraceOption {
   const events: string[] = [];
   let file: string | undefined;
   const add = (pattern: string, where: string) => {
-    if (pattern === 'help' || pattern === '?') throw new HelpRequested(traceHelp());
+    if (asksHelp(pattern)) throw new HelpRequested(traceHelp());
     check(pattern, where);
     events.push(pattern);
   };

@@ -213,7 +213,7 @@ function* serve(mailbox: MailboxServer, monitor: Monitor): Task {
 function setUpProblem(error: unknown, config: MachineConfig): string {
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof Errno) || error.code !== 'ENOMEM') return message;
-  const limit = (config.lockLimit * PAGE_SIZE) / 2 ** 20;
+  const limit = Number(((config.lockLimit * PAGE_SIZE) / 2 ** 20).toFixed(2));
   return `${message}; the VMM may lock ${limit} MiB for a guest of ${config.memory / 2 ** 20} MiB: give more --memlock, or less --memory`;
 }
 

@@ -60,6 +60,9 @@ const ROWS: [string[], RegExp][] = [
   [['boot', '--tce', 'fast'], /--tce fast: unknown value; give one of real, virtual, user/],
   [['boot', '--kernle', 'x'], /--kernle: unknown option; did you mean --kernel\?/],
   [['boot', '--timeout'], /--timeout needs a value/],
+  [['boot', '--timeout', 'soon'], /--timeout soon: not a time; give seconds, or a number with us, ms, s or m/],
+  [['boot', '--timeout', '0ms'], /--timeout 0ms: out of range; give 1us to 2000000s/],
+  [['bench', 'mips', '--timeout', '5'], /--timeout: unknown option; see minivisor bench --help/],
   [['boot', 'toy.elf'], /toy\.elf: unexpected word; options begin with --/],
   [['boot', '--trace', 'nothing_*'], /--trace nothing_\*: matches no event/],
   [['boot', '--drive', 'devno=190'], /--drive: file=\.\.\. is missing/],
@@ -79,6 +82,16 @@ const ROWS: [string[], RegExp][] = [
   [['boot', '--drive', 'file=truncated.ckd'], /truncated\.ckd: /],
   [['boot', '--sim', '--drive', 'file=broken.ckd'], /broken\.ckd: .*not a CKD image/],
   [['boot', '--stats', 'nowhere/stats.json'], /--stats nowhere\/stats\.json: ENOENT; give a place where a file/],
+  [
+    ['boot', '--stats', 'broken.ckd', '--drive', 'file=broken.ckd'],
+    /--stats broken\.ckd: is an image of --drive too; give/,
+  ],
+  [['boot', '--nic', 'pcap=a', '--nic', 'pcap=a'], /--nic pcap=.*\/a: is what --nic writes too; give another file/],
+  [['boot', '--nic', 'pcap=a', '--trace-out', 'a'], /--nic pcap=.*\/a: is what --trace-out writes too; give another/],
+  [
+    ['boot', '--drive', 'type=echo', '--memlock', '1'],
+    /ENOMEM: .*may lock 0 MiB for a guest of 128 MiB: give more --mem/,
+  ],
   [['boot', '--stats', 'folder'], /--stats folder: EISDIR; give a place where a file/],
   [['boot', '--stats', 'new/'], /--stats new\/: EISDIR; give a place where a file/],
   [['boot', '--stats', ''], /--stats : EISDIR; give a place where a file/],
@@ -88,6 +101,8 @@ const ROWS: [string[], RegExp][] = [
   [['dasd', 'create', 'broken.ckd'], /broken\.ckd: exists/],
   [['dasd', 'create'], /dasd create: FILE is missing/],
   [['dasd', 'create', 'nowhere/new.ckd'], /nowhere\/new\.ckd: there is no folder .*nowhere; make it first, or choose/],
+  [['dasd', 'create', '/proc/new.ckd'], /\/proc\/new\.ckd\.lock: E[A-Z]+; choose a place where files can be made\n/],
+  [['dasd', 'create', 'folder', '--force'], /folder: is a directory; choose another name/],
   [
     ['dasd', 'create', 'new.ckd', '--model', '3390-3', '--cylinders', '5'],
     /--model 3390-3 has 3339 cylinders; leave out/,
@@ -103,6 +118,7 @@ const ROWS: [string[], RegExp][] = [
   ],
   [['dasd', 'shrink'], /dasd shrink: unknown verb; give one of create, ls, check, dump, cat, recover/],
   [['boot', '--kernel', 'toy.elf', '--guest', 'net'], /--kernel toy.elf --guest net: two guests; give one of them/],
+  [['help', 'fly'], /fly: unknown command; give one of boot/],
   [['fly'], /fly: unknown command; give one of boot, explain, bench, report, dasd, ioctls/],
 ];
 
@@ -124,11 +140,27 @@ test.each([
   [['bench', '-h'], /growth/],
   [['dasd', '--help'], /create FILE/],
   [['boot', '-drive', 'help'], /slow-cylinder= .*\n.*slow-ms= [\s\S]*lost-interrupt/],
+  [['boot', '--help'], /--drive help\./],
+  [['boot', '--nic', 'help'], /pcap= .*tcpdump/],
+  [['boot', '--device', 'help'], /vfio-platform,host=dma3/],
+  [['boot', '--at', 'help'], /device_del ID -- unplugs/],
+  [['boot', '--monitor', 'help'], /device_del ID -- unplugs/],
+  [['boot', '--ccw-api', 'help'], /\n {2}io-region\n/],
   [['boot', '--trace', 'help'], /vfio_ccw_Q1 schid=/],
   [['--version'], /^minivisor \d/],
+  [['help'], /usage: minivisor COMMAND/],
+  [['help', 'boot'], /--memory-pressure/],
+  [['--help', 'dasd'], /create FILE/],
+  [['dasd', 'help'], /create FILE/],
 ])('minivisor %j explains and ends well', async (words, text) => {
   const { status, stdout, stderr } = await runCli(folder, words);
   expect(stdout).toMatch(text);
   expect(stderr).toBe('');
   expect(status).toBe(0);
+});
+
+test('no command at all is a mistake: what there is goes to standard error', async () => {
+  const { status, stdout, stderr } = await runCli(folder, []);
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/usage: minivisor COMMAND[\s\S]*boot {5}/);
 });

@@ -64,6 +64,16 @@ test('with --sim the seconds are virtual: two runs that are cut have the same tr
   expect(again).toEqual(first);
 });
 
+test('--timeout takes parts of seconds, and units', async () => {
+  const run = (...words: string[]) => runCli(folder, [...guest('loop.elf', 'a7f40000'), ...words]);
+  const simulated = await run('--sim', '--timeout', '2.5ms');
+  expect(simulated.stderr).toMatch(/no end within 0\.0025 s of virtual time \(--timeout\)/);
+  expect(simulated.stdout).toMatch(/, 2\.5\d+ ms of virtual time/);
+  const threaded = await run('--timeout', '0.25');
+  expect(threaded.stderr).toMatch(/minivisor: the guest was stopped: no end within 0\.25 s \(--timeout\)/);
+  expect(threaded.status).toBe(1);
+});
+
 test('Ctrl-C ends a guest that loops, and the image is free again', async () => {
   const { child, ended } = startCli(folder, guest('loop.elf', 'a7f40000'));
   await delay(2500);

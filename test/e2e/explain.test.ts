@@ -14,17 +14,26 @@ const COMMAND = fileURLToPath(new URL('../../hypervisor/minivisor.js', import.me
 test('without a subject the list; --help and help explain all', async () => {
   const { status, stdout, stderr } = await runCli(folder, ['explain']);
   expect([status, stderr]).toEqual([0, '']);
-  for (const subject of ['ccw-read', 'h-put-tce', 'pamu-violation', 'also: ssch']) expect(stdout).toContain(subject);
+  for (const subject of ['ccw-read', 'halt', 'h-put-tce', 'pamu-violation', 'also: ssch'])
+    expect(stdout).toContain(subject);
   const [help, word] = [await runCli(folder, ['explain', '--help']), await runCli(folder, ['explain', 'help'])];
   expect(help.stdout).toContain('--ccw-api API');
   expect(word.stdout).toBe(help.stdout);
 });
 
 test.each([
-  [['magic'], 'explain magic: unknown subject; give one of ccw-read, h-put-tce, pamu-violation'],
-  [['ssch', 'tce'], 'explain ssch tce: one at a time; give one of ccw-read, h-put-tce, pamu-violation'],
-  [['--no-times'], 'explain: what? give one of ccw-read, h-put-tce, pamu-violation'],
-  [['ssch', '--ccw-api', 'magic'], '--ccw-api magic: unknown value; give one of region, cmd-request'],
+  [['magic'], 'explain magic: unknown subject; give one of ccw-read, halt, h-put-tce, pamu-violation'],
+  [['ssch', 'tce'], 'explain ssch tce: one at a time; give one of ccw-read, halt, h-put-tce, pamu-violation'],
+  [['--no-times'], 'explain: what? give one of ccw-read, halt, h-put-tce, pamu-violation'],
+  [['ssch', '--ccw-api', 'magic'], '--ccw-api magic: unknown value; give one of region, io-region, cmd-request'],
+  [
+    ['ssch', '--ccw-api', 'io-region'],
+    '--ccw-api io-region: ccw-read has no story of it; give region or cmd-request, or minivisor explain halt --ccw-api io-region',
+  ],
+  [
+    ['hsch', '--ccw-api', 'cmd-request'],
+    '--ccw-api cmd-request: halt has no story of it; give io-region or region, or minivisor explain ccw-read --ccw-api cmd-request',
+  ],
   [['pamu', '--tce', 'real'], '--tce: is for h-put-tce; leave it out, or give minivisor explain h-put-tce'],
   [['tce', '--json', 'no/such/place'], '--json no/such/place: ENOENT; give a place where a file can be written'],
 ])('%j is refused in one sentence', async (words, sentence) => {

@@ -101,3 +101,16 @@ test('a console that cannot be written is told in one line', async () => {
   expect(status).toBe(1);
   expect(existsSync(LOCK)).toBe(false);
 });
+
+test('standard output that cannot be written is told once, however much there is to be written', async () => {
+  const full = openSync('/dev/full', 'w');
+  const words = ['dasd', 'ls', 'test.ckd', 'test.ckd'];
+  const child = spawn(process.execPath, [COMMAND, ...words], { cwd: folder, stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  let stderr = '';
+  child.stderr?.on('data', (data) => {
+    stderr += data;
+  });
+  const status = await new Promise((resolve) => child.on('close', resolve));
+  expect([status, stderr]).toEqual([1, 'minivisor: standard output: ENOSPC\n']);
+});

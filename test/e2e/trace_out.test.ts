@@ -183,6 +183,13 @@ test.skipIf(!existsSync('/dev/full'))('a file that cannot be written to its end 
     1,
     expect.stringMatching(/^minivisor: --trace-out \/dev\/full: ENOSPC; .*\n$/),
   ]);
+  for (const scheduler of [['--sim'], []]) {
+    const net = ['boot', '--drive', 'type=echo', '--guest', 'net', '--nic', 'pcap=/dev/full', ...scheduler];
+    const dump = await runCli(folder, net);
+    const sentence = 'minivisor: --nic pcap=/dev/full: ENOSPC; what came after that was not written\n';
+    expect([dump.status, dump.stderr]).toEqual([1, sentence]);
+    expect(dump.stdout).toMatch(/net: /);
+  }
   const log = await runCli(folder, [...words, '--trace', 'css_*,file=/dev/full']);
   expect([log.status, log.stderr]).toEqual([
     1,

@@ -1,10 +1,13 @@
 import {
   existsSync,
+  lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -78,6 +81,22 @@ describe('createVolume', () => {
     createVolume(file, { volser: 'A', cylinders: 1, layout: 'cdl', force: true });
     expect(listVolume(file).label?.volser).toBe('A');
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  test('what is no plain file is never replaced, forced or not', () => {
+    const device = path('device.ckd');
+    // A link, so that nothing of the computer is lost where it is replaced after all.
+    symlinkSync('/dev/null', device);
+    const there = path('there');
+    mkdirSync(there);
+    for (const force of [true, false]) {
+      const options = { volser: 'A', cylinders: 1, layout: 'cdl', force } as const;
+      expect(() => createVolume(device, options)).toThrow(`${device}: is no plain file; choose another name`);
+      expect(() => createVolume(there, options)).toThrow(`${there}: is a directory; choose another name`);
+    }
+    expect(lstatSync(device).isSymbolicLink()).toBe(true);
+    rmSync(device);
+    rmSync(there, { recursive: true });
   });
 
   test('a missing folder is named, not the unfinished file', () => {

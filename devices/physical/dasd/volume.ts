@@ -9,6 +9,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -83,9 +84,14 @@ interface NewFile {
 export function createVolume(file: string, options: CreateVolumeOptions): string[] {
   const files = plan(file, options);
   checkOptions(file, options);
-  for (const { name } of files)
-    if (existsSync(name) && options.force !== true)
+  for (const { name } of files) {
+    const there = statSync(name, { throwIfNoEntry: false });
+    // It would be the folder's entry that is replaced: a device, of all things, would be gone.
+    if (there !== undefined && !there.isFile())
+      throw new ImageError(name, `is ${there.isDirectory() ? 'a directory' : 'no plain file'}; choose another name`);
+    if (there !== undefined && options.force !== true)
       throw new ImageError(name, 'exists and is left alone; choose another name, or give --force to replace it');
+  }
   const unfinished: string[] = [];
   try {
     for (const [index, one] of files.entries()) {

@@ -9,7 +9,7 @@ import { EchoHost } from './echo_host.ts';
 import { InterruptUnit } from './interrupt_unit.ts';
 import { linkUp, type NicContext } from './nic.ts';
 import { lockNic, nicArea, nicNumber, unlockNic } from './nic_area.ts';
-import { PcapWriter } from './pcap.ts';
+import { type DumpFailure, PcapWriter } from './pcap.ts';
 import { phyLink } from './phy.ts';
 import { Receiver } from './receiver.ts';
 import { Transmitter } from './transmitter.ts';
@@ -36,8 +36,8 @@ export interface NicEngineOptions {
 
 /** A running engine. */
 export interface NicEngine {
-  /** Power-off. */
-  close(): void;
+  /** Power-off. @returns why the dump ended before; undefined when it did not, or there is none */
+  close(): DumpFailure | undefined;
 }
 
 /**

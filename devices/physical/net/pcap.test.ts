@@ -115,7 +115,7 @@ test.skipIf(process.platform !== 'linux')('a full disk ends the dump, not the ma
     writer.frame(new Uint8Array(60), 0, 60, 1);
     writer.flush();
   }
-  writer.close();
+  expect(writer.close()).toEqual({ file: '/dev/full', code: 'ENOSPC' });
   expect(said).toEqual(['dump of network frames /dev/full: ENOSPC; it ends here']);
 });
 

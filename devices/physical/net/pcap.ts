@@ -33,6 +33,13 @@ export const FLUSH_NS = 100_000_000;
 const SECOND = 1_000_000_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** A dump that could not be written to its end. */
+export interface DumpFailure {
+  readonly file: string;
+  /** errno of the write. */
+  readonly code: string;
+}
+
 export class PcapWriter {
   readonly #file: string;
   readonly #start: number;
@@ -42,6 +49,7 @@ export class PcapWriter {
   #fd: number;
   #used = 0;
   #due = NEVER;
+  #failure: DumpFailure | undefined;
   /** What the flushing task waits for. */
   readonly wait: Wait;
 
@@ -104,16 +112,19 @@ export class PcapWriter {
       for (let done = 0; this.#fd >= 0 && done < this.#used; )
         done += writeSync(this.#fd, this.#buffer, done, this.#used - done);
     } catch (error) {
-      this.#log(`dump of network frames ${this.#file}: ${(error as NodeJS.ErrnoException).code}; it ends here`);
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      this.#failure = { file: this.#file, code };
+      this.#log(`dump of network frames ${this.#file}: ${code}; it ends here`);
       this.#close();
     }
     this.#used = 0;
   }
 
-  /** Power-off. */
-  close(): void {
+  /** Power-off. @returns why the dump ended before; undefined when it did not */
+  close(): DumpFailure | undefined {
     this.flush();
     this.#close();
+    return this.#failure;
   }
 
   #close(): void {

@@ -3,6 +3,7 @@ import { MAX_LARGE_CYLINDERS, MODEL_CYLINDERS } from '../../../devices/physical/
 import { SPLIT_CYLINDERS, type VolumeLayout } from '../../../devices/physical/dasd/volume.ts';
 import { UserError } from '../../user_error.ts';
 import type { Values } from '../options.ts';
+import { LDL_HAS_NO_VTOC } from './listing.ts';
 import { makeVolume } from './make_volume.ts';
 import { progressLine } from './progress.ts';
 import type { Verb } from './verb.ts';
@@ -44,7 +45,7 @@ export const create: Verb = {
       choices: ['cdl', 'ldl', 'raw'],
       value: 'NAME',
       default: 'cdl',
-      help: 'compatible disk layout, Linux disk layout, or no label and empty tracks',
+      help: 'compatible disk layout, Linux disk layout (no VTOC, so that dasdls cannot list it), or no label and empty tracks',
     },
     { name: 'pattern', kind: 'flag', help: 'fill data records with the pattern that the toy guest checks' },
     { name: 'split', kind: 'flag', help: 'files below 2 GiB, NAME_1.ckd, NAME_2.ckd and so on, as dasdinit makes' },
@@ -64,6 +65,7 @@ export const create: Verb = {
     });
     const what = layout === 'raw' ? 'no label' : `volume ${values.volser}`;
     process.stdout.write(`${files.join(', ')}: ${what}, ${cylinders} cylinders, ${layout}\n`);
+    if (layout === 'ldl') process.stdout.write(LDL_HAS_NO_VTOC);
     return 0;
   },
 };

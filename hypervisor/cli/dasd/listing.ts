@@ -10,6 +10,10 @@ const place = (track: number) => `${Math.floor(track / heads)}/${track % heads}`
 const sum = (ranges: readonly TrackRange[]) => ranges.reduce((tracks, range) => tracks + tracksIn(range), 0);
 const or = (value: string | number | undefined) => (value === undefined || value === '' ? '-' : `${value}`);
 
+/** Said where a volume of the Linux disk layout is made or shown: whoever knows volumes looks for its data sets. */
+export const LDL_HAS_NO_VTOC =
+  "  no VTOC: Hercules' dasdls cannot list a volume of this layout (nor one of CMS); minivisor dasd ls shows its label\n";
+
 /** Title, data sets with their extents, free space. @throws ImageError, TrackFormatError */
 export function listing(file: string): string {
   const { cylinders, label, vtoc } = listVolume(file);
@@ -17,7 +21,7 @@ export function listing(file: string): string {
   const title = `${file}: volume ${label.volser}, ${label.layout}, ${cylinders} cylinders`;
   if (label.layout === 'ldl') {
     const blocks = label.blocks === undefined ? '' : `, ${label.blocks} blocks`;
-    return `${title}${blocks} of ${label.blockSize} bytes\n`;
+    return `${title}${blocks} of ${label.blockSize} bytes\n${LDL_HAS_NO_VTOC}`;
   }
   const owner = label.owner === '' ? '' : `, owner ${label.owner}`;
   if (vtoc === undefined) return `${title}${owner}, no table of contents\n`;

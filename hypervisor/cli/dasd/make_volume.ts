@@ -19,7 +19,7 @@ function writable(folder: string): boolean {
  */
 export function makeVolume(file: string, options: CreateVolumeOptions): string[] {
   // Where no lock can be made no volume can be made either, and createVolume says why.
-  const unlock = writable(dirname(file)) ? lockImage(file) : () => {};
+  const unlock = writable(dirname(file)) ? lockImage(file, 'choose a place where files can be made') : () => {};
   try {
     return createVolume(file, { ...options, alone: true });
   } finally {

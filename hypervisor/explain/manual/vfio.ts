@@ -3,7 +3,9 @@ import { hcallName, hcallReturnName } from '../../../kernel/include/arch/ppc/hca
 import { kvm_s390_interrupt } from '../../../kernel/include/uapi/kvm.ts';
 import { KVM_EXIT, KVM_RUN } from '../../../kernel/include/uapi/kvm_run.ts';
 import {
+  ccw_cmd_region,
   ccw_io_region,
+  VFIO_CCW_ASYNC_CMD,
   VFIO_DMA_MAP_FLAG,
   vfio_ccw_cmd,
   vfio_iommu_type1_dma_map,
@@ -20,6 +22,19 @@ export const IO_REGION_MANUAL = manual(ccw_io_region, {
     orb_area: { title: "the guest's ORB", holds: ORB_MANUAL },
     scsw_area: { title: "the guest's SCSW: which function is asked for", holds: SCSW_MANUAL },
     irb_area: { title: 'IRB, once there is status', holds: IRB_MANUAL },
+    ret_code: 'how the request ended: 0, or an errno below zero',
+  },
+});
+
+export const CMD_REGION_MANUAL = manual(ccw_cmd_region, {
+  name: 'ccw_cmd_region',
+  title: 'command region: what the VMM asks for while a start is under way',
+  source: 'include/uapi/linux/vfio_ccw.h',
+  fields: {
+    command: {
+      title: 'which function',
+      means: { [VFIO_CCW_ASYNC_CMD.HSCH]: 'halt', [VFIO_CCW_ASYNC_CMD.CSCH]: 'clear' },
+    },
     ret_code: 'how the request ended: 0, or an errno below zero',
   },
 });

@@ -125,7 +125,8 @@ const REQUEST: readonly ChannelMoment[] = [
   },
 ];
 
-const RESULT: readonly ChannelMoment[] = [
+/** From the interruption of the host to the guest's that is pending. */
+export const RESULT: readonly ChannelMoment[] = [
   HOST_INTERRUPTION,
   {
     id: 'K5',

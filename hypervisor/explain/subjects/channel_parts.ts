@@ -26,7 +26,7 @@ import { CHANNEL_COMMANDS } from '../manual/commands.ts';
 import { KVM_INTERRUPT_MANUAL, RUN_MANUAL } from '../manual/vfio.ts';
 import type { Peek } from '../peek.ts';
 import type { Moment, Scene, Watch } from '../plot.ts';
-import { guestPlace, hex, hostPlace, type Rows, type Shown, structure } from '../story.ts';
+import { guestPlace, hex, hostPlace, type Rows, type Shown, type Structure, structure } from '../story.ts';
 import { ioctlArgument } from './ioctl_argument.ts';
 
 /** What is noted of an I/O. */
@@ -190,11 +190,13 @@ export function startedSubchannel({ peek, args }: ChannelScene): Shown[] {
   return [structure(ORB_MANUAL, orb.bytes, hostPlace(orb.hpa))];
 }
 
-const status = ({ peek, args }: ChannelScene): Shown[] => {
-  const { schib } = hostSubchannel(peek, args[0] & 0xffff);
+/** Status of a subchannel of the host. */
+export function hostStatus(peek: Peek, schid: number): [Structure] {
+  const { schib } = hostSubchannel(peek, schid);
   const at = SCHIB.offset.scsw;
   return [structure(SCSW_MANUAL, schib.bytes.slice(at, at + SCSW.size), hostPlace(schib.hpa + at))];
-};
+}
+const status = ({ peek, args }: ChannelScene): Shown[] => hostStatus(peek, args[0] & 0xffff);
 
 /** The first bytes of the data, at both addresses. */
 function dataBytes({ peek, notes }: ChannelScene): Rows {
