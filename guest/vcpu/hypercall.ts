@@ -6,7 +6,7 @@
 import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
 import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
 import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
-import { HCALL_WORDS_ARGS, TURNS_PER_LOAD } from '../../kernel/kvm/hcall_words_wasm.ts';
+import { HCALL_WORDS_ARGS, turnsOf } from '../../kernel/kvm/hcall_words_wasm.ts';
 import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { CPUS, SpinBudget } from '../../kernel/lib/spin_budget.ts';
@@ -58,7 +58,7 @@ export class Hypercalls {
     this.#registers = registers;
     this.#realMode = realMode;
     this.#kernel = kernel;
-    this.#turns = options.spin && CPUS > 1 ? SPINS * TURNS_PER_LOAD : 0;
+    this.#turns = options.spin && CPUS > 1 ? turnsOf(SPINS) : 0;
     this.#cpu = options.cpu;
     this.#tracer = options.tracer;
     ({ hypercall: this.fast, wait: this.#wait } = realMode.compileForVcpu(run, registers.gprs));

@@ -17,7 +17,7 @@ import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { FIRST_FUNCTION, hcallFunction, instantiate } from './book3s_64_vio_hv_wasm.ts';
-import { isPosted, TIER_VIRTUAL, TURNS_PER_LOAD, watchFunction } from './hcall_words_wasm.ts';
+import { isPosted, TIER_VIRTUAL, turnsOf, watchFunction } from './hcall_words_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
@@ -222,7 +222,7 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
     what: 'hypercall',
     ready: () => posted() || gone(),
     strategy: 'kernel_hcall',
-    watch: (seen, loads) => watch(seen, loads * TURNS_PER_LOAD),
+    watch: (seen, loads) => watch(seen, turnsOf(loads)),
   };
   for (;;) {
     if (!posted()) {

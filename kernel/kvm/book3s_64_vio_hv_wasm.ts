@@ -13,7 +13,7 @@
  */
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
-import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
+import { type HostMemory, PAGE_SHIFT, PAGE_SIZE, WASM_PAGE } from '../lib/host_memory.ts';
 import { MEMSLOT, MEMSLOTS } from '../lib/memslots.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { EVENT } from '../lib/trace.ts';
@@ -25,7 +25,6 @@ import { HCALL_ENABLED, IOMMU_TABLE, KVM_AREA, KVM_HEADER, KVM_STT, KVM_STTS } f
 
 const STT = KVM_STT.offset;
 const [at0, ONE] = [i32.const(0), i32.const(1)];
-const WASM_PAGE = 65536;
 
 /** Where the vCPU keeps what a call needs. */
 export interface HcallPlaces {

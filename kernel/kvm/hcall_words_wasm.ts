@@ -17,6 +17,7 @@
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { emitRing } from '../lib/doorbell_wasm.ts';
+import { emitPause, LOOK_NS } from '../lib/pause_wasm.ts';
 import { WATCH } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { FunctionBuilder } from '../lib/wasm/function_builder.ts';
@@ -31,8 +32,10 @@ const WORD = 8;
 export const HCALL_WORDS_ARGS = 4;
 /** The tier that finishes calls here, as `hcall_tier` has it. */
 export const TIER_VIRTUAL = 1;
-/** Turns of these loops that take about as long as one load of a doorbell in JavaScript (measured: 5 ns). */
-export const TURNS_PER_LOAD = 5;
+/** One load of a doorbell in JavaScript, ns (measured): what waits are counted in. */
+const LOAD_NS = 5;
+/** Turns of these loops that take about as long as so many such loads. */
+export const turnsOf = (loads: number): number => Math.ceil((loads * LOAD_NS) / LOOK_NS);
 /** POSTED and WAITED have it, IDLE and DONE have not. */
 const POSTED_BIT = HCALL_STATE.POSTED;
 /** Whether a call is there for the kernel. */
@@ -102,6 +105,7 @@ export function awaitFunction({ gprs, run }: CallerPlaces): FunctionBody {
       b.brIf(i32.eq(mem.atomicLoad32(at0, run + offset.hcall_state), i32.const(HCALL_STATE.DONE)), done);
       b.if(i32.eqz(turns.get), () => b.return(at0));
       b.set(turns, i32.sub(turns.get, i32.const(1)));
+      emitPause(b);
       b.br(again);
     }),
   );
@@ -147,6 +151,7 @@ export function watchFunction(places: ServerPlaces, handlerIndex: number): Funct
       b.set(state, mem.atomicLoad32(at0, run + offset.hcall_state));
       b.if(i32.eq(i32.and(state.get, i32.const(POSTED_BIT)), i32.const(0)), () => {
         b.set(left, i32.sub(left.get, i32.const(1)));
+        emitPause(b);
         b.brIf(left.get, again);
         b.set(result, i32.const(WATCH.NOTHING));
         b.br(end);

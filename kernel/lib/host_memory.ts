@@ -13,7 +13,7 @@ export function offsetInPage(address: number): number {
 /** log2 of PAGE_SIZE. */
 export const PAGE_SHIFT = 12;
 /** Bytes in a WebAssembly page (WebAssembly core specification, "page size"). */
-const WASM_PAGE = 65536;
+export const WASM_PAGE = 65536;
 
 /** Creates the shared memory. @param size bytes, rounded up to a WebAssembly page. @throws RangeError when the host has not that much. */
 export function createMemory(size: number): WebAssembly.Memory {

@@ -194,6 +194,8 @@ export const mem = {
   atomicAdd32: (at: I32, value: I32, offset = 0): I32 => e32(at.code, value.code, 0xfe, 0x1e, memarg(2, offset)),
   /** Ors; leaves the old value. */
   atomicOr32: (at: I32, value: I32, offset = 0): I32 => e32(at.code, value.code, 0xfe, 0x33, memarg(2, offset)),
+  /** A full barrier. */
+  fence: [0xfe, 0x03, 0x00] as Code,
   /** Wakes at most `count` of those who wait at `at`; leaves how many. */
   notify: (at: I32, count: I32, offset = 0): I32 => e32(at.code, count.code, 0xfe, 0x00, memarg(2, offset)),
   /** Exchanges; leaves the old value. */
