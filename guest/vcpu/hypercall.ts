@@ -4,11 +4,11 @@
  * becomes an exit.
  */
 import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
-import { HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
+import { HCALL_POSTED_ARGS, HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
 import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
-import { HCALL_WORDS_ARGS, turnsOf } from '../../kernel/kvm/hcall_words_wasm.ts';
 import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { looksOf } from '../../kernel/lib/pause_wasm.ts';
 import { CPUS, SpinBudget } from '../../kernel/lib/spin_budget.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
 import { EVENT, type Tracer } from '../../kernel/lib/trace.ts';
@@ -28,7 +28,7 @@ export class Hypercalls {
   readonly #run: number;
   readonly #registers: Registers;
   readonly #realMode: RealMode;
-  readonly #wait: () => number;
+  readonly #wait: (ring: number) => number;
   readonly #kernel: Doorbell;
   readonly #turns: number;
   /** Number of the CPU in trace events. */
@@ -58,7 +58,7 @@ export class Hypercalls {
     this.#registers = registers;
     this.#realMode = realMode;
     this.#kernel = kernel;
-    this.#turns = options.spin && CPUS > 1 ? turnsOf(SPINS) : 0;
+    this.#turns = options.spin && CPUS > 1 ? looksOf(SPINS) : 0;
     this.#cpu = options.cpu;
     this.#tracer = options.tracer;
     ({ hypercall: this.fast, wait: this.#wait } = realMode.compileForVcpu(run, registers.gprs));
@@ -114,7 +114,7 @@ export class Hypercalls {
     // A call that the kernel does not answer is an exit at once: no detour through its thread.
     if (!this.#realMode.virtualMode(nr, r.gprHigh(3), r.gprLow(3))) return false;
     this.#post();
-    if (this.#wait() === 0) return false;
+    if (this.#wait(0) === 0) return false;
     this.#traceExit(TIER.VIRTUAL);
     return true;
   }
@@ -146,7 +146,7 @@ export class Hypercalls {
   #post(): void {
     const r = this.#registers;
     this.#words(offset.hcall_nr, r.gprHigh(1), r.gprLow(1));
-    for (let i = 0; i < HCALL_WORDS_ARGS; i++)
+    for (let i = 0; i < HCALL_POSTED_ARGS; i++)
       this.#words(offset.hcall_args + 8 * i, r.gprHigh(2 + i), r.gprLow(2 + i));
     this.#memory.store(this.#run + offset.hcall_state, HCALL_STATE.POSTED);
     this.#kernel.ring();

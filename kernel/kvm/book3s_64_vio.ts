@@ -11,13 +11,14 @@ import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
+import { looksOf } from '../lib/pause_wasm.ts';
 import { actorAreas } from '../lib/shared_map.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { FIRST_FUNCTION, hcallFunction, instantiate } from './book3s_64_vio_hv_wasm.ts';
-import { isPosted, TIER_VIRTUAL, turnsOf, watchFunction } from './hcall_words_wasm.ts';
+import { isPosted, TIER_VIRTUAL, watchFunction } from './hcall_words_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
@@ -222,7 +223,7 @@ export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, g
     what: 'hypercall',
     ready: () => posted() || gone(),
     strategy: 'kernel_hcall',
-    watch: (seen, loads) => watch(seen, turnsOf(loads)),
+    watch: (seen, loads) => watch(seen, looksOf(loads)),
   };
   for (;;) {
     if (!posted()) {

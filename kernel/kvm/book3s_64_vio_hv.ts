@@ -118,7 +118,10 @@ export class RealMode {
    * {@link compile} for the vCPU whose run page and general registers these are, with virtual mode's common case behind
    * it for radix guests. `wait` waits for the answer to what is posted: see `hcall_words_wasm.ts`.
    */
-  compileForVcpu(run: number, gprs: number): { readonly hypercall: () => number; readonly wait: () => number } {
+  compileForVcpu(
+    run: number,
+    gprs: number,
+  ): { readonly hypercall: () => number; readonly wait: (ring: number) => number } {
     const map = this.#map;
     const [real, post, wait] = [FIRST_FUNCTION, FIRST_FUNCTION + 1, FIRST_FUNCTION + 2];
     const places = { gprs, done: run + KVM_RUN.offset.hcall_real, radix: post };

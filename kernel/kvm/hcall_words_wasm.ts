@@ -7,6 +7,8 @@
  * - `hcall_watched` is 1 while the kernel looks. It sets the word, looks at the state, and clears it before it looks a
  *   last time and sleeps; the vCPU stores POSTED, then loads the word, and rings the kernel when it is 0. All are
  *   sequentially consistent: if the vCPU's load found 1, the kernel's clearing and its last look come later and find POSTED.
+ *   It loads the word only after {@link PATIENCE} looks for the answer: a kernel that is awake finds the call by itself,
+ *   and a ring would only make it look at everything again while the next call comes.
  * - A vCPU that has looked for long enough makes POSTED into WAITED by compare and exchange, and sleeps on its doorbell;
  *   the kernel exchanges the state for DONE and rings when it was WAITED. One of the two is first: either the vCPU finds
  *   DONE, or the kernel WAITED.
@@ -15,9 +17,9 @@
  * `book3s_64_vio.ts`.
  */
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
-import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
+import { HCALL_POSTED_ARGS, HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { emitRing } from '../lib/doorbell_wasm.ts';
-import { emitPause, LOOK_NS } from '../lib/pause_wasm.ts';
+import { emitPause } from '../lib/pause_wasm.ts';
 import { WATCH } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { FunctionBuilder } from '../lib/wasm/function_builder.ts';
@@ -28,20 +30,17 @@ import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
 const at0 = i32.const(0);
 const { offset } = KVM_RUN;
 const WORD = 8;
-/** Arguments that go with a call, GPR2 to GPR5: what the kernel's handlers take. They share a cache line with the state. */
-export const HCALL_WORDS_ARGS = 4;
 /** The tier that finishes calls here, as `hcall_tier` has it. */
 export const TIER_VIRTUAL = 1;
-/** One load of a doorbell in JavaScript, ns (measured): what waits are counted in. */
-const LOAD_NS = 5;
-/** Turns of these loops that take about as long as so many such loads. */
-export const turnsOf = (loads: number): number => Math.ceil((loads * LOAD_NS) / LOOK_NS);
 /** POSTED and WAITED have it, IDLE and DONE have not. */
 const POSTED_BIT = HCALL_STATE.POSTED;
 /** Whether a call is there for the kernel. */
 export const isPosted = (state: number) => (state & POSTED_BIT) !== 0;
-/** Calls that the kernel serves without a look at its other tasks' deadlines. */
-const CALLS_IN_A_ROW = 4096;
+/** Calls that the kernel serves without a look at its other tasks. */
+const CALLS_IN_A_ROW = 256;
+
+/** Looks for the answer before the kernel is rung: as long as its way from one task to the next. */
+const PATIENCE = 16;
 
 /** Calls that are posted; H_LOGICAL_CI_* ask first whether the kernel reaches the address, in TypeScript. */
 const POSTED_CALLS = [
@@ -70,7 +69,7 @@ const count = (at: number) => mem.store64(at0, i64.add(mem.load64(at0, at), i64.
  * @returns 0 as well when the call is not for virtual mode, or is traced: then nothing is posted
  */
 export function postFunction(places: CallerPlaces, awaitIndex: number): FunctionBody {
-  const { gprs, run, kvm, traceEnable, kernelDoorbell } = places;
+  const { gprs, run, kvm, traceEnable } = places;
   const b = new FunctionBuilder(0);
   const refuseIf = (condition: I32) => b.if(condition, () => b.return(at0));
   refuseIf(mem.load8U(at0, traceEnable + EVENT.kvm_hcall_enter));
@@ -80,29 +79,34 @@ export function postFunction(places: CallerPlaces, awaitIndex: number): Function
     b.if(i64.eq(mem.load64(at0, gprs + WORD), i64.const(nr)), () => b.set(bit, i32.const(enabled)));
   refuseIf(i32.eqz(i32.and(mem.load32(at0, kvm + KVM_HEADER.offset.enabled), bit.get)));
   b.emit(mem.store64(at0, mem.load64(at0, gprs + WORD), run + offset.hcall_nr));
-  for (let i = 0; i < HCALL_WORDS_ARGS; i++)
+  for (let i = 0; i < HCALL_POSTED_ARGS; i++)
     b.emit(mem.store64(at0, mem.load64(at0, gprs + WORD * (2 + i)), run + offset.hcall_args + WORD * i));
   b.emit(mem.atomicStore32(at0, i32.const(HCALL_STATE.POSTED), run + offset.hcall_state));
-  b.if(
-    mem.atomicLoad32(at0, run + offset.hcall_watched),
-    () => b.emit(count(run + offset.hcall_unrung)),
-    () => emitRing(b, kernelDoorbell),
-  );
-  b.emit(b.call32(awaitIndex).code);
+  b.emit(b.call32(awaitIndex, i32.const(1)).code);
   return { signature: { params: [], results: ['i32'] }, locals: b.locals, code: b.out };
 }
 
 /**
- * Looks at the state for `hcall_turns` turns, and takes the answer over into general registers 2 and 3.
+ * (1 when the kernel was not rung yet) -> looks at the state for `hcall_turns` turns, and takes the answer over into
+ * general registers 2 and 3.
  * @returns 1 when the call is done; 0 when there is no answer yet (the state is POSTED), or none but H_TOO_HARD (DONE)
  */
-export function awaitFunction({ gprs, run }: CallerPlaces): FunctionBody {
-  const b = new FunctionBuilder(0);
-  const turns = b.local32();
+export function awaitFunction({ gprs, run, kernelDoorbell }: CallerPlaces): FunctionBody {
+  const b = new FunctionBuilder(1);
+  const silent = b.parameter32(0);
+  const [turns, patience] = [b.local32(), b.local32()];
   b.set(turns, mem.load32(at0, run + offset.hcall_turns));
+  // The look after which the kernel is rung, counted as `turns` is.
+  b.set(patience, i32.sub(turns.get, i32.const(PATIENCE)));
+  b.set(patience, i32.select(i32.gtS(patience.get, i32.const(0)), patience.get, i32.const(0)));
+  const ringNow = i32.and(silent.get, i32.eq(turns.get, patience.get));
   b.block((done) =>
     b.loop((again) => {
       b.brIf(i32.eq(mem.atomicLoad32(at0, run + offset.hcall_state), i32.const(HCALL_STATE.DONE)), done);
+      b.if(i32.and(ringNow, i32.eqz(mem.atomicLoad32(at0, run + offset.hcall_watched))), () => {
+        emitRing(b, kernelDoorbell);
+        b.set(silent, at0);
+      });
       b.if(i32.eqz(turns.get), () => b.return(at0));
       b.set(turns, i32.sub(turns.get, i32.const(1)));
       emitPause(b);
@@ -118,8 +122,9 @@ export function awaitFunction({ gprs, run }: CallerPlaces): FunctionBody {
   );
   b.emit(mem.store32(at0, i32.const(HCALL_STATE.IDLE), run + offset.hcall_state));
   b.emit(count(run + offset.hcall_seen));
+  b.if(silent.get, () => b.emit(count(run + offset.hcall_unrung)));
   b.emit(i32.const(1).code);
-  return { signature: { params: [], results: ['i32'] }, locals: b.locals, code: b.out };
+  return { signature: { params: ['i32'], results: ['i32'] }, locals: b.locals, code: b.out };
 }
 
 /** Where the kernel finds a vCPU's words: HPAs. */

@@ -72,7 +72,7 @@ export class ThreadedActor implements Actor {
       // The sequence first, then everything that may be news, the stop word too: see the ordering argument.
       const seen = this.#doorbell.sequence();
       if (this.#memory.load(this.#stopWord) !== 0) return;
-      if (this.#pass()) continue;
+      if (this.#pass(seen)) continue;
       this.#park(seen);
       this.#repeat(seen);
     }
@@ -124,8 +124,11 @@ export class ThreadedActor implements Actor {
     return spinsOn(CPUS, strategy);
   }
 
-  /** Resumes every ready task once; false when there was none. */
-  #pass(): boolean {
+  /**
+   * Resumes every ready task once; false when there was none. One that watches goes on for a while: its partner is back
+   * before all the others have been asked, and would never be met watching. @param seen as for {@link #repeat}
+   */
+  #pass(seen: number): boolean {
     let progress = false;
     for (let i = 0; i < this.#tasks.length; i++) {
       const entry = this.#tasks[i];
@@ -133,10 +136,9 @@ export class ThreadedActor implements Actor {
       if (wait !== undefined && !wait.ready() && (wait.deadline === undefined || this.now() < wait.deadline)) continue;
       progress = true;
       this.#last = entry;
-      if (!this.#resume(entry)) {
-        this.#tasks.splice(i--, 1);
-        this.#last = undefined;
-      }
+      if (!this.#resume(entry)) this.#remove(entry);
+      else if (entry.wait?.watch !== undefined) this.#repeatWatch(entry, seen);
+      if (this.#tasks[i] !== entry) i--;
     }
     return progress;
   }

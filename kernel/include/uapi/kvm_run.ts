@@ -68,6 +68,9 @@ export const SYSTEM_EVENT = {
  */
 export const HCALL_STATE = { IDLE: 0, POSTED: 1, DONE: 2, WAITED: 3 } as const;
 
+/** Arguments that are posted, GPR2 to GPR5: what the kernel's handlers take. They share a cache line with the state. */
+export const HCALL_POSTED_ARGS = 4;
+
 /** Operating state of a CPU as SIGP sees it (`cpu_state`). */
 export const CPU_STATE = { STOPPED: 0, OPERATING: 1 } as const;
 
