@@ -9,11 +9,14 @@ import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
+import { Doorbell } from '../lib/doorbell.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
+import { actorAreas } from '../lib/shared_map.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { compileHcall } from './book3s_64_vio_hv_wasm.ts';
 import { KVM_HEADER } from './kvm_area.ts';
@@ -47,27 +50,29 @@ class HcallArguments {
   }
 }
 
-/** The handlers of virtual mode; one for all vCPUs. */
+/** The handlers of virtual mode; one for all vCPUs of a virtual machine. */
 export class VirtualMode {
-  readonly #kernel: Kernel;
+  readonly #host: TceContext;
   readonly #tce: SpaprTce;
   readonly #ci: LogicalCi;
   readonly #ops: PowernvTce;
   readonly #memslots: Memslots;
   readonly #enabled: number;
 
-  constructor(kernel: Kernel, ops: PowernvTce) {
-    this.#kernel = kernel;
+  constructor(host: TceContext) {
+    const { kernel, map, ops } = host;
+    this.#host = host;
     this.#ops = ops;
-    this.#tce = new SpaprTce(kernel.memory, kernel.map, ops);
-    this.#ci = new LogicalCi(kernel.memory, kernel.map, kernel.map.phb, { tracer: kernel.tracer });
-    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
-    this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
+    this.#tce = new SpaprTce(kernel.memory, map, ops);
+    this.#ci = new LogicalCi(kernel.memory, map, map.phb, { tracer: kernel.tracer });
+    this.#memslots = new Memslots(kernel.memory, map.memslots);
+    this.#enabled = map.kvm + KVM_HEADER.offset.enabled;
   }
 
   /** The common case in WebAssembly, on the hypercall words of a run page: they lie as general registers 1 on would. */
   compile(run: number): () => number {
-    const { memory, map, mm } = this.#kernel;
+    const { kernel, map, mm } = this.#host;
+    const { memory } = kernel;
     const places = { gprs: run + KVM_RUN.offset.hcall_nr - 8, done: run + KVM_RUN.offset.hcall_virtual, virtual: true };
     return compileHcall(memory, map, map.phb, places, {
       drain: (block) => drainDma(memory, block >>> 0),
@@ -77,7 +82,7 @@ export class VirtualMode {
 
   /** Whether the kernel answers this call. */
   enabled(nr: number): boolean {
-    return (this.#kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
+    return (this.#host.kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
   }
 
   /** Calls that are over in a moment: no generator is made for them. undefined: {@link long}. */
@@ -121,7 +126,7 @@ export class VirtualMode {
     for (;;) {
       const { moving } = this.#ops;
       this.#ops.moving = 0;
-      if (moving !== 0) yield* this.#kernel.mm.settle(moving);
+      if (moving !== 0) yield* this.#host.mm.settle(moving);
       const result = call();
       if (result !== H_TOO_HARD || this.#ops.moving === 0) return result;
     }
@@ -176,7 +181,7 @@ export class VirtualMode {
     const hva = this.#memslots.hva(gpa);
     if (hva < 0) return undefined;
     try {
-      const bytes = yield* this.#kernel.mm.space.copyIn(hva, count * TCE_SIZE);
+      const bytes = yield* this.#host.mm.space.copyIn(hva, count * TCE_SIZE);
       const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       return Int32Array.from({ length: 2 * count }, (_, i) => dv.getInt32(4 * i));
     } catch (error) {
@@ -191,15 +196,15 @@ export class VirtualMode {
  * The vCPU writes `hcall_nr` and `hcall_args` (four arguments), stores POSTED and rings the kernel; it finds
  * the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave to the VMM.
  */
-export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
+export function* hcallTask({ kernel, map }: TceContext, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
   const { memory, tracer } = kernel;
-  const run = kernel.map.vcpus[vcpu].run;
+  const { run } = map.vcpus[vcpu];
   const state = run + KVM_RUN.offset.hcall_state;
   const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
   const tierAt = (run + KVM_RUN.offset.hcall_tier) >>> 2;
   const args = new HcallArguments(kernel, run);
   const fast = virtual.compile(run);
-  const doorbell = kernel.doorbell(`vcpu${vcpu}`);
+  const doorbell = new Doorbell(memory, actorAreas(map, `vcpu${vcpu}`).doorbell);
   const posted = () => memory.load(state) === HCALL_STATE.POSTED;
   const wait: Wait = { what: 'hypercall', ready: () => posted() || gone(), strategy: 'kernel_hcall' };
   for (;;) {

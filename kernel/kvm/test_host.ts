@@ -27,7 +27,6 @@ import { RealMode } from './book3s_64_vio_hv.ts';
 import { IOMMU_MEM, IOMMU_MEMS, IOMMU_TABLE, IOMMU_TABLES, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 import { Kvm } from './kvm_main.ts';
 import { alwaysInvariants } from './test_invariants.ts';
-import { VcpuRequests } from './vcpu_requests.ts';
 
 /** A place for the attention word in the tests' state blocks. */
 export const ATTENTION = 500;
@@ -82,8 +81,7 @@ export class TestHost {
     installNics(this.memory, this.phbBase, this.map.net, cards, pes);
     this.bridge = new HostBridge(this.memory, this.phbBase, { firstFrame, doorbells: [] });
     this.vfio = new VfioCore(this.kernel);
-    const requests = new VcpuRequests(this.memory, this.map, ATTENTION);
-    this.powernv = new Powernv(this.kernel, this.bridge, this.phbBase, requests);
+    this.powernv = new Powernv(this.kernel, this.bridge, this.phbBase, ATTENTION);
     this.vfio.registerIommuDriver(spaprTceDriver(this.powernv));
     bindVfioPci(this.powernv, this.vfio);
     this.kvm = new Kvm(this.kernel, this.powernv, this.vfio);
@@ -95,7 +93,8 @@ export class TestHost {
   /** Runs a task of the user process to its end. @throws what it throws */
   run<T>(body: () => Task<T>): T {
     let result: { value: T } | undefined;
-    this.kernel.actor.spawn(
+    this.kernel.spawn(
+      this.kernel.process,
       'user',
       (function* () {
         result = { value: yield* body() };

@@ -3,7 +3,7 @@
  * seed gives the same run, so a race is a number that replays it.
  */
 import { Random } from './random.ts';
-import type { Actor, Task, Wait } from './task.ts';
+import type { Actor, Resumable, Wait } from './task.ts';
 import { TaskFailure } from './threaded.ts';
 
 /** No task can run and no timer is set: names every wait. */
@@ -17,7 +17,7 @@ export class Deadlock extends Error {
 interface Entry {
   readonly actor: SimulatedActor;
   readonly name: string;
-  readonly task: Task;
+  readonly task: Resumable;
   wait: Wait | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Simulation {
   }
 
   /** @internal */
-  add(actor: SimulatedActor, name: string, task: Task): void {
+  add(actor: SimulatedActor, name: string, task: Resumable): void {
     this.#entries.push({ actor, name, task, wait: undefined });
   }
   /** @internal */
@@ -115,7 +115,7 @@ export class SimulatedActor implements Actor {
   now(): number {
     return this.#simulation.now;
   }
-  spawn(name: string, task: Task): void {
+  spawn(name: string, task: Resumable): void {
     this.#simulation.add(this, name, task);
   }
   choose(below: number): number {
