@@ -1,4 +1,5 @@
 /** What a boot tells at its end on standard error. */
+import { shortName } from '../../kernel/lib/shared_map.ts';
 import type { MachineResult, TimedCommand } from '../config.ts';
 
 /** What a vCPU's thread tells at its end, as far as it is shown. */
@@ -24,7 +25,7 @@ export function endingText({ result, actors }: EndedRun, interrupted: string | u
   if (interrupted === undefined && result.status === 0) return '';
   const reason = interrupted === undefined ? result.reason : `the guest was stopped: ${interrupted}`;
   const cpus = Object.entries(actors)
-    .filter(([name]) => name.startsWith('vcpu'))
+    .filter(([name]) => shortName(name).startsWith('vcpu'))
     .map(([name, actor]) => ({ name, ...(actor as CpuReport) }))
     .filter(({ instructions }) => instructions > 0);
   return [

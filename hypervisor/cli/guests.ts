@@ -44,7 +44,7 @@ function toyWords({ drives, ccwApi = 'region', memoryPressure, pamu }: MachineCo
 /** The first NIC, and the one that a cable leads to from it: their host bridges come behind the DMA port's. */
 function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig): string {
   const wire = nics[0]?.wire;
-  const used = typeof wire === 'object' ? [0, wire.pair] : [0];
+  const used = typeof wire === 'object' && wire.elsewhere !== true ? [0, wire.pair] : [0];
   const words = used.map((nic, n) => {
     const phb = (dmaPort ? 1 : 0) + nic;
     const suffix = n === 0 ? '' : `${n + 1}`;
@@ -61,7 +61,7 @@ function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig)
  */
 export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
   const wire = nics[0]?.wire;
-  const back = wire === undefined || wire === 'loopback' || typeof wire === 'object';
+  const back = wire === undefined || wire === 'loopback' || (typeof wire === 'object' && wire.elsewhere !== true);
   if (guest !== 'net' || back || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
   throw new UserError(
     `--nic wire=${wire}: the net guest needs its frames back; give its first NIC wire=loopback or pair:N, or --append lbm=1`,

@@ -61,6 +61,12 @@ export class Simulation {
     this.#now += ns;
   }
 
+  /** An actor's thread leaves its loop: its tasks go no further. */
+  end(name: string): void {
+    for (let i = this.#entries.length - 1; i >= 0; i--)
+      if (this.#entries[i].actor.name === name) this.#entries.splice(i, 1);
+  }
+
   /** Runs until `stopped()` holds or no task is left. @throws Deadlock, TaskFailure; Error past `maxSteps` */
   run(stopped: () => boolean, maxSteps = Number.POSITIVE_INFINITY): void {
     if (!this.advance(stopped, maxSteps)) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
