@@ -59,7 +59,15 @@ function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig)
  * Refuses a machine on which a guest of ours would wait for ever: the net guest needs back what it sends, from the plug
  * in the socket, at another NIC of its own, or, with `lbm=1`, from the NIC's own loopback. @param append what the user adds to its command line
  */
-export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
+export function checkGuest(
+  guest: Guest,
+  { nics = [], pamu, label }: Pick<MachineConfig, 'nics' | 'pamu' | 'label'>,
+  append: string,
+): void {
+  if (guest === 'dma' && label !== undefined && pamu === undefined)
+    throw new UserError(
+      `${label}: the dma guest has no device; give it one (--device vfio-platform,host=dma0,vm=${label.slice(2)})`,
+    );
   const wire = nics[0]?.wire;
   const back = wire === undefined || wire === 'loopback' || (typeof wire === 'object' && wire.elsewhere !== true);
   if (guest !== 'net' || back || /(^| )lbm=(0x0*)?[1-9a-f]/.test(append)) return;
