@@ -75,7 +75,9 @@ function withCables(given: readonly Keys[]): Keys[] {
       [to, index],
     ]) {
       if (wires[end] !== undefined && wires[end] !== `pair:${other}`)
-        throw new UserError(`--nic pair=${pair}: NIC ${ids[end]} has its cable already (${wires[end]}); leave one out`);
+        throw new UserError(
+          `--nic pair=${pair}: NIC ${ids[end]} has its cable already (wire=${wires[end]}); leave one out`,
+        );
       wires[end] = `pair:${other}`;
     }
   }
