@@ -100,7 +100,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'); virtual time with --sim; of several machines the first one gets it",
   },
   {
     name: 'exits',
