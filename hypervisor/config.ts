@@ -44,20 +44,29 @@ export interface DriveConfig {
   readonly iop?: number;
   /** What goes wrong with it, and when. */
   readonly faults?: readonly FaultConfig[];
+  /** Number of the virtual machine that gets it; 0 when omitted. */
+  readonly vm?: number;
 }
 
 /** One network interface of the host (82540EM), in a partitionable endpoint of its own. */
 export interface NicConfig {
   /** `52:54:00:12:34:56`. */
   readonly mac: string;
-  /** What its cable leads to: back to itself, to NIC `pair` of this list, to a host that answers pings, or nowhere. */
-  readonly wire: 'loopback' | 'echo' | 'none' | { readonly pair: number };
+  /**
+   * What its cable leads to: back to itself, to NIC `pair` of this list, to a host that answers pings, or nowhere.
+   * `elsewhere`: in the list of one virtual machine, that NIC is another one's, and the number is the host's.
+   */
+  readonly wire: 'loopback' | 'echo' | 'none' | { readonly pair: number; readonly elsewhere?: true };
   /** File that gets every frame of the cable at this end, in libpcap's format. */
   readonly pcap?: string;
   /** False: the host has it, but the machine only once the monitor plugs it. */
   readonly plug?: boolean;
   /** `down`: the cable is not plugged in at power-on. `up` when omitted. */
   readonly link?: 'up' | 'down';
+  /** What it is called in the monitor; `nicN` when omitted. */
+  readonly id?: string;
+  /** Numbers of the virtual machines it is passed to, of which the host lets one have it; 0 when omitted. */
+  readonly vms?: readonly number[];
 }
 
 /**
@@ -79,6 +88,8 @@ export interface PamuConfig {
   readonly iommu?: 'pamu' | 'type1';
   /** Platform devices passed through with vfio-platform: `dma0`. */
   readonly devices?: readonly string[];
+  /** Numbers of the virtual machines that get them, in the same order; 0 when omitted. */
+  readonly vms?: readonly number[];
 }
 
 /** What `--trace` and `--trace-out` ask for. */
@@ -89,24 +100,16 @@ export interface TracingConfig {
   readonly out: boolean;
 }
 
-export interface MachineConfig {
-  readonly machine: 'toy';
+/** What each virtual machine of a host has for itself. */
+export interface VmConfig {
   readonly kernel: KernelImage;
   /** Command line, at most 895 bytes. */
   readonly append: string;
   /** Bytes of guest RAM. */
   readonly memory: number;
   readonly cpus: number;
-  readonly drives: readonly DriveConfig[];
-  /** True: the DMA port's PE is passed through, with its LIOBN. */
+  /** True: the host has a DMA port for it, whose PE is passed through, with its LIOBN. */
   readonly dmaPort: boolean;
-  /** In the endpoints behind the DMA port's; none when omitted. */
-  readonly nics?: readonly NicConfig[];
-  /**
-   * The host has a Freescale SoC with PAMUs and an Elo DMA engine; none when omitted. `classic`: its MPIC is of the
-   * first generation, whose message banks share a page.
-   */
-  readonly pamu?: PamuConfig;
   readonly tce: TceTier;
   /** Who does the guest's accesses to mapped BARs: KVM, when omitted, or the VMM after an exit. */
   readonly mmio?: MmioTier;
@@ -114,7 +117,26 @@ export interface MachineConfig {
   readonly tceBind?: TceBind;
   /** The merged I/O region when omitted. */
   readonly ccwApi?: CcwApi;
-  /** RLIMIT_MEMLOCK of the VMM in pages. */
+}
+
+/** A host with its first virtual machine, or one virtual machine of several as its VMM sees it (`vms.ts`). */
+export interface MachineConfig extends VmConfig {
+  readonly machine: 'toy';
+  /** Virtual machines beside the first, each in a VMM process of its own. */
+  readonly others?: readonly VmConfig[];
+  /** Of one virtual machine of several: what its lines on the console begin with. */
+  readonly label?: string;
+  /** Of one virtual machine of several: PEs of its PCI devices on the host, the DMA port's first, then those of `nics`. */
+  readonly pes?: readonly number[];
+  readonly drives: readonly DriveConfig[];
+  /** In the endpoints behind the DMA port's; none when omitted. */
+  readonly nics?: readonly NicConfig[];
+  /**
+   * The host has a Freescale SoC with PAMUs and an Elo DMA engine; none when omitted. `classic`: its MPIC is of the
+   * first generation, whose message banks share a page.
+   */
+  readonly pamu?: PamuConfig;
+  /** RLIMIT_MEMLOCK of each VMM in pages. */
   readonly lockLimit: number;
   readonly memoryPressure: boolean;
   /** Seed of frame placement, of memory pressure and, when simulated, of the schedule. */

@@ -10,14 +10,15 @@ import { Doorbell } from '../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
 import { after, every } from '../kernel/lib/host_timer.ts';
 import { MailboxClient } from '../kernel/lib/monitor_mailbox.ts';
-import { actorAreas, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
+import { actorAreas, processMap, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { stopMachine, stopping } from '../kernel/lib/stop.ts';
 import { setTraceCapacity, TRACE_FOR, TRACE_FOR_ANY, type TraceRecord } from '../kernel/lib/trace.ts';
 import { registerTransferHandlers } from '../kernel/lib/transfer.ts';
-import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
+import { type ActorRow, actorMap, actorTable, mapConfig, powerOn, vmResults } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { enableTracing, READ_ALONG_MS, READ_ALONG_RECORDS, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
 import { UserError } from './user_error.ts';
+import { combinedResult } from './vms.ts';
 
 /** A thread died: which, and why. */
 export class ThreadDied extends Error {
@@ -28,7 +29,10 @@ export class ThreadDied extends Error {
 }
 
 export interface ThreadedRun {
+  /** Of the whole run: `results` together. */
   readonly result: MachineResult;
+  /** Of each virtual machine. */
+  readonly results: readonly MachineResult[];
   readonly trace: readonly TraceRecord[];
   /** Events that were overwritten by later ones. */
   readonly traceLost: number;
@@ -99,7 +103,12 @@ export class ThreadedMachine {
     const origin = clockOrigin();
     const switchedOn = processUptime();
     const readNoMore = this.#readAlong(hostClock(origin));
-    const boot = (row: ActorRow): BootData => ({ memory: this.#memory, map: this.#map, origin, config: row.config });
+    const boot = (row: ActorRow): BootData => ({
+      memory: this.#memory,
+      map: actorMap(this.#map, row),
+      origin,
+      config: row.config,
+    });
     const hardware = rows.filter((row) => row.hardware);
     this.#pool = new Piscina({
       filename: POOL_ENTRY.href,
@@ -118,7 +127,8 @@ export class ThreadedMachine {
       const values = ended.map((e) => (e as PromiseFulfilledResult<unknown>).value);
       const actors = Object.fromEntries(rows.map((row, i) => [row.name, values[i]]));
       const trace = this.recorder.records(this.#readsAlong ? TRACE_FOR.RUN : TRACE_FOR_ANY);
-      return { result: actors.vmm as MachineResult, trace, traceLost: this.recorder.lost, switchedOn, actors };
+      const results = vmResults(this.#config, actors);
+      return { result: combinedResult(results), results, trace, traceLost: this.recorder.lost, switchedOn, actors };
     } finally {
       this.#cancelJoin();
       await this.#destroy();
@@ -139,14 +149,14 @@ export class ThreadedMachine {
     });
   }
 
-  /** The main thread's end of the monitor's mailbox. */
+  /** The main thread's end of the monitor's mailbox: of the first virtual machine. */
   monitor(): MailboxClient {
     const doorbell = new Doorbell(this.host, actorAreas(this.#map, 'vmm').doorbell);
     return new MailboxClient(
       this.host,
-      this.#map.monitor,
+      processMap(this.#map, 0).monitor,
       () => doorbell.ring(),
-      () => stopping(this.host, this.#map),
+      () => stopping(this.host, processMap(this.#map, 0)),
     );
   }
 

@@ -7,15 +7,19 @@ import { Simulation } from '../kernel/lib/simulated.ts';
 import { stopping } from '../kernel/lib/stop.ts';
 import { observeTrace, type TraceRecord } from '../kernel/lib/trace.ts';
 import { load } from '../kernel/lib/typescript.js';
-import { type ActorRow, actorTable, mapConfig, powerOn } from './actors.ts';
+import { type ActorRow, actorMap, actorTable, mapConfig, powerOn, vmResults } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { enableTracing, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
+import { combinedResult } from './vms.ts';
 
 export { traceText } from './trace/text.ts';
 
 export interface SimulatedRun {
+  /** Of the whole run: `results` together. */
   readonly result: MachineResult;
-  /** Everything the guest's console printed. */
+  /** Of each virtual machine. */
+  readonly results: readonly MachineResult[];
+  /** Everything the guests' consoles printed. */
   readonly console: string;
   readonly log: readonly string[];
   readonly trace: readonly TraceRecord[];
@@ -85,11 +89,12 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const console: Buffer[] = [];
   const log: string[] = [];
   const running = new Map<string, Running | undefined>();
-  for (const row of actorTable(config).map(options.replace ?? ((row) => row))) {
+  const rows = actorTable(config).map(options.replace ?? ((row) => row));
+  for (const row of rows) {
     const { start } = (await load(row.module)) as ActorModule;
     const context = actorContext(
       simulation.actor(row.name),
-      { memory, map, origin: 0n, config: row.config },
+      { memory, map: actorMap(map, row), origin: 0n, config: row.config },
       {
         log: (line) => {
           log.push(`${row.name}: ${line}`);
@@ -104,9 +109,11 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     running.set(row.name, await start(context));
   }
   const { limitNs = Number.POSITIVE_INFINITY } = options;
+  const endThreads = threadEnder(host, map, rows, simulation);
   // Asked before every step.
   const stopped = () => {
     recorder.keepUp();
+    endThreads();
     return stopping(host, map) || simulation.now >= limitNs || options.interrupted?.() === true;
   };
   // The event loop gets a turn now and then: for signals.
@@ -122,8 +129,10 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
   const cut = simulation.now >= limitNs && !stopping(host, map);
   const trace = recorder.records();
   const actors = Object.fromEntries([...running].map(([name, actor]) => [name, actor?.finish?.()]));
+  const results = vmResults(config, actors);
   return {
-    result: actors.vmm as MachineResult,
+    result: combinedResult(results),
+    results,
     actors,
     console: Buffer.concat(console).toString('latin1'),
     log,
@@ -135,5 +144,22 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     steps: simulation.steps,
     memory: host,
     map,
+  };
+}
+
+/** What ends the threads of a process that is to stop, as each thread would do it itself; for hosts with several. */
+function threadEnder(host: HostMemory, map: SharedMap, rows: readonly ActorRow[], simulation: Simulation): () => void {
+  if (map.processes.length <= 1) return () => {};
+  const alive = new Set(map.processes.keys());
+  return () => {
+    for (const process of alive) {
+      const { control } = map.processes[process];
+      if (host.load(control.stop) === 0) continue;
+      alive.delete(process);
+      for (const { name } of rows.filter((row) => row.process === process)) {
+        simulation.end(name);
+        host.add(control.ended, 1);
+      }
+    }
   };
 }

@@ -1,11 +1,11 @@
 /** Starts the host kernel: hardware first, then the drivers, then the device nodes that user space opens. */
 import { ChannelSubsystem } from '../devices/physical/css/channel_subsystem.ts';
 import { HostBridge } from '../devices/physical/phb/host_bridge.ts';
+import { exitProcess } from './exit.ts';
 import { registerProc } from './fs/proc.ts';
 import { STATE_ATTENTION } from './include/uapi/kvm_run.ts';
 import { Kernel } from './kernel.ts';
 import { Kvm } from './kvm/kvm_main.ts';
-import { VcpuRequests } from './kvm/vcpu_requests.ts';
 import type { ActorContext, Running } from './lib/actor_module.ts';
 import type { Doorbell } from './lib/doorbell.ts';
 import { memoryPressure } from './mm/migrate.ts';
@@ -28,7 +28,7 @@ interface KernelConfig {
 export interface KernelStatistics {
   /** Page frames handed out. */
   readonly allocatedFrames: number;
-  /** Pages charged against the locked-memory limit. */
+  /** Pages charged against the locked-memory limits of all processes. */
   readonly lockedVm: number;
   /** Frames moved by memory pressure. */
   readonly migrations: number;
@@ -37,7 +37,9 @@ export interface KernelStatistics {
 /** @see ActorModule */
 export async function start({ actor, memory, map, config, log }: ActorContext<KernelConfig>): Promise<Running> {
   const kernel = new Kernel(actor, memory, map, { lockLimit: config.lockLimit, seed: config.seed, log });
-  registerProc(kernel.vfs, kernel.mm);
+  // Nobody's process runs this.
+  kernel.current = undefined;
+  registerProc(kernel.vfs, kernel);
   // By the number at the end of the name; a machine need not have all of them.
   const doorbells = (kind: string) => {
     const bells: Doorbell[] = [];
@@ -54,7 +56,7 @@ export async function start({ actor, memory, map, config, log }: ActorContext<Ke
     doorbells: doorbells('dma'),
     tracer: kernel.tracer,
   });
-  const powernv = new Powernv(kernel, bridge, map.phb, new VcpuRequests(memory, map, STATE_ATTENTION));
+  const powernv = new Powernv(kernel, bridge, map.phb, STATE_ATTENTION);
   vfio.registerIommuDriver(spaprTceDriver(powernv));
   bindVfioPci(powernv, vfio);
   if (config.pamu !== undefined) {
@@ -65,11 +67,11 @@ export async function start({ actor, memory, map, config, log }: ActorContext<Ke
   new Kvm(kernel, powernv, vfio);
   let migrations = 0;
   if (config.memoryPressure)
-    actor.spawn(
+    kernel.actor.spawn(
       'kcompactd',
       memoryPressure(
         actor,
-        kernel.mm,
+        kernel.processes.map(({ mm }) => mm),
         memory,
         config.seed,
         () => {
@@ -78,9 +80,12 @@ export async function start({ actor, memory, map, config, log }: ActorContext<Ke
         kernel.tracer,
       ),
     );
+  // The only process ends with the host, which takes nothing back.
+  if (kernel.processes.length > 1)
+    for (const process of kernel.processes) kernel.spawn(process, 'exit', exitProcess(kernel, process));
   const statistics = (): KernelStatistics => ({
-    allocatedFrames: kernel.mm.pages.allocated,
-    lockedVm: kernel.mm.lockedVm,
+    allocatedFrames: kernel.pages.allocated,
+    lockedVm: kernel.processes.reduce((sum, { mm }) => sum + mm.lockedVm, 0),
     migrations,
   });
   return { finish: statistics };

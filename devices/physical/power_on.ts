@@ -11,8 +11,10 @@ import { installHostBridge } from './phb/host_bridge.ts';
 /** What is plugged in. */
 export interface PhysicalMachine {
   readonly drives: readonly SubchannelConfig[];
-  /** The DMA port is in the first partitionable endpoint of the PCI host bridge. */
+  /** A DMA port is in the first partitionable endpoint of the PCI host bridge. */
   readonly dmaPort: boolean;
+  /** How many of them there are, each in an endpoint of its own; one at most when omitted. */
+  readonly dmaPorts?: number;
   /** Each is in a partitionable endpoint of its own, behind the DMA port's; none when omitted. */
   readonly nics?: readonly NicOptions[];
   /** A Freescale SoC with PAMUs, message banks and DMA channels; `classic`: the first generation of message banks. */
@@ -23,8 +25,8 @@ export interface PhysicalMachine {
 export async function powerOn(memory: HostMemory, map: SharedMap, machine: PhysicalMachine): Promise<void> {
   installDevices(memory, map.css, machine.drives);
   const { firstFrame } = map;
-  const { nics = [], pamu } = machine;
-  const ports: PciDeviceName[] = machine.dmaPort ? ['dma_port'] : [];
+  const { nics = [], pamu, dmaPorts = machine.dmaPort ? 1 : 0 } = machine;
+  const ports = Array.from({ length: dmaPorts }, (): PciDeviceName => 'dma_port');
   const devices = [...ports, ...nics.map((): PciDeviceName => 'e1000')];
   installHostBridge(memory, map.phb, { firstFrame, pes: devices.map((device) => ({ device })) });
   if (nics.length > 0) {

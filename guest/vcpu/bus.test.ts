@@ -5,12 +5,13 @@ import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { Memslots } from '../../kernel/lib/memslots.ts';
 import { migratePage } from '../../kernel/mm/migrate.ts';
 import { Mm } from '../../kernel/mm/mm.ts';
+import { PageAllocator } from '../../kernel/mm/page.ts';
 import { finish, smallMachine } from '../../test/support/small_machine.ts';
 import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 
 function guest() {
   const { memory, map } = smallMachine(16);
-  const mm = new Mm(memory, map, 100);
+  const mm = new Mm(memory, map, 100, new PageAllocator(memory, map));
   const ram = mm.mmapAnonymous('ram', 4 * PAGE_SIZE, true);
   new Memslots(memory, map.memslots).set(1, { gpa: 0, size: ram.size, hva: ram.start });
   return { memory, mm, ram, pages: new GuestPages(memory, map) };

@@ -17,6 +17,7 @@ import { Simulation } from '../../kernel/lib/simulated.ts';
 import { sleep, type Task } from '../../kernel/lib/task.ts';
 import { migratePage } from '../../kernel/mm/migrate.ts';
 import { Mm } from '../../kernel/mm/mm.ts';
+import { PageAllocator } from '../../kernel/mm/page.ts';
 import { smallMachine } from '../../test/support/small_machine.ts';
 import { TOY_MODEL } from '../model.ts';
 import { VcpuThread } from './vcpu.ts';
@@ -33,7 +34,12 @@ const END = 'b2b2c000';
 /** A guest with code for each CPU at 2000 and 2800; runs until both CPUs wait. */
 class Pair {
   readonly machine = smallMachine(80, 2);
-  readonly mm = new Mm(this.machine.memory, this.machine.map, 1000);
+  readonly mm = new Mm(
+    this.machine.memory,
+    this.machine.map,
+    1000,
+    new PageAllocator(this.machine.memory, this.machine.map),
+  );
   readonly ram = this.mm.mmapAnonymous('ram', RAM, true);
   readonly simulation: Simulation;
   readonly vcpus: readonly VcpuThread[];

@@ -22,6 +22,7 @@ import { Simulation } from '../../kernel/lib/simulated.ts';
 import { type Task, until } from '../../kernel/lib/task.ts';
 import { migratePage } from '../../kernel/mm/migrate.ts';
 import { Mm } from '../../kernel/mm/mm.ts';
+import { PageAllocator } from '../../kernel/mm/page.ts';
 import { smallMachine } from '../../test/support/small_machine.ts';
 import { TOY_MODEL } from '../model.ts';
 import { VcpuThread } from './vcpu.ts';
@@ -57,7 +58,7 @@ interface Exit {
 /** A machine with guest code at X'2000', its vCPUs, and a VMM that answers as `script` says. */
 function machine({ cpus = 1, seed = 1, code = [LOOP] as readonly string[] } = {}) {
   const { memory, map } = smallMachine(64, cpus);
-  const mm = new Mm(memory, map, 1000);
+  const mm = new Mm(memory, map, 1000, new PageAllocator(memory, map));
   const ram = mm.mmapAnonymous('ram', RAM, true);
   new Memslots(memory, map.memslots).set(1, { gpa: 0, size: RAM, hva: ram.start });
   const simulation = new Simulation(seed);

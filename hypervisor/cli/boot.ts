@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { CkdImage } from '../../devices/physical/dasd/ckd_image.ts';
 import { processUptime, stopwatch } from '../../kernel/lib/clock.ts';
 import { after } from '../../kernel/lib/host_timer.ts';
+import { processOfActor, shortName } from '../../kernel/lib/shared_map.ts';
 import { Deadlock } from '../../kernel/lib/simulated.ts';
 import { TaskFailure } from '../../kernel/lib/threaded.ts';
-import type { DriveConfig, MachineConfig } from '../config.ts';
+import type { DriveConfig, MachineConfig, MachineResult } from '../config.ts';
 import { exitSummary } from '../exit_table.ts';
 import { ThreadDied, ThreadedMachine, type ThreadedRun } from '../launch.ts';
 import { ConsoleFrontEnd } from '../monitor/console_front_end.ts';
@@ -14,6 +15,7 @@ import { clearStaleSocket, monitorPlace } from '../monitor/place.ts';
 import { simulate, TooLong } from '../simulate.ts';
 import type { TraceSinks } from '../trace/recorder.ts';
 import { UserError } from '../user_error.ts';
+import { vmConfigs, vmName } from '../vms.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
 import { BootTrace, checkWritten } from './boot_trace.ts';
 import type { Command } from './commands.ts';
@@ -133,7 +135,10 @@ function newMachine(config: MachineConfig, level: string, sinks: TraceSinks | un
     return new ThreadedMachine(config, level, [], sinks);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new UserError(`--memory: no room for a guest of ${config.memory / 2 ** 20} MiB here; give less`);
+    const memory = vmConfigs(config).map((vm) => `${vm.memory / 2 ** 20} MiB`);
+    throw new UserError(
+      `--memory: no room for ${memory.length === 1 ? 'a guest' : 'guests'} of ${memory.join(' and ')} here; give less`,
+    );
   }
 }
 
@@ -154,9 +159,8 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     if (values.console === 'stdio') console.start();
     const run = await machine.run();
     if (values.stats !== undefined) writeStats(values.stats as string, run);
-    const report = bootReport(run.result, run.trace, hypercallsByTier(run));
-    if (report !== '') process.stdout.write(report);
-    process.stdout.write(exitSummary(run.result.exitStatistics, false));
+    process.stdout.write(reports(run));
+    process.stdout.write(exitSummaries(run.results, false));
     process.stderr.write(notGiven(config.at, run.result.endedNs));
     return dumpsWritten(run.actors, ended(run, interruption.why, values));
   } catch (error) {
@@ -172,11 +176,32 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   }
 }
 
-/** Hypercalls that each tier finished, over all CPUs. */
-function hypercallsByTier(run: ThreadedRun): number[] {
+/** What each virtual machine's guest measured; of several each under its name. */
+function reports(run: ThreadedRun): string {
+  return run.results
+    .map((result, vm) => {
+      const own = (name: string) => processOfActor(name) === vm;
+      // Threads of the host are shown with the first machine.
+      const trace = run.trace.filter(({ actor }) => own(actor) || (vm === 0 && processOfActor(actor) === undefined));
+      return headed(run.results, vm, bootReport(result, trace, hypercallsByTier(run, own)));
+    })
+    .join('');
+}
+
+function exitSummaries(results: readonly MachineResult[], simulated: boolean): string {
+  return results.map(({ exitStatistics }, vm) => headed(results, vm, exitSummary(exitStatistics, simulated))).join('');
+}
+
+/** Text about one of several virtual machines, with its name above. */
+function headed(results: readonly MachineResult[], vm: number, text: string): string {
+  return text === '' || results.length === 1 ? text : `\n${vmName(vm)}:\n${text}`;
+}
+
+/** Hypercalls that each tier finished, over all CPUs that count. */
+function hypercallsByTier(run: ThreadedRun, own: (name: string) => boolean): number[] {
   const sums = [0, 0, 0];
   for (const [name, actor] of Object.entries(run.actors))
-    if (name.startsWith('vcpu'))
+    if (own(name) && shortName(name).startsWith('vcpu'))
       for (const [tier, calls] of (actor as { hypercalls: number[] }).hypercalls.entries()) sums[tier] += calls;
   return sums;
 }
@@ -214,7 +239,7 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     process.stdout.write(
       `simulated: seed ${config.seed}, ${run.steps} steps, ${(run.now / 1e6).toFixed(3)} ms of virtual time\n`,
     );
-    process.stdout.write(exitSummary(run.result.exitStatistics, true));
+    process.stdout.write(exitSummaries(run.results, true));
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
     process.stderr.write(notGiven(config.at, run.result.endedNs));
     return dumpsWritten(run.actors, ended(run, interruption.why ?? cut, values));

@@ -1,19 +1,22 @@
 /** Options of `boot`, and how they become a machine configuration. */
 import { readFileSync } from 'node:fs';
 import { wallClockMicroseconds } from '../../kernel/lib/host_timer.ts';
-import type { CcwApi, MachineConfig, MmioTier, TceBind, TceTier } from '../config.ts';
+import type { CcwApi, MachineConfig, MmioTier, TceBind, TceTier, VmConfig } from '../config.ts';
 import { DMA_PORT } from '../dma_port.ts';
 import { checkFree, readElf } from '../elf.ts';
 import { monitorPlace } from '../monitor/place.ts';
 import { readTraceOption } from '../trace/trace_option.ts';
 import { UserError } from '../user_error.ts';
 import { COMMAND_LINE } from '../vmm/loader.ts';
+import { vmConfigs } from '../vms.ts';
 import { DEVICE_OPTIONS, readPamu } from './device_option.ts';
 import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
-import { checkGuest, GUESTS, type Guest, guestImage, guestWords } from './guests.ts';
-import { NIC_OPTION, readNics } from './nic_option.ts';
+import { checkGuest, type Guest, guestImage, guestWords } from './guests.ts';
+import { NIC_OPTION, nicVms, readNics } from './nic_option.ts';
 import { asksHelp, HelpRequested, type Keys, type OptionRow, type Values } from './options.ts';
+import { VM_OPTION, vmValues } from './vm_option.ts';
+import { GUEST_ROWS, TIER_ROWS } from './vm_rows.ts';
 
 /** Locked memory for tables and working sets beside guest RAM. */
 const MEMLOCK_TABLES = 64 << 20;
@@ -28,77 +31,17 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     default: 'toy',
     help: 'machine model',
   },
-  {
-    name: 'kernel',
-    kind: 'text',
-    value: 'FILE.elf',
-    help: 'guest program: a static ELF64 executable for s390x; without it --guest',
-  },
-  {
-    name: 'guest',
-    kind: 'choice',
-    choices: [...GUESTS],
-    value: 'NAME',
-    help: 'which of our own guests, toy when nothing is said: toy checks channel I/O and hypercalls, net streams frames through a NIC, dma drives and provokes a DMA engine',
-  },
-  {
-    name: 'append',
-    kind: 'text',
-    value: 'TEXT',
-    default: '',
-    help: "command line, stored at X'10480'; for our own guests added to theirs",
-  },
-  {
-    name: 'memory',
-    alias: ['m'],
-    kind: 'size',
-    value: 'SIZE',
-    min: 1 << 20,
-    max: 2 ** 31,
-    default: '128M',
-    help: 'guest RAM',
-  },
-  { name: 'cpus', alias: ['smp'], kind: 'number', value: 'N', min: 1, max: 8, default: '1', help: 'guest CPUs' },
+  ...GUEST_ROWS,
   DRIVE_OPTION,
   NIC_OPTION,
-  {
-    name: 'tce',
-    kind: 'choice',
-    choices: ['real', 'virtual', 'user'],
-    value: 'TIER',
-    default: 'real',
-    help: 'first tier that may finish a TCE hypercall: vCPU thread, kernel worker, or only the VMM',
-  },
-  {
-    name: 'mmio',
-    kind: 'choice',
-    choices: ['kernel', 'exit'],
-    value: 'TIER',
-    default: 'kernel',
-    help: "who does the guest's accesses to BARs that are mapped: KVM, in real or virtual mode as with --tce, or the VMM",
-  },
-  {
-    name: 'tce-bind',
-    kind: 'choice',
-    choices: ['group', 'group-liobn', 'container'],
-    value: 'SIDE',
-    default: 'group',
-    help: 'what KVM is told a LIOBN drives: the VFIO group, the group and a bus address as in the RFC, or the container',
-  },
-  {
-    name: 'ccw-api',
-    kind: 'choice',
-    choices: ['region', 'io-region', 'cmd-request'],
-    value: 'API',
-    default: 'region',
-    help: 'how drives are passed through: vfio-ccw of today, without its command region, or as in its 2016 RFC: blocking ioctl, no-IOMMU groups',
-  },
+  ...TIER_ROWS,
+  VM_OPTION,
   ...DEVICE_OPTIONS,
   {
     name: 'memlock',
     kind: 'size',
     value: 'SIZE',
-    help: 'locked-memory limit of the VMM; without it enough for the machine',
+    help: 'locked-memory limit of each VMM; without it enough for the largest machine',
   },
   {
     name: 'memory-pressure',
@@ -142,7 +85,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'monitor',
     kind: 'text',
     value: 'PLACE',
-    help: 'take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands',
+    help: "take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands; of several machines it is the first one's",
   },
   {
     name: 'console',
@@ -157,7 +100,7 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands; of several machines the first one gets it",
   },
   {
     name: 'exits',
@@ -173,35 +116,23 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   },
 ];
 
-/** Builds and checks the configuration; reads the guest's file. @throws UserError */
+/** Builds and checks the configuration; reads the guests' files. @throws UserError */
 export async function bootConfig(values: Values, rest: readonly string[]): Promise<MachineConfig> {
   if (rest.length > 0)
     throw new UserError(`${rest[0]}: unexpected word; options begin with --, the guest's file is given with --kernel`);
   await monitorHelp(values);
   const { events } = readTraceOption((values.trace as string[] | undefined) ?? []);
-  const memory = values.memory as number;
-  if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
-  const drives = readDrives(values.drive as readonly Keys[] | undefined);
+  const machines = vmValues(values);
+  const [first, ...others] = machines.map(vmOf);
   const simulated = values.sim === true;
-  const pamu = readPamu(values);
-  if (values.kernel !== undefined && values.guest !== undefined)
-    throw new UserError(`--kernel ${values.kernel} --guest ${values.guest}: two guests; give one of them`);
-  const guest = (values.guest as Guest | undefined) ?? 'toy';
-  const file = (values.kernel as string | undefined) ?? guestImage(guest);
+  const count = machines.length;
   const config: MachineConfig = {
+    ...first,
     machine: 'toy',
-    kernel: { segments: [], entry: 0n },
-    append: values.append as string,
-    memory,
-    cpus: values.cpus as number,
-    drives,
-    dmaPort: true,
-    nics: nicsOf(guest, values),
-    pamu,
-    tce: values.tce as TceTier,
-    mmio: values.mmio as MmioTier,
-    tceBind: values['tce-bind'] as TceBind,
-    ccwApi: values['ccw-api'] as CcwApi,
+    ...(others.length === 0 ? {} : { others }),
+    drives: readDrives(values.drive as readonly Keys[] | undefined, count),
+    nics: readNics(withNetNics(values.nic as readonly Keys[] | undefined, machines), count),
+    pamu: readPamu(values, count),
     lockLimit: 0,
     memoryPressure: values['memory-pressure'] === true,
     seed: values.seed as number,
@@ -212,17 +143,60 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*'],
     tracing: { events, out: values['trace-out'] !== undefined },
   };
-  if (values.kernel === undefined) checkGuest(guest, config, config.append);
-  const append = values.kernel === undefined ? withDefaults(config.append, guestWords(guest, config)) : config.append;
-  if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
-  // Whole pages, as Linux counts RLIMIT_MEMLOCK.
-  const lockLimit = Math.floor(((values.memlock as number | undefined) ?? defaultMemlock(config)) / 4096);
-  return { ...config, append, lockLimit, kernel: readKernel(file, memory, append) };
+  const views = vmConfigs(config);
+  const [own, ...more] = views.map((view, vm) => readGuest(machines[vm], view));
+  const lockLimit = Math.max(...views.map((view) => (values.memlock as number | undefined) ?? defaultMemlock(view)));
+  return {
+    ...config,
+    ...own,
+    ...(more.length === 0 ? {} : { others: others.map((vm, i) => ({ ...vm, ...more[i] })) }),
+    // Whole pages, as Linux counts RLIMIT_MEMLOCK.
+    lockLimit: Math.floor(lockLimit / 4096),
+  };
 }
 
-/** The net guest gets a NIC when none is given. */
-function nicsOf(guest: Guest, { nic, kernel }: Values) {
-  return readNics((nic as readonly Keys[] | undefined) ?? (guest === 'net' && kernel === undefined ? [{}] : undefined));
+/** What a virtual machine has for itself; its guest is read when its devices are known. @throws UserError */
+function vmOf(values: Values): VmConfig {
+  const memory = values.memory as number;
+  if (memory % (1 << 20) !== 0) throw new UserError(`--memory ${memory}: give a whole number of megabytes`);
+  if (values.kernel !== undefined && values.guest !== undefined)
+    throw new UserError(`--kernel ${values.kernel} --guest ${values.guest}: two guests; give one of them`);
+  return {
+    kernel: { segments: [], entry: 0n },
+    append: values.append as string,
+    memory,
+    cpus: values.cpus as number,
+    dmaPort: true,
+    tce: values.tce as TceTier,
+    mmio: values.mmio as MmioTier,
+    tceBind: values['tce-bind'] as TceBind,
+    ccwApi: values['ccw-api'] as CcwApi,
+  };
+}
+
+/** Its image and command line. @param config the virtual machine's own. @throws UserError */
+function readGuest(values: Values, config: MachineConfig): Pick<VmConfig, 'kernel' | 'append'> {
+  const ours = guestOf(values);
+  if (ours !== undefined) checkGuest(ours, config, config.append);
+  const append = ours === undefined ? config.append : withDefaults(config.append, guestWords(ours, config));
+  if (append.length > 895) throw new UserError(`--append: ${append.length} characters; the guest has room for 895`);
+  const file = ours === undefined ? (values.kernel as string) : guestImage(ours);
+  return { append, kernel: readKernel(file, config.memory, append) };
+}
+
+/** Which of our own guests runs; undefined for the user's. */
+function guestOf({ guest, kernel }: Values): Guest | undefined {
+  return kernel === undefined ? ((guest as Guest | undefined) ?? 'toy') : undefined;
+}
+
+/** A net guest gets a NIC when none is given, and beside the first machine when none is given to it. */
+function withNetNics(given: readonly Keys[] | undefined, machines: readonly Values[]): readonly Keys[] | undefined {
+  const missing = machines.flatMap((values, vm) => {
+    if (guestOf(values) !== 'net') return [];
+    const has = vm === 0 ? given !== undefined : given?.some((keys) => nicVms(keys).includes(`${vm}`)) === true;
+    return has ? [] : [{ vm: `${vm}` }];
+  });
+  return missing.length === 0 ? given : [...(given ?? []), ...missing];
 }
 
 /**

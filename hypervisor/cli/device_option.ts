@@ -3,6 +3,7 @@ import type { PamuConfig } from '../config.ts';
 import { PLATFORM_FIRST_IRQ, platformDeviceAddress } from '../platform_devices.ts';
 import { UserError } from '../user_error.ts';
 import { asksHelp, HelpRequested, type OptionRow, type Values } from './options.ts';
+import { readVmNumbers } from './vm_numbers.ts';
 
 /** The device model, and the devices of the host that it takes. */
 const DRIVER = 'vfio-platform';
@@ -17,7 +18,7 @@ export const DEVICE_OPTIONS: readonly OptionRow[] = [
     kind: 'text',
     value: FORM,
     many: true,
-    help: "pass a DMA channel of the host's SoC through (dma0 to dma3; dma2 and dma3 are one IOMMU group); help lists them",
+    help: "pass a DMA channel of the host's SoC through (dma0 to dma3; dma2 and dma3 are one IOMMU group), with vm=N to machine N; help lists them",
   },
   {
     name: 'iommu',
@@ -32,8 +33,8 @@ export const DEVICE_OPTIONS: readonly OptionRow[] = [
 /** What the dma guest gets when nothing is given: two channels that nothing is shared between. */
 const DMA_GUEST_DEVICES: readonly string[] = [`${DRIVER},host=dma0`, `${DRIVER},host=dma1`];
 
-/** The SoC that a command line asks for; undefined for none. @throws UserError, HelpRequested */
-export function readPamu(values: Values): PamuConfig | undefined {
+/** The SoC that a command line asks for; undefined for none. @param machines virtual machines there are. @throws UserError, HelpRequested */
+export function readPamu(values: Values, machines = 1): PamuConfig | undefined {
   const wanted = values.guest === 'dma' && values.kernel === undefined ? DMA_GUEST_DEVICES : [];
   const given = (values.device as readonly string[] | undefined) ?? wanted;
   if (given.some(asksHelp)) throw new HelpRequested(`${HOSTS.map((host) => `${DRIVER},host=${host}`).join('\n')}\n`);
@@ -42,7 +43,8 @@ export function readPamu(values: Values): PamuConfig | undefined {
       throw new UserError(`--iommu type1: there is no device behind it; give --device ${FORM} too, or leave it out`);
     return undefined;
   }
-  const devices = given.map(hostOf);
+  const wanting = given.map((text) => deviceOf(text, machines));
+  const devices = wanting.map(({ host }) => host);
   const twice = devices.find((host, i) => devices.indexOf(host) !== i);
   if (twice !== undefined) throw new UserError(`--device ${DRIVER},host=${twice}: given twice; leave one out`);
   const alone = SHARED.filter((host) => devices.includes(host));
@@ -50,21 +52,29 @@ export function readPamu(values: Values): PamuConfig | undefined {
     throw new UserError(
       `--device ${DRIVER},host=${alone[0]}: ${SHARED.join(' and ')} share a LIODN, so no IOMMU tells them apart; give both`,
     );
-  return { devices, iommu: values.iommu as PamuConfig['iommu'] };
+  const vms = wanting.map(({ vm }) => vm);
+  return {
+    devices,
+    iommu: values.iommu as PamuConfig['iommu'],
+    ...(vms.every((vm) => vm === 0) ? {} : { vms }),
+  };
 }
 
-function hostOf(text: string): string {
+/** @param machines virtual machines there are */
+function deviceOf(text: string, machines: number): { readonly host: string; readonly vm: number } {
   const [driver, ...keys] = text.split(',');
   if (driver !== DRIVER) throw new UserError(`--device ${text}: no such device model; give ${FORM}`);
   const values = keys.map((key) => key.split('='));
-  const other = values.find(([key]) => key !== 'host');
+  const other = values.find(([key]) => key !== 'host' && key !== 'vm');
   if (other !== undefined) throw new UserError(`--device ${text}: unknown key '${other[0]}'; give ${FORM}`);
-  const host = values[0]?.[1];
-  if (values.length !== 1 || host === undefined || !HOSTS.includes(host))
+  const hosts = values.filter(([key]) => key === 'host');
+  const host = hosts[0]?.[1];
+  if (hosts.length !== 1 || host === undefined || !HOSTS.includes(host))
     throw new UserError(
       `--device ${text}: which device of the host? give host=${HOSTS.slice(0, -1).join(', ')} or ${HOSTS.at(-1)}`,
     );
-  return host;
+  const [vm] = readVmNumbers('device', values.find(([key]) => key === 'vm')?.[1], machines, false);
+  return { host, vm };
 }
 
 /** Number of the first device that is in another IOMMU group than device 0; undefined when there is none. */

@@ -6,6 +6,7 @@ import { UserError } from '../user_error.ts';
 import { FAULT_FORM, faultKindsHelp, parseFault } from './fault_option.ts';
 import { fileProblem } from './file_problem.ts';
 import { type Keys, ON_OFF, type OptionRow } from './options.ts';
+import { readVmNumbers } from './vm_numbers.ts';
 
 /** The DASD image that a boot without --drive makes for itself in the current directory. */
 export const DEFAULT_DRIVE = resolve('toy-3390.ckd');
@@ -41,24 +42,25 @@ export const DRIVE_OPTION: OptionRow = {
     chpid: 'channel paths, hexadecimal, up to eight (80, or 80:81:82)',
     iop: `the channel I/O processor that serves it, 0 to ${MAX_IOP}: a host thread each`,
     fault: `${FAULT_FORM}; may be repeated`,
+    vm: 'number of the virtual machine that gets it (default 0, the first; see --vm)',
   },
   repeatable: ['fault'],
   notes: faultKindsHelp(),
   help: 'a device passed through with vfio-ccw; without it toy-3390.ckd is made in the current directory',
 };
 
-/** The devices of a command line. @throws UserError */
-export function readDrives(given: readonly Keys[] | undefined): DriveConfig[] {
+/** The devices of a command line. @param vms virtual machines there are. @throws UserError */
+export function readDrives(given: readonly Keys[] | undefined, vms = 1): DriveConfig[] {
   const all = given ?? [{ file: DEFAULT_DRIVE, 'slow-cylinder': `${SLOW_CYLINDER}` }];
   if (all.length > MAX_DRIVES)
     throw new UserError(`--drive: ${all.length} of them; the machine has ${MAX_DRIVES} subchannels`);
-  const drives = all.map((keys, index) => readDrive(keys, index, given !== undefined));
+  const drives = all.map((keys, index) => readDrive(keys, index, given !== undefined, vms));
   checkDevnos(drives);
   checkFiles(drives);
   return drives;
 }
 
-function readDrive(keys: Keys, schid: number, mustExist: boolean): DriveConfig {
+function readDrive(keys: Keys, schid: number, mustExist: boolean, vms: number): DriveConfig {
   const text = (key: string) => keys[key] as string | undefined;
   const bad = (key: string, wanted: string) =>
     new UserError(`--drive ${key}=${text(key)}: not understood; give ${wanted}`);
@@ -86,6 +88,7 @@ function readDrive(keys: Keys, schid: number, mustExist: boolean): DriveConfig {
     chpids: text('chpid') === undefined ? undefined : chpids(text('chpid') as string),
     iop: text('iop') === undefined ? undefined : number('iop', 0, MAX_IOP),
     faults: ((keys.fault ?? []) as readonly string[]).map(parseFault),
+    ...(text('vm') === undefined ? {} : { vm: readVmNumbers('drive', text('vm'), vms, false)[0] }),
   };
   if (type === 'echo') {
     const alien = OF_3390.find((key) => text(key) !== undefined);

@@ -1,4 +1,5 @@
 /** What a boot tells at its end on standard error. */
+import { processOfActor, shortName } from '../../kernel/lib/shared_map.ts';
 import type { MachineResult, TimedCommand } from '../config.ts';
 
 /** What a vCPU's thread tells at its end, as far as it is shown. */
@@ -12,6 +13,8 @@ interface CpuReport {
 /** A run, as far as its ending goes. */
 interface EndedRun {
   readonly result: Pick<MachineResult, 'status' | 'reason'>;
+  /** Of each virtual machine, where there are several. */
+  readonly results?: readonly Pick<MachineResult, 'status'>[];
   /** What each actor returned, by name. */
   readonly actors: Readonly<Record<string, unknown>>;
 }
@@ -20,11 +23,18 @@ interface EndedRun {
  * Why a run did not end well, and where each CPU was; nothing when it did.
  * @param interrupted why it was cut, if it was: then the last instructions of a CPU tell little, as it is anywhere
  */
-export function endingText({ result, actors }: EndedRun, interrupted: string | undefined, verbose: boolean): string {
+export function endingText(
+  { result, results = [result], actors }: EndedRun,
+  interrupted: string | undefined,
+  verbose: boolean,
+): string {
   if (interrupted === undefined && result.status === 0) return '';
   const reason = interrupted === undefined ? result.reason : `the guest was stopped: ${interrupted}`;
+  const of = new Set<number | undefined>([...results.keys()].filter((vm) => results[vm].status !== 0));
   const cpus = Object.entries(actors)
-    .filter(([name]) => name.startsWith('vcpu'))
+    .filter(
+      ([name]) => shortName(name).startsWith('vcpu') && (interrupted !== undefined || of.has(processOfActor(name))),
+    )
     .map(([name, actor]) => ({ name, ...(actor as CpuReport) }))
     .filter(({ instructions }) => instructions > 0);
   return [

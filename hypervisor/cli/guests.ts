@@ -44,7 +44,7 @@ function toyWords({ drives, ccwApi = 'region', memoryPressure, pamu }: MachineCo
 /** The first NIC, and the one that a cable leads to from it: their host bridges come behind the DMA port's. */
 function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig): string {
   const wire = nics[0]?.wire;
-  const used = typeof wire === 'object' ? [0, wire.pair] : [0];
+  const used = typeof wire === 'object' && wire.elsewhere !== true ? [0, wire.pair] : [0];
   const words = used.map((nic, n) => {
     const phb = (dmaPort ? 1 : 0) + nic;
     const suffix = n === 0 ? '' : `${n + 1}`;
@@ -52,7 +52,9 @@ function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig)
     // A container that pins page by page has one window.
     return memoryPressure ? place : `${place} buid${suffix}=${hex(phbBuid(phb))}`;
   });
-  return `${words.join(' ')} mem=${hex(memory)} config=0`;
+  // Another machine's guest is at the other end: it is that one's frames that come.
+  const peer = typeof wire === 'object' && wire.elsewhere === true ? ' peer=1' : '';
+  return `${words.join(' ')} mem=${hex(memory)} config=0${peer}`;
 }
 
 /**
@@ -60,7 +62,15 @@ function netWords({ dmaPort, memory, memoryPressure, nics = [] }: MachineConfig)
  * in the socket, at another NIC of its own, or, with `lbm=1`, from the NIC's own loopback; with `peer=1` it asks at the other
  * end of its cable, and tells itself when nobody is there. @param append what the user adds to its command line
  */
-export function checkGuest(guest: Guest, { nics = [] }: Pick<MachineConfig, 'nics'>, append: string): void {
+export function checkGuest(
+  guest: Guest,
+  { nics = [], pamu, label }: Pick<MachineConfig, 'nics' | 'pamu' | 'label'>,
+  append: string,
+): void {
+  if (guest === 'dma' && label !== undefined && pamu === undefined)
+    throw new UserError(
+      `${label}: the dma guest has no device; give it one (--device vfio-platform,host=dma0,vm=${label.slice(2)})`,
+    );
   const wire = nics[0]?.wire;
   const back = wire === undefined || wire === 'loopback' || typeof wire === 'object';
   if (guest !== 'net' || back || /(^| )(lbm|peer)=(0x0*)?[1-9a-f]/.test(append)) return;

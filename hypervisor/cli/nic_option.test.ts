@@ -54,3 +54,21 @@ test.each([
 test('two NICs with one address are refused', async () => {
   await expect(nicsOf('mac=02:00:00:00:00:01', 'mac=02:00:00:00:00:01')).rejects.toThrow(/two NICs cannot have one/);
 });
+
+test('a cable named by the id of a NIC holds for both ends', async () => {
+  const wires = async (...nics: string[]) => (await nicsOf(...nics))?.map(({ wire }) => wire);
+  expect(await wires('id=a', 'id=b,pair=a')).toEqual([{ pair: 1 }, { pair: 0 }]);
+  expect(await wires('id=a,pair=b', 'id=b,pair=a')).toEqual([{ pair: 1 }, { pair: 0 }]);
+  expect(await wires('wire=echo', 'pair=nic2', 'link=up')).toEqual(['echo', { pair: 2 }, { pair: 1 }]);
+});
+
+test.each([
+  [['pair=b'], /^--nic pair=b: no NIC has that id; give another NIC's$/],
+  [['id=a,pair=a'], /^--nic pair=a: is the NIC itself; give another NIC's$/],
+  [['id=a,wire=echo', 'pair=a'], /^--nic pair=a: NIC a has its cable already \(wire=echo\); leave one out$/],
+  [['id=a', 'pair=a,wire=none'], /^--nic pair=a,wire=none: two cables; give one of them$/],
+  [['id=a', 'id=a'], /^--nic id=a: two NICs cannot have one name; give another$/],
+  [['id=0'], /^--nic id=0: not a name; begin with a letter/],
+])('cables %j are refused', async (nics, sentence) => {
+  await expect(nicsOf(...nics)).rejects.toThrow(sentence);
+});

@@ -4,6 +4,7 @@ import type { NicConfig } from '../config.ts';
 import { UserError } from '../user_error.ts';
 import type { Keys, OptionRow } from './options.ts';
 import { checkOutput } from './output_file.ts';
+import { readVmNumbers } from './vm_numbers.ts';
 
 /** Partitionable endpoints that the host bridge has beside the DMA port's. */
 const MAX_NICS = 8;
@@ -17,20 +18,28 @@ export const NIC_OPTION: OptionRow = {
   value: 'wire=...,...',
   many: true,
   keys: {
+    id: 'what it is called in the monitor, and by pair= (nic0, nic1, ...)',
     wire: 'loopback (default: what is sent comes back), echo (a host that answers ARP and ping), none, or pair:N (NIC N of this list, from 0)',
     mac: `Ethernet address (from ${MAC_PREFIX}${MAC_FIRST.toString(16)} on)`,
     pcap: 'write every frame of the cable to this file, for tcpdump and Wireshark',
     link: 'up (default) or down: whether the cable is plugged in',
+    pair: 'id of the NIC at the other end of the cable: as wire=pair:N, and said at one end it holds for both',
     plug: 'on (default) or off: whether the guest has it at power-on; device_add vfio-pci,host=... plugs it later',
+    vm: 'number of the virtual machine that gets it (default 0, the first; see --vm); 0:1: both ask for it, and the host lets one have it',
   },
   help: 'an Intel 82540EM of the host, passed through with vfio-pci on a host bridge of its own',
 };
 
-/** The NICs of a command line. @throws UserError */
-export function readNics(given: readonly Keys[] | undefined): NicConfig[] {
-  const all = given ?? [];
+/** What `vm=` says: numbers of virtual machines. */
+export function nicVms({ vm = '0' }: Keys): string[] {
+  return (vm as string).split(':');
+}
+
+/** The NICs of a command line. @param vms virtual machines there are. @throws UserError */
+export function readNics(given: readonly Keys[] | undefined, vms = 1): NicConfig[] {
+  const all = withCables(given ?? []);
   if (all.length > MAX_NICS) throw new UserError(`--nic: ${all.length} of them; the machine has room for ${MAX_NICS}`);
-  const nics = all.map(readNic);
+  const nics = all.map((keys, index) => readNic(keys, index, vms));
   for (const [index, { mac, wire }] of nics.entries()) {
     if (nics.findIndex((nic) => nic.mac === mac) < index)
       throw new UserError(`--nic mac=${mac}: two NICs cannot have one address; give another`);
@@ -39,6 +48,43 @@ export function readNics(given: readonly Keys[] | undefined): NicConfig[] {
     if (problem !== undefined) throw new UserError(`--nic wire=pair:${wire.pair}: ${problem}`);
   }
   return nics;
+}
+
+/** Names for the monitor: QEMU's rule for ids (util/id.c). */
+const ID = /^[a-z][a-z0-9._-]*$/i;
+
+/** Puts cables that are named by `pair=ID` where `wire=pair:N` would have them, at both ends. @throws UserError */
+function withCables(given: readonly Keys[]): Keys[] {
+  const ids = given.map(({ id }, index) => (id as string | undefined) ?? `nic${index}`);
+  for (const [index, id] of ids.entries()) {
+    if (!ID.test(id))
+      throw new UserError(`--nic id=${id}: not a name; begin with a letter, then letters, digits, . _ -`);
+    if (ids.indexOf(id) < index) throw new UserError(`--nic id=${id}: two NICs cannot have one name; give another`);
+  }
+  const wires = given.map(({ wire }) => wire as string | undefined);
+  for (const [index, { pair, wire }] of given.entries()) {
+    if (pair === undefined) continue;
+    const to = ids.indexOf(pair as string);
+    if (to < 0 || to === index)
+      throw new UserError(
+        `--nic pair=${pair}: ${to < 0 ? 'no NIC has that id' : 'is the NIC itself'}; give another NIC's`,
+      );
+    if (wire !== undefined) throw new UserError(`--nic pair=${pair},wire=${wire}: two cables; give one of them`);
+    for (const [end, other] of [
+      [index, to],
+      [to, index],
+    ]) {
+      if (wires[end] !== undefined && wires[end] !== `pair:${other}`)
+        throw new UserError(
+          `--nic pair=${pair}: NIC ${ids[end]} has its cable already (wire=${wires[end]}); leave one out`,
+        );
+      wires[end] = `pair:${other}`;
+    }
+  }
+  return given.map(({ pair: _, ...keys }, index) => {
+    const wire = wires[index];
+    return (wire === undefined ? keys : { ...keys, wire }) as Keys;
+  });
 }
 
 /** What is wrong with the cable from NIC `index` to NIC `to`, and what to do; undefined for nothing. */
@@ -53,8 +99,8 @@ function pairProblem(nics: readonly NicConfig[], index: number, to: number): str
   return `a cable has two ends; NIC ${to} must have wire=pair:${index}`;
 }
 
-function readNic(keys: Keys, index: number): NicConfig {
-  const { mac, pcap, link = 'up', plug = 'on' } = keys as Readonly<Record<string, string | undefined>>;
+function readNic(keys: Keys, index: number, machines: number): NicConfig {
+  const { id, mac, pcap, link = 'up', plug = 'on', vm } = keys as Readonly<Record<string, string | undefined>>;
   if (mac !== undefined && !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac))
     throw new UserError(`--nic mac=${mac}: not an Ethernet address; give six bytes, as in ${MAC_PREFIX}56`);
   if (mac !== undefined && (Number.parseInt(mac, 16) & 1) !== 0)
@@ -68,6 +114,8 @@ function readNic(keys: Keys, index: number): NicConfig {
     pcap: pcap === undefined ? undefined : resolve(pcap),
     link,
     ...(plug === 'off' ? { plug: false } : {}),
+    ...(id === undefined ? {} : { id }),
+    ...(vm === undefined ? {} : { vms: readVmNumbers('nic', vm, machines, true) }),
   };
 }
 

@@ -107,11 +107,11 @@ export function parseOptions(
       if (text === undefined)
         throw new UserError(`--${row.name} needs a value (${row.value}); see minivisor ${command} --help`);
     }
-    const value = convert(row, text);
+    const value = convertValue(row, text);
     values[row.name] = row.many === true ? [...((values[row.name] as unknown[]) ?? []), value] : value;
   }
   for (const row of rows)
-    if (row.default !== undefined && values[row.name] === undefined) values[row.name] = convert(row, row.default);
+    if (row.default !== undefined && values[row.name] === undefined) values[row.name] = convertValue(row, row.default);
   return { values, rest };
 }
 
@@ -120,7 +120,8 @@ function splitOnce(text: string): [string, string | undefined] {
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function convert(row: OptionRow, text: string | undefined): unknown {
+/** A row's value from its text. @throws UserError */
+export function convertValue(row: OptionRow, text: string | undefined): unknown {
   const value = text as string;
   switch (row.kind) {
     case 'flag':

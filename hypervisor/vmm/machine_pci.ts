@@ -19,13 +19,13 @@ interface HostPci {
   readonly plugged: boolean;
 }
 
-/** The host's PCI devices, in the order of their PEs: the DMA port, then the NICs. */
-function pciDevices({ dmaPort, nics = [] }: MachineConfig): HostPci[] {
+/** The host's PCI devices that the machine gets, in the order of their PEs: the DMA port, then the NICs. */
+function pciDevices({ dmaPort, nics = [], pes }: MachineConfig): HostPci[] {
   const all = [
     ...(dmaPort ? [{ id: 'dmaport', plugged: true }] : []),
-    ...nics.map(({ plug }, number) => ({ id: `nic${number}`, plugged: plug !== false })),
+    ...nics.map(({ id, plug }, number) => ({ id: id ?? `nic${number}`, plugged: plug !== false })),
   ];
-  return all.map((device, pe) => ({ ...device, host: `0000:01:${pe.toString(16).padStart(2, '0')}.0` }));
+  return all.map((device, i) => ({ ...device, host: `0000:01:${(pes?.[i] ?? i).toString(16).padStart(2, '0')}.0` }));
 }
 
 /** A host bridge for each PCI device of the host, and the devices on them. @throws Errno; Error */

@@ -52,7 +52,11 @@ export function* realizePlatform(vmm: Vmm, ram: Ram): Task {
   const names = pamu?.devices ?? [];
   if (names.length === 0) return;
   for (const name of names) yield* passThroughPlatform(vmm.sys, name);
-  const container = yield* pamu?.iommu === 'type1' ? VFIOContainer.open(vmm) : openPamuContainer(vmm, ram.granule);
+  // One bank has vectors for more devices than there are; who is alone takes all.
+  const banks = vmm.config.label === undefined ? undefined : 1;
+  const container = yield* pamu?.iommu === 'type1'
+    ? VFIOContainer.open(vmm)
+    : openPamuContainer(vmm, ram.granule, banks);
   const groups = new VFIOPlatformGroups(vmm, container);
   const { irq, ci, fsl } = vmm.hypercalls;
   for (const [number, host] of names.entries()) {

@@ -61,6 +61,7 @@ class Run {
   }
 
   result(): MachineResult {
+    this.#vmm.end();
     return {
       ...this.#outcome,
       endedNs: this.#endedNs ?? this.#context.actor.now(),
@@ -96,13 +97,11 @@ class Run {
 
   /** The monitor's two ways in: commands at given times, and lines from the main thread. */
   #startMonitor(): void {
-    const { actor, config, memory, map, output } = this.#context;
+    const { actor, config, memory, map } = this.#context;
     const { at = [] } = config;
     const monitor = new Monitor(new MonitoredMachine(this.#vmm, this.#state, this.#context, (how) => this.#end(how)));
     this.#vmm.onNotice = (line) => monitor.note(line);
-    const show = (text: string) => {
-      if (config.quiet !== true) output(new TextEncoder().encode(text));
-    };
+    const show = (text: string) => this.#vmm.write(new TextEncoder().encode(text));
     if (at.length > 0)
       actor.spawn('timed commands', this.#timed(timedCommands(actor, monitor, at, show), config.monitor !== true));
     if (config.monitor !== true) return;

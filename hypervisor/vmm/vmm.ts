@@ -26,6 +26,7 @@ import { handOffCounter } from './hand_offs.ts';
 import type { Board } from './intercepts.ts';
 import { KeyedMemory } from './keyed_memory.ts';
 import { Kvm } from './kvm.ts';
+import { LabelledOutput } from './labelled_output.ts';
 import { LogicalMemory } from './logical_memory.ts';
 import { Marks } from './marks.ts';
 import { VcpuHandle } from './vcpu_handle.ts';
@@ -52,6 +53,9 @@ export class Vmm implements Machine {
   /** What is typed at the guest's console. */
   readonly consoleInput = new ConsoleInput();
   readonly log: (line: string) => void;
+  /** Shows bytes on the user's console. */
+  readonly write: (bytes: Uint8Array) => void;
+  readonly #lines: LabelledOutput | undefined;
   /** Shows the operator a line; nobody does before the machine is set up. */
   onNotice: (line: string) => void = () => {};
 
@@ -96,7 +100,10 @@ export class Vmm implements Machine {
       cpus: config.cpus,
       platform: { tod: () => config.todBase + (BigInt(Math.floor(actor.now())) * 4096n) / 1000n, osTerm },
     });
-    const output = config.quiet === true ? () => {} : context.output;
+    const lines = config.label === undefined ? undefined : new LabelledOutput(config.label, context.output);
+    this.#lines = lines;
+    const write = lines === undefined ? context.output : (bytes: Uint8Array) => lines.write(bytes);
+    this.write = config.quiet === true ? () => {} : write;
     const cpus = new MachineCpus(memory, map, this.vcpus);
     this.memory.space.onCodeWritten = (va) => {
       const gpa = this.memory.gpa(va);
@@ -106,9 +113,9 @@ export class Vmm implements Machine {
       machine: this,
       css: new ChannelSubsystem(this),
       sclp: new Sclp(this, { ramSize: config.memory, cpuCount: config.cpus }, [
-        asciiConsole(output, this.consoleInput),
+        asciiConsole(this.write, this.consoleInput),
         operatorCommand(this.consoleInput),
-        lineModeConsole(output),
+        lineModeConsole(this.write),
         new SignalQuiesce(),
       ]),
       cpus,
@@ -127,6 +134,10 @@ export class Vmm implements Machine {
   }
   storage(key: number): ChannelStorage {
     return key === 0 ? this.memory : new KeyedMemory(this.sys, this.vmFd, key);
+  }
+  /** The run is over. */
+  end(): void {
+    this.#lines?.end();
   }
   get vmFd(): number {
     return this.kvm.vmFd;

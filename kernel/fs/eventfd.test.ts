@@ -51,3 +51,16 @@ test('the count can be taken without waiting for one', () => {
   const context = new EventFd(3);
   expect([context.take(), context.take(), context.count]).toEqual([3n, 0n, 0n]);
 });
+
+test('a reader that sleeps ends with EINTR when its process is ended; what is there already is read', () => {
+  const process = { exiting: false };
+  const file = EventFd.file(0, process);
+  const reading = file.operations.read?.(8, 0) as Generator<{ ready(): boolean }, Uint8Array>;
+  const wait = reading.next().value as { ready(): boolean };
+  expect(wait.ready()).toBe(false);
+  process.exiting = true;
+  expect(wait.ready()).toBe(true);
+  expect(codeOf(() => reading.next())).toBe('EINTR');
+  EventFd.of(file).signal();
+  expect(number(finish(file.operations.read?.(8, 0) as never))).toBe(1n);
+});

@@ -1,6 +1,6 @@
 /** eventfd(2): a counter that the kernel signals and the VMM reads (fs/eventfd.c). */
 import { Errno } from '../include/uapi/errno.ts';
-import { until } from '../lib/task.ts';
+import type { Task } from '../lib/task.ts';
 import { File } from '../syscall/file.ts';
 
 /** A count as it is read: eight bytes, little-endian. */
@@ -15,14 +15,22 @@ function countBytes(count: bigint): Uint8Array {
 /** ULLONG_MAX: where the counter saturates; a write leaves it below (eventfd_signal, eventfd_write). */
 const COUNT_MAX = 0xffff_ffff_ffff_ffffn;
 
+/** The process that has it: calls that sleep end when it is being ended (fatal_signal_pending). */
+export interface Mortal {
+  readonly exiting: boolean;
+}
+const FOREVER: Mortal = { exiting: false };
+
 /** eventfd_ctx: what an interrupt handler signals. */
 export class EventFd {
   #count: bigint;
+  readonly #owner: Mortal;
   /** How often it was signalled, for tests and state inspection. */
   signals = 0;
 
-  constructor(initial = 0) {
+  constructor(initial = 0, owner = FOREVER) {
     this.#count = BigInt(initial >>> 0);
+    this.#owner = owner;
   }
   get count(): bigint {
     return this.#count;
@@ -40,22 +48,29 @@ export class EventFd {
     return count;
   }
 
+  /** wait_event_interruptible. @throws Errno EINTR */
+  *#wait(what: string, ready: () => boolean): Task {
+    if (ready()) return;
+    yield { what, ready: () => this.#owner.exiting || ready() };
+    if (!ready()) throw new Errno('EINTR', what);
+  }
+
   /** A file for it: read takes the counter (8 bytes, host order) and waits for a signal when it is 0. */
-  static file(initial: number): File {
-    const context = new EventFd(initial);
+  static file(initial: number, owner?: Mortal): File {
+    const context = new EventFd(initial, owner);
     return new File(
       'anon_inode:[eventfd]',
       {
         *read(count) {
           if (count < 8) throw new Errno('EINVAL', 'eventfd read');
-          yield* until('eventfd', () => context.#count !== 0n);
+          yield* context.#wait('eventfd', () => context.#count !== 0n);
           return countBytes(context.take());
         },
         *write(bytes) {
           if (bytes.length < 8) throw new Errno('EINVAL', 'eventfd write');
           const value = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
           if (value === COUNT_MAX) throw new Errno('EINVAL', 'eventfd write');
-          yield* until('eventfd room', () => value < COUNT_MAX - context.#count);
+          yield* context.#wait('eventfd room', () => value < COUNT_MAX - context.#count);
           context.signal(value);
           return 8;
         },

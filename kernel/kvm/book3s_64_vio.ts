@@ -9,6 +9,7 @@ import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
+import { Doorbell } from '../lib/doorbell.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
 import { looksOf } from '../lib/pause_wasm.ts';
@@ -16,6 +17,7 @@ import { actorAreas } from '../lib/shared_map.ts';
 import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { FIRST_FUNCTION, hcallFunction, instantiate } from './book3s_64_vio_hv_wasm.ts';
 import { isPosted, TIER_VIRTUAL, watchFunction } from './hcall_words_wasm.ts';
@@ -48,22 +50,23 @@ class HcallArguments {
   }
 }
 
-/** The handlers of virtual mode; one for all vCPUs. */
+/** The handlers of virtual mode; one for all vCPUs of a virtual machine. */
 export class VirtualMode {
-  readonly #kernel: Kernel;
+  readonly #host: TceContext;
   readonly #tce: SpaprTce;
   readonly #ci: LogicalCi;
   readonly #ops: PowernvTce;
   readonly #memslots: Memslots;
   readonly #enabled: number;
 
-  constructor(kernel: Kernel, ops: PowernvTce) {
-    this.#kernel = kernel;
+  constructor(host: TceContext) {
+    const { kernel, map, ops } = host;
+    this.#host = host;
     this.#ops = ops;
-    this.#tce = new SpaprTce(kernel.memory, kernel.map, ops);
-    this.#ci = new LogicalCi(kernel.memory, kernel.map, kernel.map.phb, { tracer: kernel.tracer });
-    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
-    this.#enabled = kernel.map.kvm + KVM_HEADER.offset.enabled;
+    this.#tce = new SpaprTce(kernel.memory, map, ops);
+    this.#ci = new LogicalCi(kernel.memory, map, map.phb, { tracer: kernel.tracer });
+    this.#memslots = new Memslots(kernel.memory, map.memslots);
+    this.#enabled = map.kvm + KVM_HEADER.offset.enabled;
   }
 
   /**
@@ -71,7 +74,8 @@ export class VirtualMode {
    * `fast` answers one call; `watch` looks out for calls and answers them: see `hcall_words_wasm.ts`.
    */
   compile(vcpu: number): { readonly fast: () => number; readonly watch: (seen: number, turns: number) => number } {
-    const { memory, map, mm } = this.#kernel;
+    const { kernel, map, mm } = this.#host;
+    const { memory } = kernel;
     const { run } = map.vcpus[vcpu];
     const { hcall_nr, hcall_virtual } = KVM_RUN.offset;
     const places = { gprs: run + hcall_nr - 8, done: run + hcall_virtual, virtual: true };
@@ -94,7 +98,7 @@ export class VirtualMode {
 
   /** Whether the kernel answers this call. */
   enabled(nr: number): boolean {
-    return (this.#kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
+    return (this.#host.kernel.memory.load(this.#enabled) & hcallSwitch(nr)) !== 0;
   }
 
   /** Calls that are over in a moment: no generator is made for them. undefined: {@link long}. */
@@ -138,7 +142,7 @@ export class VirtualMode {
     for (;;) {
       const { moving } = this.#ops;
       this.#ops.moving = 0;
-      if (moving !== 0) yield* this.#kernel.mm.settle(moving);
+      if (moving !== 0) yield* this.#host.mm.settle(moving);
       const result = call();
       if (result !== H_TOO_HARD || this.#ops.moving === 0) return result;
     }
@@ -193,7 +197,7 @@ export class VirtualMode {
     const hva = this.#memslots.hva(gpa);
     if (hva < 0) return undefined;
     try {
-      const bytes = yield* this.#kernel.mm.space.copyIn(hva, count * TCE_SIZE);
+      const bytes = yield* this.#host.mm.space.copyIn(hva, count * TCE_SIZE);
       const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       return Int32Array.from({ length: 2 * count }, (_, i) => dv.getInt32(4 * i));
     } catch (error) {
@@ -209,15 +213,15 @@ export class VirtualMode {
  * finds the return code in `hcall_args` 0, values from 1 on, and `hcall_tier` when the state is DONE. H_TOO_HARD: leave
  * to the VMM.
  */
-export function* hcallTask(kernel: Kernel, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
+export function* hcallTask({ kernel, map }: TceContext, virtual: VirtualMode, vcpu: number, gone: () => boolean): Task {
   const { memory, tracer } = kernel;
-  const run = kernel.map.vcpus[vcpu].run;
+  const { run } = map.vcpus[vcpu];
   const state = run + KVM_RUN.offset.hcall_state;
   const nrAt = (run + KVM_RUN.offset.hcall_nr) >>> 2;
   const tierAt = (run + KVM_RUN.offset.hcall_tier) >>> 2;
   const args = new HcallArguments(kernel, run);
   const { fast, watch } = virtual.compile(vcpu);
-  const doorbell = kernel.doorbell(`vcpu${vcpu}`);
+  const doorbell = new Doorbell(memory, actorAreas(map, `vcpu${vcpu}`).doorbell);
   const posted = () => isPosted(memory.load(state));
   const wait: Wait = {
     what: 'hypercall',

@@ -19,7 +19,7 @@ import { TOY_FACILITIES } from '../include/arch/s390/facilities.ts';
 import { PGM } from '../include/arch/s390/pgm.ts';
 import { Errno } from '../include/uapi/errno.ts';
 import type { Kernel } from '../kernel.ts';
-import { BUSY, FAULT } from '../lib/address_space.ts';
+import { type AddressSpace, BUSY, FAULT } from '../lib/address_space.ts';
 import { ASCE, enhancedDat, realToAbsolute, translate } from '../lib/dat.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { ProgramInformation } from '../lib/local_interrupts.ts';
@@ -75,13 +75,16 @@ interface Space {
   readonly accessId: number | undefined;
 }
 
+/** For the time of one call, of the process that makes it. */
 export class GuestAccess {
   readonly #kernel: Kernel;
+  readonly #user: AddressSpace;
   readonly #memslots: Memslots;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
+    this.#user = kernel.mm.space;
+    this.#memslots = new Memslots(kernel.memory, kernel.process.map.memslots);
   }
 
   /**
@@ -119,7 +122,7 @@ export class GuestAccess {
   *copy(pieces: readonly Piece[], bytes: Uint8Array, write: boolean): Task {
     let done = 0;
     for (const { va, length } of pieces) {
-      yield* this.#kernel.mm.space.copy(va, bytes.subarray(done, done + length), write);
+      yield* this.#user.copy(va, bytes.subarray(done, done + length), write);
       done += length;
     }
   }
@@ -137,7 +140,7 @@ export class GuestAccess {
         if (!(error instanceof PageBusy)) throw error;
         busy = error;
       }
-      yield* until('page being moved', () => this.#kernel.mm.space.lookup(busy.va, false) !== BUSY);
+      yield* until('page being moved', () => this.#user.lookup(busy.va, false) !== BUSY);
     }
   }
 
@@ -190,7 +193,7 @@ export class GuestAccess {
   #readReal(cpu: GuestRegisters, real: bigint, size: 1 | 4 | 8): bigint {
     if (real > LAST_ADDRESS) throw new AccessException({ code: PGM.ADDRESSING });
     const va = this.#hva(BigInt(realToAbsolute(Number(real), cpu.prefix)));
-    const { space } = this.#kernel.mm;
+    const space = this.#user;
     const hpa = space.getPage(va, false);
     if (hpa === BUSY) throw new PageBusy(va);
     if (hpa === FAULT) throw new Errno('EFAULT', `guest table at 0x${real.toString(16)}`);
@@ -211,7 +214,7 @@ export class GuestAccess {
 
   /** Asks the storage key of the frame behind `va`; the reference is noted when the bytes are moved. */
   *#permitted(va: number, { write, key }: AccessMode, overrides: number): Task<boolean> {
-    const { space } = this.#kernel.mm;
+    const space = this.#user;
     let hpa = space.getPage(va, write);
     while (hpa === BUSY) {
       yield* until('page being moved', () => space.lookup(va, write) !== BUSY);

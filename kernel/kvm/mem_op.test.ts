@@ -339,7 +339,8 @@ test('operands and tables that are being moved are waited for', () => {
   kernel.mm.notifiers.add(function* (): Task {
     for (let i = 0; i < 5; i++) yield* preempt();
   });
-  kernel.actor.spawn(
+  kernel.spawn(
+    kernel.process,
     'mover',
     (function* (): Task {
       for (let i = 0; i < 60; i++)

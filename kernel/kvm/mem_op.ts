@@ -73,7 +73,7 @@ export function* vmMemOp(kernel: Kernel, op: MemOp): Task<number> {
   const write = op.op === KVM_S390_MEMOP.ABSOLUTE_WRITE;
   // Asked before anything is copied in.
   const first = Number(op.gaddr);
-  if (new Memslots(kernel.memory, kernel.map.memslots).hva(first) < 0) return PGM.ADDRESSING;
+  if (new Memslots(kernel.memory, kernel.process.map.memslots).hva(first) < 0) return PGM.ADDRESSING;
   const access = new GuestAccess(kernel);
   const check = () => access.absolute(op.gaddr, op.size, modeOf(op, write));
   return (yield* interruptionOf(perform(kernel, access, op, write, check)))?.code ?? 0;
@@ -104,8 +104,8 @@ export function* vcpuMemOp(
 }
 
 /** A CPU's registers in its run page. */
-function registersOf({ memory, map }: Kernel, address: number): GuestRegisters {
-  const { run } = map.vcpus[address];
+function registersOf({ memory, process }: Kernel, address: number): GuestRegisters {
+  const { run } = process.map.vcpus[address];
   const { psw_mask, prefix } = KVM_RUN.at(memory.dv, run);
   return {
     pswMask: psw_mask,

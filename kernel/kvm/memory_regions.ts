@@ -1,25 +1,26 @@
 /** KVM_SET_USER_MEMORY_REGION: the guest-physical memory map, in shared memory (virt/kvm/kvm_main.c, __kvm_set_memory_region). */
 import { Errno } from '../include/uapi/errno.ts';
 import type { kvm_userspace_memory_region } from '../include/uapi/kvm.ts';
-import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { MEMSLOTS, type Memslot, Memslots } from '../lib/memslots.ts';
 import type { View } from '../lib/struct.ts';
 import { Mutex, type Task } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import type { VcpuRequests } from './vcpu_requests.ts';
 
 /** Largest guest-physical address plus one that numbers here hold exactly. */
 const LIMIT = 2 ** 53;
 
 export class MemoryRegions {
-  readonly #kernel: Kernel;
+  readonly #mm: Mm;
   readonly #memslots: Memslots;
   readonly #requests: VcpuRequests;
   readonly #mutex = new Mutex('slots_lock');
 
-  constructor(kernel: Kernel, requests: VcpuRequests) {
-    this.#kernel = kernel;
-    this.#memslots = new Memslots(kernel.memory, kernel.map.memslots);
+  constructor({ kernel, map, mm, requests }: TceContext) {
+    this.#mm = mm;
+    this.#memslots = new Memslots(kernel.memory, map.memslots);
     this.#requests = requests;
   }
 
@@ -57,7 +58,7 @@ export class MemoryRegions {
   }
   /** User pages that are a device's BAR are no RAM: only accesses to the bus reach them (`logical_ci.ts`). */
   #install(slot: number, value: Memslot): void {
-    const vma = this.#kernel.mm.vma(value.hva, value.size);
+    const vma = this.#mm.vma(value.hva, value.size);
     if (vma?.device === undefined) this.#memslots.set(slot, value);
     else {
       const { pe, bar, offset } = vma.device;

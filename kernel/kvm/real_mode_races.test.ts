@@ -122,7 +122,8 @@ test.each([
     host.memory.store(run + mode, VCPU_MODE.IN_GUEST_MODE);
     let code: string | undefined;
     s.memory.other = () => {
-      host.kernel.actor.spawn(
+      host.kernel.spawn(
+        host.kernel.process,
         'unregister',
         (function* () {
           try {

@@ -400,7 +400,8 @@ test('a list on a page that is on the move: real mode passes it on, virtual mode
   host.memory.or(at, PTE.MIGRATING);
   expect(host.real(H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 1)).toBe(H_TOO_HARD);
   let result: number | undefined;
-  host.kernel.actor.spawn(
+  host.kernel.spawn(
+    host.kernel.process,
     'guest',
     (function* () {
       result = yield* host.virtualTask(0, H_PUT_TCE_INDIRECT, LIOBN, 0, LIST, 1);

@@ -8,14 +8,13 @@
  */
 import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
-import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Task } from '../lib/task.ts';
 import type { IommuTable } from '../ppc/iommu_table.ts';
 import type { TableGroup } from '../ppc/table_group.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { File } from '../syscall/file.ts';
 import { KVM_AREA, KVM_STT, KVM_STTS, KVM_TCE_LINKS } from './kvm_area.ts';
-import type { VcpuRequests } from './vcpu_requests.ts';
 
 /** IOMMU page shifts that a table may have (Linux kvm_vm_ioctl_create_spapr_tce). */
 const PAGE_SHIFT_RANGE = { least: 12, most: 34 } as const;
@@ -51,8 +50,7 @@ export class SpaprTceTable {
   readonly view: number;
   /** The slot in shared memory. */
   readonly slot: number;
-  readonly #kernel: Kernel;
-  readonly #requests: VcpuRequests;
+  readonly #host: TceContext;
   readonly #pages: number;
   readonly #charged: number;
   readonly #links: Link[] = [];
@@ -61,19 +59,19 @@ export class SpaprTceTable {
   readonly #mappings: number[] = [];
 
   /** @throws Errno EINVAL for a geometry that no table can have, ENOMEM, EBUSY when the LIOBN has a table */
-  constructor(kernel: Kernel, requests: VcpuRequests, args: SpaprTceArguments, taken: boolean) {
+  constructor(host: TceContext, args: SpaprTceArguments, taken: boolean) {
     checkGeometry(args);
     const pages = Math.ceil((args.size * TCE_SIZE) / PAGE_SIZE);
     const charged = pages + Math.ceil((STT_BYTES + pages * POINTER) / PAGE_SIZE);
-    kernel.mm.account(charged);
-    const slot = taken ? undefined : freeSlot(kernel);
-    const view = slot === undefined ? undefined : kernel.mm.pages.allocPages(pages);
+    const { mm } = host;
+    mm.account(charged);
+    const slot = taken ? undefined : freeSlot(host);
+    const view = slot === undefined ? undefined : mm.pages.allocPages(pages);
     if (slot === undefined || view === undefined) {
-      kernel.mm.unaccount(charged);
+      mm.unaccount(charged);
       throw new Errno(taken ? 'EBUSY' : 'ENOMEM', `TCE table for LIOBN 0x${args.liobn.toString(16)}`);
     }
-    this.#kernel = kernel;
-    this.#requests = requests;
+    this.#host = host;
     this.#pages = pages;
     this.#charged = charged;
     this.liobn = args.liobn;
@@ -87,12 +85,12 @@ export class SpaprTceTable {
 
   /** The word by which vCPUs find the slot. */
   get #pointer(): number {
-    const { kvm } = this.#kernel.map;
+    const { kvm } = this.#host.map;
     return kvm + KVM_AREA.sttPointer + ((this.slot - kvm - KVM_AREA.stt) / KVM_STT.size) * 4;
   }
 
   #publish(): void {
-    const { memory } = this.#kernel;
+    const { memory } = this.#host.kernel;
     const stt = KVM_STT.at(memory.dv, this.slot);
     stt.liobn = this.liobn;
     stt.pageShift = this.pageShift;
@@ -125,7 +123,7 @@ export class SpaprTceTable {
       link.holders.add(holder);
       return;
     }
-    const { memory } = this.#kernel;
+    const { memory } = this.#host.kernel;
     for (let at = this.slot + KVM_STT.offset.tables, i = 0; i < KVM_TCE_LINKS; i++, at += 4) {
       if (memory.load(at) !== 0) continue;
       this.#links.push({ table: table.get(), at, holders: new Set([holder]) });
@@ -138,7 +136,7 @@ export class SpaprTceTable {
 
   /** Tells real mode how far to look, and how much work an entry is. */
   #measure(): void {
-    const { memory } = this.#kernel;
+    const { memory } = this.#host.kernel;
     const { offset } = KVM_STT;
     const end = Math.max(0, ...this.#links.map(({ at }) => at + 4 - this.slot - offset.tables));
     const subpages = Math.max(0, ...this.#links.map(({ table }) => 2 ** (this.pageShift - table.pageShift)));
@@ -185,9 +183,9 @@ export class SpaprTceTable {
   *#unlink(link: Link): Task {
     this.#links.splice(this.#links.indexOf(link), 1);
     // While vCPUs may still use the table, the place in the slot is empty but the reference is held.
-    this.#kernel.memory.store(link.at, 0);
+    this.#host.kernel.memory.store(link.at, 0);
     this.#measure();
-    yield* this.#requests.flushAll('hardware TCE table in use');
+    yield* this.#host.requests.flushAll('hardware TCE table in use');
     yield* link.table.put();
   }
 
@@ -195,18 +193,19 @@ export class SpaprTceTable {
   mmap(length: number, offset: number): number {
     if (offset % PAGE_SIZE !== 0 || offset < 0 || offset + length > this.#pages * PAGE_SIZE)
       throw new Errno('EINVAL', `mmap of 0x${length.toString(16)} bytes of a TCE table`);
-    const vma = this.#kernel.mm.mmapFrames('kvm-spapr-tce', this.view + offset, length);
+    const vma = this.#host.mm.mmapFrames('kvm-spapr-tce', this.view + offset, length);
     this.#mappings.push(vma.start);
     return vma.start;
   }
 
   /** The descriptor is closed: mappings of the view that are left go with it. */
   *release(): Task {
-    const { memory, mm } = this.#kernel;
+    const { mm } = this.#host;
+    const { memory } = this.#host.kernel;
     memory.store(this.#pointer, 0);
     while (this.#links.length > 0) yield* this.#unlink(this.#links[0]);
     for (const container of [...this.#bound]) yield* this.unbind(container);
-    yield* this.#requests.flushAll('TCE table in use');
+    yield* this.#host.requests.flushAll('TCE table in use');
     for (const start of this.#mappings) if (mm.vmas.some((vma) => vma.start === start)) mm.munmap(start);
     mm.pages.freePages(this.view, this.#pages);
     mm.unaccount(this.#charged);
@@ -228,7 +227,7 @@ function checkGeometry({ liobn, pageShift, offset, size }: SpaprTceArguments): v
 }
 
 /** A slot is free when it is neither live nor waiting for the grace period of its release. */
-function freeSlot({ memory, map }: Kernel): number | undefined {
+function freeSlot({ kernel: { memory }, map }: TceContext): number | undefined {
   for (let i = 0; i < KVM_STTS; i++) {
     const slot = map.kvm + KVM_AREA.stt + i * KVM_STT.size;
     if (memory.load(slot + KVM_STT.offset.view) === 0) return slot;

@@ -27,7 +27,6 @@ import { RealMode } from './book3s_64_vio_hv.ts';
 import { IOMMU_MEM, IOMMU_MEMS, IOMMU_TABLE, IOMMU_TABLES, KVM_AREA, KVM_STT, KVM_STTS } from './kvm_area.ts';
 import { Kvm } from './kvm_main.ts';
 import { alwaysInvariants } from './test_invariants.ts';
-import { VcpuRequests } from './vcpu_requests.ts';
 
 /** A place for the attention word in the tests' state blocks. */
 export const ATTENTION = 500;
@@ -39,8 +38,16 @@ const USER_SIZE = 0x10000;
 /** A 64-bit argument. */
 export type Words = bigint | number;
 
+/** What each of the host's processes has for its tests. */
+interface TestProcess {
+  readonly realMode: RealMode;
+  /** The WebAssembly handler of CPU 0, once it was asked for. */
+  hcall: (() => number) | undefined;
+  readonly user: number;
+  readonly userHpa: number;
+}
+
 export class TestHost {
-  readonly map: SharedMap;
   readonly memory: HostMemory;
   readonly simulation: Simulation;
   readonly kernel: Kernel;
@@ -49,28 +56,28 @@ export class TestHost {
   readonly powernv: Powernv;
   readonly vfio: VfioCore;
   readonly kvm: Kvm;
-  readonly realMode: RealMode;
   /** What the WebAssembly handler said of the last {@link wasm}: true when it did the call. */
   wasmDone = false;
-  #hcall: (() => number) | undefined;
-  /** User addresses of the process's argument memory. */
-  readonly user: number;
-  readonly #userHpa: number;
+  readonly #processes: readonly TestProcess[];
 
-  constructor(options: { seed?: number; lockLimit?: number; pes?: number; nics?: number; vcpus?: number } = {}) {
+  /** @param options `others`: processes beside the first, each for a machine of the same size */
+  constructor(
+    options: { seed?: number; lockLimit?: number; pes?: number; nics?: number; vcpus?: number; others?: number } = {},
+  ) {
     const { seed = 1, lockLimit = 100_000, pes = 3, nics = 0, vcpus = 2 } = options;
-    this.map = sharedMap({ guestMemory: GUEST_MEMORY, vcpus, hardware: [], nics });
-    this.memory = new HostMemory(createMemory(this.map.size));
+    const others = Array.from({ length: options.others ?? 0 }, () => ({ guestMemory: GUEST_MEMORY, vcpus }));
+    const map = sharedMap({ guestMemory: GUEST_MEMORY, vcpus, hardware: [], nics, others });
+    this.memory = new HostMemory(createMemory(map.size));
     this.simulation = new Simulation(seed);
-    this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, this.map, {
+    this.kernel = new Kernel(this.simulation.actor('kernel'), this.memory, map, {
       lockLimit,
       seed,
       log: (line) => {
         if (line.startsWith(BUG)) throw new Error(line);
       },
     });
-    this.phbBase = this.map.phb;
-    const firstFrame = this.map.firstFrame;
+    this.phbBase = map.phb;
+    const { firstFrame } = map;
     installHostBridge(this.memory, this.phbBase, {
       firstFrame,
       pes: [
@@ -79,23 +86,48 @@ export class TestHost {
       ],
     });
     const cards = Array.from({ length: nics }, (_, i) => ({ mac: `52:54:00:12:34:5${i}`, wire: 'none' as const }));
-    installNics(this.memory, this.phbBase, this.map.net, cards, pes);
+    installNics(this.memory, this.phbBase, map.net, cards, pes);
     this.bridge = new HostBridge(this.memory, this.phbBase, { firstFrame, doorbells: [] });
     this.vfio = new VfioCore(this.kernel);
-    const requests = new VcpuRequests(this.memory, this.map, ATTENTION);
-    this.powernv = new Powernv(this.kernel, this.bridge, this.phbBase, requests);
+    this.powernv = new Powernv(this.kernel, this.bridge, this.phbBase, ATTENTION);
     this.vfio.registerIommuDriver(spaprTceDriver(this.powernv));
     bindVfioPci(this.powernv, this.vfio);
     this.kvm = new Kvm(this.kernel, this.powernv, this.vfio);
-    this.realMode = new RealMode(this.memory, this.map, this.phbBase, { attentionOffset: ATTENTION });
-    this.user = this.kernel.mm.mmapAnonymous('user', USER_SIZE, false).start;
-    this.#userHpa = this.kernel.mm.space.lookup(this.user, false);
+    this.#processes = this.kernel.processes.map(({ map: own, mm }) => {
+      const user = mm.mmapAnonymous('user', USER_SIZE, false).start;
+      return {
+        realMode: new RealMode(this.memory, own, this.phbBase, { attentionOffset: ATTENTION }),
+        hcall: undefined,
+        user,
+        userHpa: mm.space.lookup(user, false),
+      };
+    });
+  }
+
+  /** From now on everything is done by this process, and by its virtual machine. */
+  switchTo(process: number): void {
+    this.kernel.current = this.kernel.processes[process];
+  }
+  get #own(): TestProcess {
+    return this.#processes[this.kernel.process.number];
+  }
+  /** The shared map as the process sees it. */
+  get map(): SharedMap {
+    return this.kernel.process.map;
+  }
+  get realMode(): RealMode {
+    return this.#own.realMode;
+  }
+  /** User address of the process's argument memory. */
+  get user(): number {
+    return this.#own.user;
   }
 
   /** Runs a task of the user process to its end. @throws what it throws */
   run<T>(body: () => Task<T>): T {
     let result: { value: T } | undefined;
-    this.kernel.actor.spawn(
+    this.kernel.spawn(
+      this.kernel.process,
       'user',
       (function* () {
         result = { value: yield* body() };
@@ -159,10 +191,10 @@ export class TestHost {
 
   /** Writes and reads the process's argument memory. */
   poke(offset: number, bytes: Uint8Array): void {
-    this.memory.u8.set(bytes, this.#userHpa + offset);
+    this.memory.u8.set(bytes, this.#own.userHpa + offset);
   }
   peek(offset: number, length: number): Uint8Array {
-    return this.memory.bytes(this.#userHpa + offset, length).slice();
+    return this.memory.bytes(this.#own.userHpa + offset, length).slice();
   }
 
   /** A hypercall in real mode. */
@@ -177,13 +209,14 @@ export class TestHost {
    */
   wasm(nr: number, ...args: Words[]): number {
     const { state, run } = this.map.vcpus[0];
-    this.#hcall ??= this.realMode.compile({ gprs: state, done: run + KVM_RUN.offset.hcall_real });
+    const own = this.#own;
+    own.hcall ??= this.realMode.compile({ gprs: state, done: run + KVM_RUN.offset.hcall_real });
     const { dv } = this.memory;
     [nr, ...args].forEach((value, i) => {
       dv.setBigUint64(state + 8 * (i + 1), BigInt.asUintN(64, BigInt(value)), true);
     });
     const before = this.memory.bytes(state, 128).slice();
-    this.wasmDone = this.#hcall() !== 0;
+    this.wasmDone = own.hcall() !== 0;
     if (this.wasmDone) return Number(dv.getBigInt64(state + 16, true));
     if (Buffer.compare(before, this.memory.bytes(state, 128)) !== 0)
       throw new Error('a refused call changed registers');

@@ -3,6 +3,7 @@ import { tceCacheEntries } from '../../devices/physical/phb/tce_cache.ts';
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Memslots } from '../lib/memslots.ts';
+import { AREA } from '../lib/shared_map.ts';
 import { type IommuTable, tablePages } from '../ppc/iommu_table.ts';
 import { IOMMU_TABLE } from './kvm_area.ts';
 import type { SpaprTceTable } from './spapr_tce_table.ts';
@@ -16,10 +17,13 @@ export interface TceState {
   readonly otherCharges?: number;
 }
 
-/** Hardware tables that a group or a guest table names. */
+/** Hardware tables of the process that a group or a guest table names. */
 export function hardwareTables(host: TestHost): Set<IommuTable> {
   const tables = new Set<IommuTable>();
-  for (const group of host.powernv.groups) for (const table of group?.tables ?? []) if (table) tables.add(table);
+  const { kvm } = host.map;
+  const own = ({ slot }: IommuTable) => slot >= kvm && slot < kvm + AREA.kvm;
+  for (const group of host.powernv.groups)
+    for (const table of group?.tables ?? []) if (table !== undefined && own(table)) tables.add(table);
   for (const stt of guestTables(host)) for (const { table } of stt.attached()) tables.add(table);
   return tables;
 }

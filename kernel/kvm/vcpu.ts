@@ -2,19 +2,18 @@
 
 import { KVM_S390_INTERRUPT, KVM_S390_MEM_OP } from '../include/uapi/ioctl.ts';
 import { KVM_RUN, RUN_LOCAL_INTERRUPTS } from '../include/uapi/kvm_run.ts';
-import type { Kernel } from '../kernel.ts';
 import { LocalInterrupts } from '../lib/local_interrupts.ts';
 import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { File } from '../syscall/file.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import { injectLocal } from './interrupt.ts';
 import { vcpuMemOp } from './mem_op.ts';
-import type { VcpuRequests } from './vcpu_requests.ts';
 
 /** The descriptor of CPU `address`. @param release what the virtual machine does when it is closed. */
-export function vcpuFile(kernel: Kernel, requests: VcpuRequests, address: number, release: () => Task): File {
-  const { run } = kernel.map.vcpus[address];
+export function vcpuFile({ kernel, map, requests }: TceContext, address: number, release: () => Task): File {
+  const { run } = map.vcpus[address];
   const local = new LocalInterrupts(kernel.memory, run + RUN_LOCAL_INTERRUPTS);
   const ioctl = ioctlOperation(kernel, [
     row(KVM_S390_INTERRUPT, function* (_, interrupt) {

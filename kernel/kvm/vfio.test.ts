@@ -133,7 +133,8 @@ test('a table closed by another task while it is being attached: attached in ful
       return { table, device, group: groups[0] };
     });
     let closed = false;
-    host.kernel.actor.spawn(
+    host.kernel.spawn(
+      host.kernel.process,
       'closer',
       (function* () {
         yield* host.close(fds.table);

@@ -170,14 +170,16 @@ test('a page moves only after every vCPU in guest mode has dropped its translati
   const from = mm.space.lookup(ram, true);
   host.memory.store(run + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
   let moved: boolean | undefined;
-  host.kernel.actor.spawn(
+  host.kernel.spawn(
+    host.kernel.process,
     'move',
     (function* () {
       moved = yield* migratePage(mm, host.memory, ram);
     })(),
   );
   let steps = 0;
-  host.kernel.actor.spawn(
+  host.kernel.spawn(
+    host.kernel.process,
     'vcpu',
     (function* () {
       for (; steps < 20 || host.memory.load(requests) === 0; steps++) {
@@ -263,7 +265,7 @@ test('two tasks that create the same LIOBN: one table, one EBUSY, charged once',
         codes.push((error as { code: string }).code);
       }
     };
-    for (let i = 0; i < 2; i++) host.kernel.actor.spawn('maker', maker());
+    for (let i = 0; i < 2; i++) host.kernel.spawn(host.kernel.process, 'maker', maker());
     host.simulation.run(() => codes.length === 2);
     expect(codes.sort()).toEqual(['EBUSY', 'OK']);
     expect(host.held().locked - before).toBe(2);

@@ -13,9 +13,11 @@ import {
 import { KVM_REQ } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { FloatingInterrupts } from '../lib/floating_interrupts.ts';
+import type { SharedMap } from '../lib/shared_map.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { File } from '../syscall/file.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import { hcallTask, type VirtualMode } from './book3s_64_vio.ts';
@@ -40,8 +42,8 @@ const KVM_CREATE_DEVICE_TEST = 1;
 
 /** What a virtual machine is made from. */
 export interface VmHost {
-  readonly kernel: Kernel;
-  readonly requests: VcpuRequests;
+  /** Of the process whose machine it is. */
+  readonly context: TceContext;
   readonly virtual: VirtualMode;
   readonly vfioGroups: VfioGroups;
 }
@@ -52,6 +54,9 @@ export class Vm implements KvmVfioOwner {
   readonly tables = new Set<SpaprTceTable>();
   readonly file: File;
   readonly #host: VmHost;
+  readonly #requests: VcpuRequests;
+  /** Its process's part of the shared map. */
+  readonly #map: SharedMap;
   readonly #regions: MemoryRegions;
   readonly #floating: FloatingInterrupts;
   readonly #vcpus = new Set<number>();
@@ -64,15 +69,18 @@ export class Vm implements KvmVfioOwner {
 
   /** @param released called when the last descriptor that needs the machine is closed. */
   constructor(host: VmHost, released: () => void) {
-    const { kernel, requests } = host;
+    const { context } = host;
+    const { kernel, requests, map, mm } = context;
     this.#host = host;
+    this.#requests = requests;
+    this.#map = map;
     this.kernel = kernel;
     this.vfioGroups = host.vfioGroups;
-    this.#regions = new MemoryRegions(kernel, requests);
-    this.#floating = new FloatingInterrupts(kernel.memory, kernel.map.floating);
-    this.#unregister = registerMmuNotifier(kernel, requests);
-    kernel.memory.store(kernel.map.kvm + KVM_HEADER.offset.enabled, HCALL_ENABLED_DEFAULT);
-    kernel.memory.store(kernel.map.kvm + KVM_HEADER.offset.radix, 0);
+    this.#regions = new MemoryRegions(context);
+    this.#floating = new FloatingInterrupts(kernel.memory, map.floating);
+    this.#unregister = registerMmuNotifier(mm, requests);
+    kernel.memory.store(map.kvm + KVM_HEADER.offset.enabled, HCALL_ENABLED_DEFAULT);
+    kernel.memory.store(map.kvm + KVM_HEADER.offset.radix, 0);
     const vm = this;
     this.file = new File(
       'anon_inode:kvm-vm',
@@ -91,7 +99,7 @@ export class Vm implements KvmVfioOwner {
     const vm = this;
     const rows: IoctlRow[] = [
       row(ioctls.KVM_CHECK_EXTENSION, function* (extension) {
-        return checkExtension(extension, vm.#host.requests.count);
+        return checkExtension(extension, vm.#requests.count);
       }),
       row(ioctls.KVM_SET_USER_MEMORY_REGION, (_, region) => vm.#regions.set(region)),
       row(ioctls.KVM_CREATE_VCPU, (address) => vm.#createVcpu(address)),
@@ -124,17 +132,20 @@ export class Vm implements KvmVfioOwner {
 
   *#createVcpu(address: number): Task<number> {
     const { kernel } = this;
-    const { requests, virtual } = this.#host;
+    const { context, virtual } = this.#host;
+    const requests = this.#requests;
     if (!Number.isInteger(address) || address < 0 || address >= requests.count)
       throw new Errno('EINVAL', `CPU address ${address}: this machine has ${requests.count}`);
     if (this.#vcpus.has(address)) throw new Errno('EEXIST', `CPU ${address}`);
-    const file = vcpuFile(kernel, requests, address, () => this.file.put());
+    const file = vcpuFile(context, address, () => this.file.put());
     this.file.get();
     const fd = yield* this.#install(file);
     this.#vcpus.add(address);
-    kernel.actor.spawn(
+    // It runs for the guest, so for the guest's process.
+    kernel.spawn(
+      context.process,
       `hcall of vcpu${address}`,
-      hcallTask(kernel, virtual, address, () => this.#gone),
+      hcallTask(context, virtual, address, () => this.#gone),
     );
     return fd;
   }
@@ -149,12 +160,13 @@ export class Vm implements KvmVfioOwner {
     // Before a CPU can take it.
     this.kernel.tracer.point(EVENT.kvm_s390_inject_vm, type, parm, Number(parm64));
     injectFloating(this.#floating, interrupt);
-    this.#host.requests.requestAll(KVM_REQ.INTERRUPT);
+    this.#requests.requestAll(KVM_REQ.INTERRUPT);
   }
 
   *#enableCap({ cap, flags, arg0, arg1 }: View<typeof kvm_enable_cap.fields>): Task<number> {
     if (flags !== 0) throw new Errno('EINVAL', `KVM_ENABLE_CAP: flags 0x${flags.toString(16)}`);
-    const { memory, map } = this.kernel;
+    const { memory } = this.kernel;
+    const map = this.#map;
     if (cap === KVM_CAP.PPC_ENABLE_HCALL) {
       const bit = hcallSwitch(arg0);
       if (bit === 0) throw new Errno('EINVAL', `hypercall 0x${arg0.toString(16)} has no in-kernel handler`);
@@ -210,7 +222,7 @@ export class Vm implements KvmVfioOwner {
 
   *#createTable(args: SpaprTceArguments): Task<number> {
     const taken = [...this.tables].some((table) => table.liobn === args.liobn);
-    const table = new SpaprTceTable(this.kernel, this.#host.requests, args, taken);
+    const table = new SpaprTceTable(this.#host.context, args, taken);
     this.file.get();
     this.tables.add(table);
     return yield* this.#install(spaprTceFile(table, () => this.#tableClosed(table)));
@@ -244,7 +256,7 @@ export class Vm implements KvmVfioOwner {
   *#release(): Task {
     this.#gone = true;
     yield* this.#regions.clear();
-    this.kernel.memory.store(this.kernel.map.kvm + KVM_HEADER.offset.enabled, 0);
+    this.kernel.memory.store(this.#map.kvm + KVM_HEADER.offset.enabled, 0);
     this.#unregister();
   }
 }

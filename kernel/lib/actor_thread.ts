@@ -3,9 +3,10 @@
  * `run` is under way the thread answers no message: it looks at the stop word instead.
  */
 import { type ActorModule, actorContext, type BootData, type Running } from './actor_module.ts';
+import { Doorbell } from './doorbell.ts';
 import { actorLog, writeAll } from './host_output.ts';
 import { OutputError } from './output_error.ts';
-import { actorAreas } from './shared_map.ts';
+import { actorAreas, shortName } from './shared_map.ts';
 import { ThreadedActor } from './threaded.ts';
 import { load } from './typescript.js';
 
@@ -13,23 +14,32 @@ import { load } from './typescript.js';
 export class ActorThread {
   #actor: ThreadedActor | undefined;
   #running: Running | undefined;
+  /** Tells the kernel that the thread is no longer in its loop. */
+  #ended = () => {};
 
   /** Loads `module` and starts the actor's tasks. @param level pino level of its log */
   async start(name: string, module: string, boot: BootData, level: string): Promise<void> {
     const logger = actorLog(name, level);
     const { start } = (await load(module)) as ActorModule;
-    const areas = actorAreas(boot.map, name);
+    const areas = actorAreas(boot.map, shortName(name));
     const context = actorContext(undefined as never, boot, {
       log: (line) => logger.info(line),
       output: consoleOutput,
     });
     this.#actor = new ThreadedActor(name, context.memory, areas.doorbell, boot.map.control.stop, boot.origin);
     this.#running = await start({ ...context, actor: this.#actor });
+    const { memory } = context;
+    const kernel = new Doorbell(memory, actorAreas(boot.map, 'kernel').doorbell);
+    this.#ended = () => {
+      memory.add(boot.map.control.ended, 1);
+      kernel.ring();
+    };
   }
 
   /** Runs until the machine stops; returns what the actor has to tell. @throws TaskFailure */
   run(): unknown {
     this.#actor?.run();
+    this.#ended();
     return this.#running?.finish?.();
   }
 }

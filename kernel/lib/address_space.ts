@@ -1,5 +1,5 @@
 /**
- * The VMM process's address space as every thread sees it: the page table in shared memory and short-term references.
+ * A VMM process's address space as every thread sees it: the page table in shared memory and short-term references.
  *
  * An entry is `HPA | flags`. Frames move at any time, so reading an entry is not enough to use the frame: a user
  * takes a transient reference (get_user_pages_fast): read entry, add 1 to the frame's references, read the entry
@@ -23,6 +23,22 @@ export const MMAP_BASE = 0x3ff_8000_0000;
  * and stores are accesses on the device's bus.
  */
 export const PTE = { PRESENT: 1, WRITE: 2, MIGRATING: 4, IO: 8 } as const;
+
+/** Bits of a frame's reverse mapping that number the page; the process is above them. */
+const MAPPING_PAGE_BITS = 24;
+
+/** A frame's reverse mapping (rmap): which process maps it, and at which address. Never 0. */
+export function frameMapping(process: number, va: number): number {
+  return (process << MAPPING_PAGE_BITS) | ((va - MMAP_BASE) / PAGE_SIZE + 1);
+}
+/** The user address in a reverse mapping that is not 0. */
+export function mappedAddress(mapping: number): number {
+  return MMAP_BASE + ((mapping & ((1 << MAPPING_PAGE_BITS) - 1)) - 1) * PAGE_SIZE;
+}
+/** The process in a reverse mapping that is not 0. */
+export function mappingProcess(mapping: number): number {
+  return mapping >>> MAPPING_PAGE_BITS;
+}
 
 /** Results of a lookup that found no usable page. */
 export const FAULT = -1;

@@ -1,6 +1,6 @@
 /**
  * Page-frame descriptors in shared memory (struct page's role). A descriptor has four words: transient references (any
- * thread, atomic), pins (kernel), flags (atomic or/and), and the virtual page that maps the frame.
+ * thread, atomic), pins (kernel), flags (atomic or/and), and the process and virtual page that map the frame.
  */
 import { type HostMemory, PAGE_SHIFT } from './host_memory.ts';
 import { AREA, type SharedMap } from './shared_map.ts';
@@ -66,7 +66,7 @@ export class Frames {
   clearFlags(hpa: number, mask: number): void {
     this.#memory.and(this.#word(hpa, FRAME_WORD.FLAGS), ~mask);
   }
-  /** Virtual page number in the VMM's address space plus 1, or 0. */
+  /** Which page of which process maps the frame (`frameMapping`), or 0. */
   mapping(hpa: number): number {
     return this.#memory.load(this.#word(hpa, FRAME_WORD.MAPPING));
   }

@@ -2,11 +2,22 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SYSCALL_RING, SYSCALL_RING_CAPACITY } from '../include/uapi/syscall.ts';
 import { DOORBELL_SIZE } from './doorbell.ts';
-import { PAGE_SIZE } from './host_memory.ts';
+import { createMemory, HostMemory, PAGE_SIZE } from './host_memory.ts';
 import { KERNEL_WORK_SIZE } from './kernel_work.ts';
 import { MEMSLOTS } from './memslots.ts';
 import { ringSize } from './ring.ts';
-import { AREA, actorAreas, type SharedMap, sharedMap } from './shared_map.ts';
+import {
+  AREA,
+  actorAreas,
+  actorName,
+  processMap,
+  processOfActor,
+  processThreads,
+  type SharedMap,
+  sharedMap,
+  shortName,
+} from './shared_map.ts';
+import { stopMachine, stopping } from './stop.ts';
 import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
 
 /** Every area of the map: name, address, size. */
@@ -87,4 +98,76 @@ test('each NIC has an area, between what is fixed and the frames', () => {
   expect(two.firstFrame).toBeGreaterThanOrEqual(none.firstFrame + 2 * AREA.nic);
   const next = Math.min(...areas(two).flatMap(([, at]) => (at >= two.net ? [at] : [])));
   expect(next).toBeGreaterThanOrEqual(two.net + 2 * AREA.nic);
+});
+
+const THREE = {
+  guestMemory: 1 << 20,
+  vcpus: 1,
+  hardware: ['iop0'],
+  others: [
+    { guestMemory: 2 << 20, vcpus: 2 },
+    { guestMemory: 1 << 20, vcpus: 1 },
+  ],
+};
+
+test('the only process of a host sees the whole map', () => {
+  const map = sharedMap({ ...THREE, others: [] });
+  expect(processMap(map, 0)).toBe(map);
+  expect(map.processes[0].control).toEqual(map.control);
+});
+
+test('each of several processes has areas of its own under the usual names, and shares the hardware', () => {
+  const map = sharedMap(THREE);
+  const views = [0, 1, 2].map((process) => processMap(map, process));
+  const own = ['syscalls', 'floating', 'memslots', 'monitor', 'work', 'kvm', 'pageTable'] as const;
+  for (const name of own) expect(new Set(views.map((view) => view[name])).size, name).toBe(3);
+  expect(new Set([map.control.stop, ...views.map(({ control }) => control.stop)]).size).toBe(4);
+  expect(views.map((view) => [processThreads(view), view.pageTableEntries - views[0].pageTableEntries])).toEqual([
+    [2, 0],
+    [3, 256],
+    [2, 0],
+  ]);
+  for (const name of ['css', 'phb', 'soc', 'net', 'frames', 'storageKeys', 'size'] as const)
+    expect(new Set(views.map((view) => view[name])), name).toEqual(new Set([map[name]]));
+  // Nothing of one lies in another's.
+  const at = views.flatMap((view) => [...own.map((name) => view[name]), ...view.vcpus.map(({ run }) => run)]);
+  expect(new Set(at).size).toBe(at.length);
+});
+
+test('actors are known by short names within their process, and not known to the others', () => {
+  const map = sharedMap(THREE);
+  expect(map.actors.map(({ name }) => name)).toEqual([
+    'vmm',
+    'kernel',
+    'vcpu0',
+    'iop0',
+    'vm1.vmm',
+    'vm1.vcpu0',
+    'vm1.vcpu1',
+    'vm2.vmm',
+    'vm2.vcpu0',
+  ]);
+  for (const process of [0, 1, 2]) {
+    const view = processMap(map, process);
+    for (const name of ['vmm', 'vcpu0'])
+      expect(actorAreas(view, name).doorbell).toBe(actorAreas(map, actorName(process, name)).doorbell);
+    for (const name of ['kernel', 'iop0']) expect(actorAreas(view, name)).toBe(actorAreas(map, name));
+    expect(view.actors).toHaveLength(2 + processThreads(view));
+  }
+  expect(['vmm', 'vm1.vcpu0', 'iop0', 'kernel'].map((name) => [processOfActor(name), shortName(name)])).toEqual([
+    [0, 'vmm'],
+    [1, 'vcpu0'],
+    [undefined, 'iop0'],
+    [undefined, 'kernel'],
+  ]);
+});
+
+test('one process is stopped without the others; the host with all of them', () => {
+  const map = sharedMap(THREE);
+  const memory = new HostMemory(createMemory(map.size));
+  const stopped = () => [map, ...[0, 1, 2].map((process) => processMap(map, process))].map((m) => stopping(memory, m));
+  stopMachine(memory, processMap(map, 1));
+  expect(stopped()).toEqual([false, false, true, false]);
+  stopMachine(memory, map);
+  expect(stopped()).toEqual([true, true, true, true]);
 });

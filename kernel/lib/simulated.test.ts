@@ -256,3 +256,21 @@ test('time does not jump past the limit of a run', () => {
   expect(simulation.advance(() => simulation.now >= 2e9, 100, 2e9)).toBe(true);
   expect([simulation.now, woke]).toEqual([2e9, false]);
 });
+
+test('an actor that is ended goes no further, and the others do', () => {
+  const simulation = new Simulation(2);
+  const ran: string[] = [];
+  for (const name of ['a', 'b'])
+    simulation.actor(name).spawn(
+      'task',
+      (function* (): Task {
+        for (let i = 0; i < 3; i++) {
+          ran.push(name);
+          yield* preempt();
+        }
+      })(),
+    );
+  simulation.end('a');
+  simulation.run(never);
+  expect(ran).toEqual(['b', 'b', 'b']);
+});

@@ -3,7 +3,7 @@
  * seed gives the same run, so a race is a number that replays it.
  */
 import { Random } from './random.ts';
-import type { Actor, Task, Wait } from './task.ts';
+import type { Actor, Resumable, Wait } from './task.ts';
 import { TaskFailure } from './threaded.ts';
 
 /** No task can run and no timer is set: names every wait. */
@@ -17,7 +17,7 @@ export class Deadlock extends Error {
 interface Entry {
   readonly actor: SimulatedActor;
   readonly name: string;
-  readonly task: Task;
+  readonly task: Resumable;
   wait: Wait | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Simulation {
   }
 
   /** @internal */
-  add(actor: SimulatedActor, name: string, task: Task): void {
+  add(actor: SimulatedActor, name: string, task: Resumable): void {
     this.#entries.push({ actor, name, task, wait: undefined });
   }
   /** @internal */
@@ -59,6 +59,12 @@ export class Simulation {
   /** @internal */
   consume(ns: number): void {
     this.#now += ns;
+  }
+
+  /** An actor's thread leaves its loop: its tasks go no further. */
+  end(name: string): void {
+    for (let i = this.#entries.length - 1; i >= 0; i--)
+      if (this.#entries[i].actor.name === name) this.#entries.splice(i, 1);
   }
 
   /** Runs until `stopped()` holds or no task is left. @throws Deadlock, TaskFailure; Error past `maxSteps` */
@@ -115,7 +121,7 @@ export class SimulatedActor implements Actor {
   now(): number {
     return this.#simulation.now;
   }
-  spawn(name: string, task: Task): void {
+  spawn(name: string, task: Resumable): void {
     this.#simulation.add(this, name, task);
   }
   choose(below: number): number {

@@ -32,6 +32,11 @@ export type WaitClass = 'vcpu_reply' | 'vcpu_hcall' | 'vcpu_idle' | 'vmm_guest' 
 /** A task: a generator that yields waits and returns `T`. */
 export type Task<T = void> = Generator<Wait, T, void>;
 
+/** What a scheduler needs of a task: that it goes on to its next wait, or its end. */
+export interface Resumable {
+  next(): IteratorResult<Wait, unknown>;
+}
+
 /** What the code of one actor (VMM, kernel, a vCPU, an I/O processor) may ask of whoever schedules it. */
 export interface Actor {
   readonly name: string;
@@ -40,7 +45,7 @@ export interface Actor {
   /** Nanoseconds since the machine was switched on: host clock when threaded, virtual time when simulated. */
   now(): number;
   /** Starts a task of this actor. An exception it throws ends the run, naming the actor and the task. */
-  spawn(name: string, task: Task): void;
+  spawn(name: string, task: Resumable): void;
   /** Seeded choice in `[0, below)`: the schedule's own randomness when simulated, 0 when threaded. */
   choose(below: number): number;
   /** Virtual time consumed by work that takes time without yielding (guest instructions). No-op when threaded. */

@@ -7,7 +7,7 @@ import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
 import { OutputError } from './output_error.ts';
 import { CPUS, SpinBudget } from './spin_budget.ts';
-import { type Actor, type Task, WATCH, type Wait, type WaitClass } from './task.ts';
+import { type Actor, type Resumable, WATCH, type Wait, type WaitClass } from './task.ts';
 import { spinsOn, WAIT_STRATEGY } from './wait_strategy.ts';
 
 /** An exception that ended a task: what a user is told about the thread that died. */
@@ -20,7 +20,7 @@ export class TaskFailure extends Error {
 
 interface Entry {
   readonly name: string;
-  readonly task: Task;
+  readonly task: Resumable;
   wait: Wait | undefined;
 }
 
@@ -56,7 +56,7 @@ export class ThreadedActor implements Actor {
     this.now = hostClock(origin);
   }
 
-  spawn(name: string, task: Task): void {
+  spawn(name: string, task: Resumable): void {
     this.#tasks.push({ name, task, wait: undefined });
   }
 

@@ -12,6 +12,7 @@ import { enableTrace, Tracer } from '../lib/trace.ts';
 import { readTrace } from '../lib/trace_reader.ts';
 import { memoryPressure, migratePage } from './migrate.ts';
 import { Mm } from './mm.ts';
+import { PageAllocator } from './page.ts';
 
 const FRAMES = 16;
 const { memory, map } = smallMachine(FRAMES);
@@ -20,7 +21,7 @@ const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
 function fresh(): Mm {
   memory.u8.fill(0);
-  return new Mm(memory, map, 1000, 3);
+  return new Mm(memory, map, 1000, new PageAllocator(memory, map, 3));
 }
 
 test('a page moves to another frame with its bytes, flags and storage key; the old one shows poison', () => {
@@ -215,7 +216,7 @@ test('memory pressure keeps moving pages of anonymous mappings and traces each m
   let moved = 0;
   actor.spawn(
     'pressure',
-    memoryPressure(actor, mm, memory, 1, () => moved++, tracer),
+    memoryPressure(actor, [mm], memory, 1, () => moved++, tracer),
   );
   let ended = false;
   actor.spawn(

@@ -46,10 +46,10 @@ export function* migratePage(mm: Mm, memory: HostMemory, va: number, tracer?: Tr
 /** Nanoseconds between two moves under `--memory-pressure`. */
 const PRESSURE_PERIOD_NS = 20_000;
 
-/** `--memory-pressure`: moves one random movable page after the other, for ever. */
+/** `--memory-pressure`: moves one random movable page of any process after the other, for ever. */
 export function* memoryPressure(
   actor: Actor,
-  mm: Mm,
+  mms: readonly Mm[],
   memory: HostMemory,
   seed: number,
   moved: () => void,
@@ -58,9 +58,9 @@ export function* memoryPressure(
   const random = new Random(seed);
   for (;;) {
     yield* sleep(actor, PRESSURE_PERIOD_NS);
-    const vmas = mm.vmas.filter((vma) => vma.anonymous);
+    const vmas = mms.flatMap((mm) => mm.vmas.filter((vma) => vma.anonymous).map((vma) => ({ mm, vma })));
     if (vmas.length === 0) continue;
-    const vma = vmas[random.below(vmas.length)];
+    const { mm, vma } = vmas[random.below(vmas.length)];
     // Half of the moves hit the first megabyte, where small guests keep everything.
     const span = random.below(2) === 0 ? Math.min(vma.size, 0x100000) : vma.size;
     if (yield* migratePage(mm, memory, vma.start + random.below(span / PAGE_SIZE) * PAGE_SIZE, tracer)) moved();

@@ -5,13 +5,14 @@ import { PG } from '../lib/frames.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { migratePage } from './migrate.ts';
 import { Mm } from './mm.ts';
+import { PageAllocator } from './page.ts';
 
 const FRAMES = 16;
 const { memory, map } = smallMachine(FRAMES);
 
 function fresh(lockLimit = 8): Mm {
   memory.u8.fill(0);
-  return new Mm(memory, map, lockLimit, 7);
+  return new Mm(memory, map, lockLimit, new PageAllocator(memory, map, 7));
 }
 const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + 1) & 0xff);
 

@@ -1,15 +1,15 @@
 /**
- * mm_struct's role: the mappings of the VMM process, its locked-memory account, and pinning. Kernel only.
+ * mm_struct's role: the mappings of a VMM process, its locked-memory account, and pinning. Kernel only.
  */
 import { Errno } from '../include/uapi/errno.ts';
-import { AddressSpace, BUSY, FAULT, MMAP_BASE, PTE } from '../lib/address_space.ts';
+import { AddressSpace, BUSY, FAULT, frameMapping, MMAP_BASE, PTE } from '../lib/address_space.ts';
 import { Doorbell } from '../lib/doorbell.ts';
 import { PG } from '../lib/frames.ts';
 import { type HostMemory, offsetInPage, PAGE_SIZE } from '../lib/host_memory.ts';
 import { KernelWork } from '../lib/kernel_work.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import { preempt, type Task, until } from '../lib/task.ts';
-import { PageAllocator } from './page.ts';
+import type { PageAllocator } from './page.ts';
 
 /** One mapping: a range of virtual pages. */
 export interface Vma {
@@ -30,12 +30,18 @@ export interface BarRange {
   readonly offset: number;
 }
 
+/** Frames given back before other tasks of the kernel get a turn. */
+const RELEASE_CHUNK = 1024;
+
 /** Runs before a page moves: drops every cached translation of `va` and returns once nobody uses one. */
 export type MmuNotifier = (va: number) => Task;
 
 export class Mm {
   readonly space: AddressSpace;
+  /** The host's frames. */
   readonly pages: PageAllocator;
+  /** Number of its process. */
+  readonly process: number;
   readonly vmas: Vma[] = [];
   /** Mappings removed so far: whoever has cached what {@link vmas} said looks again when it changes. */
   unmapped = 0;
@@ -50,11 +56,13 @@ export class Mm {
   #next = MMAP_BASE;
   readonly #end: number;
 
-  constructor(memory: HostMemory, map: SharedMap, lockLimit: number, seed?: number) {
+  /** @param map the shared map as the process sees it */
+  constructor(memory: HostMemory, map: SharedMap, lockLimit: number, pages: PageAllocator, process = 0) {
     this.#memory = memory;
     this.#work = new KernelWork(memory, map.work);
     this.space = new AddressSpace(memory, map, this.#work);
-    this.pages = new PageAllocator(memory, map, seed);
+    this.pages = pages;
+    this.process = process;
     this.lockLimit = lockLimit;
     this.#waiters = map.actors.filter((a) => a.name !== 'kernel').map((a) => new Doorbell(memory, a.doorbell));
     this.#end = MMAP_BASE + map.pageTableEntries * PAGE_SIZE;
@@ -148,11 +156,17 @@ export class Mm {
     this.settled();
     // A notifier drops all that is cached, not one page's: once for the whole mapping.
     for (const notify of this.notifiers) yield* notify(vma.start);
-    for (const hpa of frames) {
+    for (const [i, hpa] of frames.entries()) {
       // Held for the length of a copy, by threads that ring nobody when they are done.
       while (this.space.frames.refs(hpa) !== 0) yield* preempt();
       this.#release(hpa);
+      if ((i + 1) % RELEASE_CHUNK === 0) yield* preempt();
     }
+  }
+
+  /** exit_mmap: every mapping goes. */
+  *exit(): Task {
+    for (const { start } of [...this.vmas]) yield* this.unmap(start);
   }
 
   /** A frame loses its mapping, and is free unless it is pinned. */
@@ -191,7 +205,7 @@ export class Mm {
 
   #enter(va: number, hpa: number): void {
     this.#memory.store(this.space.entryAddress(va), hpa | PTE.PRESENT | PTE.WRITE);
-    this.space.frames.setMapping(hpa, (va - MMAP_BASE) / PAGE_SIZE + 1);
+    this.space.frames.setMapping(hpa, frameMapping(this.process, va));
   }
 
   /**

@@ -63,7 +63,7 @@ export class FslPamu {
   constructor(kernel: Kernel, bus: FslSocBus, mpic: Mpic, liodns: ReadonlyMap<number, LiodnAttributes>) {
     this.#kernel = kernel;
     this.#bus = bus;
-    this.tables = new PamuTables(kernel.memory, kernel.mm.pages, () => this.#drain());
+    this.tables = new PamuTables(kernel.memory, kernel.pages, () => this.#drain());
     this.#liodns = liodns;
     for (const liodn of liodns.keys()) {
       this.configureIdentity(liodn);

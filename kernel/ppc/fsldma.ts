@@ -108,7 +108,7 @@ export class FslDma {
   /** dmatest: one page, copied and compared. @throws Errno as {@link memcpy}; EIO when the bytes differ, ENOMEM */
   *test(name: string): Task {
     const { kernel } = this.#host;
-    const { pages } = kernel.mm;
+    const { pages } = kernel;
     const source = pages.allocPage();
     const target = pages.allocPage();
     try {

@@ -41,7 +41,7 @@ export class Iommu4k {
   /** @param liodns of the device tree: passed through from now on. @throws Error without memory for the tables */
   constructor(host: Qoriq, unit: Iommu4kUnit, liodns: readonly number[]) {
     const { kernel, msi, mpic } = host;
-    const { pages } = kernel.mm;
+    const { pages } = kernel;
     this.#host = host;
     this.unit = unit;
     this.memory = kernel.memory;
@@ -61,7 +61,7 @@ export class Iommu4k {
 
   /** Page tables of a domain. @throws Errno ENOMEM */
   tables(): Iommu4kTables {
-    return new Iommu4kTables(this.memory, this.#host.kernel.mm.pages, () => this.unit.drain());
+    return new Iommu4kTables(this.memory, this.#host.kernel.pages, () => this.unit.drain());
   }
 
   /** A LIODN's entry; when it returns, no access goes by the old one. */

@@ -9,8 +9,8 @@ import { Errno } from '../include/uapi/errno.ts';
 import { IOMMU_TABLE, IOMMU_TABLES, KVM_AREA, TABLE_PINS } from '../kvm/kvm_area.ts';
 import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task } from '../lib/task.ts';
-import type { Powernv } from './powernv.ts';
 import { levelPages } from './powernv_tce.ts';
+import type { TceContext } from './tce_context.ts';
 import { USERSPACE_SIZE } from './tce_ops.ts';
 
 /** Entries cleared before other tasks of the kernel get a turn. */
@@ -57,7 +57,7 @@ export class IommuTable {
   readonly hpa: number;
   /** The slot in shared memory. */
   readonly slot: number;
-  readonly #host: Powernv;
+  readonly #host: TceContext;
   #references = 1;
   #userspace = 0;
 
@@ -65,9 +65,10 @@ export class IommuTable {
    * A cleared table, with one reference; of its levels the first. @param pins its pages are pinned one by one: the table
    * of a v1 container. @throws Errno ENOMEM, EINVAL for a number of levels that no table has
    */
-  constructor(host: Powernv, { window, pageShift, entries, levels = 1 }: WindowGeometry, pins = false) {
+  constructor(host: TceContext, { window, pageShift, entries, levels = 1 }: WindowGeometry, pins = false) {
     if (!(levels >= 1 && levels <= MAX_TCE_LEVELS)) throw new Errno('EINVAL', `TCE table of ${levels} levels`);
-    const { memory, mm } = host.kernel;
+    const { mm } = host;
+    const { memory } = host.kernel;
     const slot = freeSlot(host);
     const levelShift = levels === 1 ? 0 : tableLevelShift(entries, levels);
     const firstLevel = levels === 1 ? entries : 2 ** levelShift;
@@ -111,7 +112,8 @@ export class IommuTable {
   *put(): Task {
     if (--this.#references > 0) return;
     yield* this.revoke();
-    const { memory, mm } = this.#host.kernel;
+    const { mm } = this.#host;
+    const { memory } = this.#host.kernel;
     if (this.levels > 1) this.#freeLevels(this.hpa, this.levels - 1);
     else mm.pages.freePages(this.hpa, Math.ceil((this.entries * TCE_SIZE) / PAGE_SIZE));
     if (this.#userspace !== 0) mm.pages.freePages(this.#userspace, userspacePages(this.entries));
@@ -120,7 +122,8 @@ export class IommuTable {
 
   /** Frees a level, 0 being the lowest, and those below it (pnv_pci_ioda2_table_do_free_pages). */
   #freeLevels(hpa: number, level: number): void {
-    const { memory, mm } = this.#host.kernel;
+    const { mm } = this.#host;
+    const { memory } = this.#host.kernel;
     if (level > 0)
       for (let i = 0; i < 2 ** this.levelShift; i++) {
         const next = readTce(memory, hpa, i);
@@ -143,7 +146,8 @@ export class IommuTable {
    */
   allocUserspace(): void {
     if (this.#userspace !== 0 || this.levels > 1) return;
-    const { memory, mm } = this.#host.kernel;
+    const { mm } = this.#host;
+    const { memory } = this.#host.kernel;
     const hpa = mm.pages.allocPages(userspacePages(this.entries));
     if (hpa === undefined) throw new Errno('ENOMEM', 'it_userspace');
     memory.bytes(hpa, userspacePages(this.entries) * PAGE_SIZE).fill(0);
@@ -201,7 +205,7 @@ function userspacePages(entries: number): number {
   return Math.ceil((entries * USERSPACE_SIZE) / PAGE_SIZE);
 }
 
-function freeSlot({ kernel: { memory, map } }: Powernv): number | undefined {
+function freeSlot({ kernel: { memory }, map }: TceContext): number | undefined {
   for (let i = 0; i < IOMMU_TABLES; i++) {
     const slot = map.kvm + KVM_AREA.table + i * IOMMU_TABLE.size;
     if (memory.load(slot + IOMMU_TABLE.offset.table) === 0) return slot;

@@ -88,7 +88,8 @@ test('two tasks that register overlapping memory: one succeeds', () => {
     const ram = host.ram(8);
     const codes: string[] = [];
     for (const pages of [8, 7])
-      host.kernel.actor.spawn(
+      host.kernel.spawn(
+        host.kernel.process,
         'register',
         (function* () {
           try {

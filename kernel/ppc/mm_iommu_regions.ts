@@ -1,6 +1,6 @@
 /**
  * Preregistering memory for DMA: pin once, then map without pinning (arch/powerpc/mm/book3s64/iommu_api.c: mm_iommu_new,
- * mm_iommu_get, mm_iommu_put). A region is known by its exact start and length; the process has one list of them,
+ * mm_iommu_get, mm_iommu_put). A region is known by its exact start and length; a process has one list of them,
  * shared by all its containers.
  */
 
@@ -12,6 +12,7 @@ import type { VcpuRequests } from '../kvm/vcpu_requests.ts';
 import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { Mutex, type Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { Process } from '../process.ts';
 
 /** A registered region. */
 export interface MmIommuRegion {
@@ -29,14 +30,16 @@ export interface MmIommuRegion {
 
 export class MmIommuRegions {
   readonly #kernel: Kernel;
+  readonly #process: Process;
   readonly #requests: VcpuRequests;
   readonly #regions: MmIommuRegion[] = [];
   /** Registrations whose container is gone, while another one has the memory mapped. */
   readonly #abandoned: MmIommuRegion[] = [];
   readonly #mutex = new Mutex('mem_list');
 
-  constructor(kernel: Kernel, requests: VcpuRequests) {
+  constructor(kernel: Kernel, process: Process, requests: VcpuRequests) {
     this.#kernel = kernel;
+    this.#process = process;
     this.#requests = requests;
   }
 
@@ -129,7 +132,8 @@ export class MmIommuRegions {
   }
 
   *#create(ua: number, pages: number): Task<MmIommuRegion> {
-    const { memory, mm } = this.#kernel;
+    const { memory } = this.#kernel;
+    const { mm } = this.#process;
     mm.account(pages);
     const slot = this.#freeSlot();
     const hpas = slot === undefined ? undefined : mm.pages.allocPages(arrayPages(pages));
@@ -178,17 +182,18 @@ export class MmIommuRegions {
 
   /** Pages that devices wrote were marked when their entries were cleared. */
   #unpin(ua: number, hpas: number, pages: number): void {
-    for (let i = 0; i < pages; i++) this.#kernel.mm.unpinPage(ua + i * PAGE_SIZE, this.#hpa(hpas, i), false);
+    for (let i = 0; i < pages; i++) this.#process.mm.unpinPage(ua + i * PAGE_SIZE, this.#hpa(hpas, i), false);
     this.#kernel.tracer.point(EVENT.mm_unpin, ua, pages);
   }
 
   #free(hpas: number, pages: number): void {
-    this.#kernel.mm.pages.freePages(hpas, arrayPages(pages));
-    this.#kernel.mm.unaccount(pages);
+    this.#process.mm.pages.freePages(hpas, arrayPages(pages));
+    this.#process.mm.unaccount(pages);
   }
 
   #freeSlot(): number | undefined {
-    const { memory, map } = this.#kernel;
+    const { memory } = this.#kernel;
+    const { map } = this.#process;
     for (let i = 0; i < IOMMU_MEMS; i++) {
       const slot = map.kvm + KVM_AREA.mem + i * IOMMU_MEM.size;
       if (memory.load(slot + IOMMU_MEM.offset.hpas) === 0) return slot;

@@ -118,7 +118,8 @@ test('a page that is on the move when it is to be pinned is waited for, with a l
     host.memory.or(at, PTE.MIGRATING);
     const call = list ? [H_PUT_TCE_INDIRECT, LIOBN, 0, LIST * PAGE_SIZE, 2] : [H_PUT_TCE, LIOBN, 0x1000, 0x5003];
     let result: number | undefined;
-    host.kernel.actor.spawn(
+    host.kernel.spawn(
+      host.kernel.process,
       'guest',
       (function* () {
         result = yield* host.virtualTask(0, ...(call as [number, number, number, number]));

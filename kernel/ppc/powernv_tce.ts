@@ -7,10 +7,11 @@
 import { exchangeTce, linkTceLevel, tceLevel } from '../../devices/physical/phb/tce_table.ts';
 import { HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { TCE_PCI_WRITE, TCE_PERMISSION_MASK, TCE_SIZE } from '../include/arch/ppc/tce.ts';
-import type { Kernel } from '../kernel.ts';
 import { IOMMU_TABLE, TABLE_PINS } from '../kvm/kvm_area.ts';
-import { BUSY, MMAP_BASE } from '../lib/address_space.ts';
-import { PAGE_SIZE } from '../lib/host_memory.ts';
+import { BUSY, mappedAddress } from '../lib/address_space.ts';
+import { type HostMemory, PAGE_SIZE } from '../lib/host_memory.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { Process } from '../process.ts';
 import { HARDWARE_PERMISSION, TCE_BATCH, TceOps, type TceOpsOptions, USERSPACE_SIZE } from './tce_ops.ts';
 
 const { H_SUCCESS } = HCALL_RETURN;
@@ -23,15 +24,17 @@ export function levelPages(shift: number, lowest: boolean): number {
 export class PowernvTce extends TceOps {
   /** User address of a page that was on the move when it was to be pinned; 0 when none was since this was cleared. */
   moving = 0;
-  readonly #kernel: Kernel;
+  readonly #mm: Mm;
 
-  constructor(kernel: Kernel, phbBase: number, options: TceOpsOptions) {
-    super(kernel.memory, kernel.map.kvm, phbBase, options);
-    this.#kernel = kernel;
+  /** @param process whose tables and memory it is about */
+  constructor(memory: HostMemory, { map, mm }: Process, phbBase: number, options: TceOpsOptions) {
+    super(memory, map.kvm, phbBase, options);
+    this.#mm = mm;
   }
 
   protected override grow(table: number, entry: number): boolean {
-    const { mm, memory } = this.#kernel;
+    const { memory } = this;
+    const mm = this.#mm;
     const { table: root, levels, levelShift } = IOMMU_TABLE.at(memory.dv, table);
     for (let level = levels - 2; level >= 0; level--) {
       if (tceLevel(memory, root, levels, levelShift, entry, 0, level) !== 0) continue;
@@ -53,7 +56,7 @@ export class PowernvTce extends TceOps {
     if (!this.#pins(table, TABLE_PINS.PINS)) return super.mappable(table, page, count);
     // Beyond what one call pins at once the VMM must decide.
     if (!this.#pins(table, TABLE_PINS.ENABLED) || count > TCE_BATCH) return false;
-    const { space } = this.#kernel.mm;
+    const { space } = this.#mm;
     for (let va = page * PAGE_SIZE; va < (page + count) * PAGE_SIZE; va += PAGE_SIZE) {
       const hpa = space.lookup(va, false);
       if (hpa === BUSY) this.moving = va;
@@ -67,7 +70,7 @@ export class PowernvTce extends TceOps {
     const write = (permission & TCE_PCI_WRITE) !== 0;
     for (let i = 0; i < count; i++) {
       const va = (page + i) * PAGE_SIZE;
-      const hpa = this.#kernel.mm.tryPinPage(va, write);
+      const hpa = this.#mm.tryPinPage(va, write);
       if (hpa === BUSY) this.moving = va;
       if (hpa < 0) return i;
       this.exchangePinned(table, first + i, hpa | HARDWARE_PERMISSION[permission]);
@@ -98,11 +101,11 @@ export class PowernvTce extends TceOps {
 
   #unpin(tce: number): void {
     if ((tce & TCE_PERMISSION_MASK) === 0) return;
-    const { mm } = this.#kernel;
+    const mm = this.#mm;
     const hpa = tce - (tce % PAGE_SIZE);
     // 0 when the page was unmapped meanwhile: then nobody translates code from it either.
     const mapping = mm.space.frames.mapping(hpa);
-    const va = mapping === 0 ? 0 : MMAP_BASE + (mapping - 1) * PAGE_SIZE;
+    const va = mapping === 0 ? 0 : mappedAddress(mapping);
     mm.unpinPage(va, hpa, (tce & TCE_PCI_WRITE) !== 0);
   }
 }

@@ -1,4 +1,4 @@
-/** Open files and the descriptor table of the one user process, the VMM. */
+/** Open files, and the descriptor table of a process. */
 import { Errno } from '../include/uapi/errno.ts';
 import type { Task } from '../lib/task.ts';
 
@@ -71,6 +71,10 @@ export class FileTable {
     const file = this.file(fd);
     this.#files[fd] = undefined;
     yield* file.put();
+  }
+  /** exit_files: closes every descriptor, lowest first. */
+  *closeAll(): Task {
+    for (const [fd] of [...this.entries()]) yield* this.close(fd);
   }
   /** Open descriptors, lowest first. */
   *entries(): Iterable<[number, File]> {

@@ -5,10 +5,11 @@ import * as ioctl from '../include/uapi/ioctl.ts';
 import { vfio_device_info, vfio_group_status, vfio_iommu_spapr_register_memory } from '../include/uapi/vfio.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { Mm } from '../mm/mm.ts';
+import { PageAllocator } from '../mm/page.ts';
 import { ioctlOperation, row } from './ioctl.ts';
 
 const { memory, map } = smallMachine(4);
-const mm = new Mm(memory, map, 10);
+const mm = new Mm(memory, map, 10, new PageAllocator(memory, map));
 const log: string[] = [];
 const host = { mm, log: (line: string) => log.push(line) };
 const { start, size } = mm.mmapAnonymous('user', 2 * PAGE_SIZE, true);

@@ -78,7 +78,7 @@ export const SYSCALLS: Readonly<Record<number, { readonly name: string; readonly
   [NR.eventfd2]: {
     name: 'eventfd2',
     *handler(kernel, [initial]) {
-      return kernel.files.install(EventFd.file(initial));
+      return kernel.files.install(EventFd.file(initial, kernel.process));
     },
   },
   [NR.readlink]: {

@@ -26,6 +26,7 @@ import {
 } from '../include/uapi/vfio.ts';
 import type { Fields, Struct, View } from '../lib/struct.ts';
 import { Mutex, type Task } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
 import { FslPamuDomain } from '../ppc/fsl_pamu_domain.ts';
 import { PamuGroup } from '../ppc/fsl_pamu_group.ts';
 import type { QoriqPamu } from '../ppc/qoriq.ts';
@@ -81,6 +82,8 @@ export class VfioPamuIommu implements VfioIommu {
   readonly ioctl: (command: number, arg: number) => Task<number>;
   readonly domain: FslPamuDomain<PamuWindow>;
   readonly #host: QoriqPamu;
+  /** Of the process that chose it for its container. */
+  readonly #mm: Mm;
   readonly #banks: PamuMsiBanks;
   /** vfio_iommu.lock: every command and every change of groups. */
   readonly #mutex = new Mutex('vfio_iommu_fsl_pamu');
@@ -89,6 +92,7 @@ export class VfioPamuIommu implements VfioIommu {
   constructor(host: QoriqPamu, driver: VfioIommuDriver, unsafeMsi: () => boolean) {
     const domain = new FslPamuDomain<PamuWindow>(host.pamu);
     this.#host = host;
+    this.#mm = host.kernel.mm;
     this.driver = driver;
     this.domain = domain;
     this.#banks = new PamuMsiBanks(host.msi, domain, unsafeMsi);
@@ -141,7 +145,7 @@ export class VfioPamuIommu implements VfioIommu {
       row(VFIO_IOMMU_PAMU_GET_ATTR, (_arg, attr) => iommu.#locked(() => iommu.#attribute(attr).get(attr.u))),
       row(VFIO_IOMMU_PAMU_SET_ATTR, (_arg, attr) => iommu.#locked(() => iommu.#attribute(attr).set(attr.u))),
       row(VFIO_IOMMU_MAP_DMA, (_arg, map) => iommu.#lockedTask(() => pamuMapDma(kernel, domain, map))),
-      row(VFIO_IOMMU_UNMAP_DMA, (_arg, unmap) => iommu.#locked(() => pamuUnmapDma(kernel, domain, unmap))),
+      row(VFIO_IOMMU_UNMAP_DMA, (_arg, unmap) => iommu.#locked(() => pamuUnmapDma(iommu.#mm, domain, unmap))),
       row(VFIO_IOMMU_PAMU_GET_MSI_BANK_COUNT, function* () {
         return banks.count;
       }),
@@ -194,7 +198,7 @@ export class VfioPamuIommu implements VfioIommu {
   *release(): Task {
     yield* this.#locked(() => {
       removeDma(
-        this.#host.kernel,
+        this.#mm,
         this.domain,
         this.domain.mappedWindows.filter(({ kind }) => kind === 'dma'),
       );

@@ -10,6 +10,7 @@ import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { MsiBank } from '../ppc/fsl_msi.ts';
 import type { FslPamuDomain } from '../ppc/fsl_pamu_domain.ts';
 import type { MappedWindow } from '../ppc/windowed_domain.ts';
@@ -51,7 +52,8 @@ export function* pamuMapDma(
     if (domain.windowAt(first + i) !== undefined)
       throw new Errno('EBUSY', `MAP_DMA: the window at ${hex(iova + i * windowSize)} is mapped`);
   const write = (flags & WRITE) !== 0;
-  const pages = yield* pin(kernel, vaddr, size, write);
+  const { mm } = kernel;
+  const pages = yield* pin(kernel, mm, vaddr, size, write);
   try {
     const length = whole ? windowSize : size;
     const windows: PamuWindow[] = [];
@@ -66,7 +68,7 @@ export function* pamuMapDma(
         throw refuse(`host memory at ${hex(physical)} is not aligned to ${hex(length)}`);
     domain.map(windows);
   } catch (error) {
-    unpin(kernel, pages, write);
+    unpin(mm, pages, write);
     throw error;
   }
 }
@@ -81,8 +83,13 @@ function pieceOf(pages: PamuWindow['pages']): number {
 }
 
 /** Charges and pins. @throws Errno ENOMEM over the limit, EFAULT where nothing is mapped: nothing is held then */
-function* pin(kernel: Kernel, vaddr: number, size: number, write: boolean): Task<{ vaddr: number; hpa: number }[]> {
-  const { mm } = kernel;
+function* pin(
+  kernel: Kernel,
+  mm: Mm,
+  vaddr: number,
+  size: number,
+  write: boolean,
+): Task<{ vaddr: number; hpa: number }[]> {
   const count = size / PAGE_SIZE;
   if (count > mm.space.frames.end / PAGE_SIZE)
     throw new Errno('ENOMEM', `MAP_DMA of ${count} pages: more than the machine has`);
@@ -102,23 +109,19 @@ function* pin(kernel: Kernel, vaddr: number, size: number, write: boolean): Task
   }
 }
 
-function unpin({ mm }: Kernel, pages: PamuWindow['pages'], dirty: boolean): void {
+function unpin(mm: Mm, pages: PamuWindow['pages'], dirty: boolean): void {
   for (const { vaddr, hpa } of pages) mm.unpinPage(vaddr, hpa, dirty);
   mm.unaccount(pages.length);
 }
 
-/** Takes windows out of the domain, and only then lets their pages go. */
-export function removeDma(kernel: Kernel, domain: Domain, windows: readonly PamuWindow[]): void {
+/** Takes windows out of the domain, and only then lets their pages go. @param mm whose pages they are */
+export function removeDma(mm: Mm, domain: Domain, windows: readonly PamuWindow[]): void {
   domain.unmap(windows);
-  for (const { pages, access } of windows) unpin(kernel, pages, (access & PAMU_ACCESS.WRITE) !== 0);
+  for (const { pages, access } of windows) unpin(mm, pages, (access & PAMU_ACCESS.WRITE) !== 0);
 }
 
 /** `unmap.size` becomes the bytes unmapped; windows of MSI banks do not count and stay. @throws Errno EINVAL */
-export function pamuUnmapDma(
-  kernel: Kernel,
-  domain: Domain,
-  unmap: View<typeof vfio_iommu_type1_dma_unmap.fields>,
-): void {
+export function pamuUnmapDma(mm: Mm, domain: Domain, unmap: View<typeof vfio_iommu_type1_dma_unmap.fields>): void {
   const { flags, iova, size } = unmap;
   if (flags !== 0) throw new Errno('EINVAL', `UNMAP_DMA: flags ${hex(flags)}`);
   const end = iova + size;
@@ -128,6 +131,6 @@ export function pamuUnmapDma(
   const cut = hit.find((w) => w.iova < iova || w.iova + w.length > end);
   if (cut !== undefined)
     throw new Errno('EINVAL', `UNMAP_DMA iova ${hex(iova)} size ${hex(size)} cuts the mapping at ${hex(cut.iova)}`);
-  removeDma(kernel, domain, hit);
+  removeDma(mm, domain, hit);
   unmap.size = hit.reduce((sum, { length }) => sum + length, 0);
 }

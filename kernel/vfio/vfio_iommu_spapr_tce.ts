@@ -36,6 +36,7 @@ import { Mutex, type Task } from '../lib/task.ts';
 import type { MmIommuRegion } from '../ppc/mm_iommu_regions.ts';
 import type { Powernv } from '../ppc/powernv.ts';
 import { PAGE_SIZES, TableGroup, TCE32_SIZE } from '../ppc/table_group.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
 import { mapDma } from './vfio_iommu_spapr_tce_map.ts';
@@ -51,7 +52,7 @@ export function spaprTceDriver(host: Powernv): VfioIommuDriver {
     open(type) {
       if (type !== VFIO_SPAPR_TCE_IOMMU && type !== VFIO_SPAPR_TCE_v2_IOMMU)
         throw new Errno('EINVAL', `IOMMU type ${type}`);
-      return new SpaprTceContainer(host, driver, type === VFIO_SPAPR_TCE_v2_IOMMU);
+      return new SpaprTceContainer(host.context, driver, type === VFIO_SPAPR_TCE_v2_IOMMU);
     },
   };
   return driver;
@@ -71,7 +72,8 @@ export class SpaprTceContainer implements VfioIommu {
   readonly driver: VfioIommuDriver;
   readonly windows: SpaprWindows;
   readonly ioctl: (command: number, arg: number) => Task<number>;
-  readonly #host: Powernv;
+  /** Of the process that opened it. */
+  readonly #host: TceContext;
   readonly #v2: boolean;
   /** Regions this container registered. */
   readonly #registered: MmIommuRegion[] = [];
@@ -79,7 +81,7 @@ export class SpaprTceContainer implements VfioIommu {
   /** MAP_DMA and UNMAP_DMA are allowed: v1 was enabled, or v2 has registered memory once. */
   #enabled = false;
 
-  constructor(host: Powernv, driver: VfioIommuDriver, v2: boolean) {
+  constructor(host: TceContext, driver: VfioIommuDriver, v2: boolean) {
     this.#host = host;
     this.driver = driver;
     this.#v2 = v2;
@@ -189,20 +191,20 @@ export class SpaprTceContainer implements VfioIommu {
       info.ddw_levels = MAX_TCE_LEVELS;
     }
     const bytes = vfio_iommu_spapr_tce_info.bytes(info);
-    yield* this.#host.kernel.mm.space.copy(arg, withWindows ? bytes : bytes.subarray(0, 16), true);
+    yield* this.#host.mm.space.copy(arg, withWindows ? bytes : bytes.subarray(0, 16), true);
     return 0;
   }
 
   *#enableV1(): Task<number> {
     if (this.#enabled) throw new Errno('EBUSY', 'the container is enabled already');
     if (this.windows.groups.length === 0) throw new Errno('ENODEV', 'no group is attached');
-    this.#host.kernel.mm.account(V1_CHARGE);
+    this.#host.mm.account(V1_CHARGE);
     this.#enabled = true;
     this.windows.enable(true);
     return 0;
   }
   #disable(): number {
-    if (this.#enabled) this.#host.kernel.mm.unaccount(V1_CHARGE);
+    if (this.#enabled) this.#host.mm.unaccount(V1_CHARGE);
     this.#enabled = false;
     this.windows.enable(false);
     return 0;

@@ -3,7 +3,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { IOMMU_MEM } from '../kvm/kvm_area.ts';
 import { PAGE_SHIFT, PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task } from '../lib/task.ts';
-import type { Powernv } from '../ppc/powernv.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 import type { TableRange } from './vfio_iommu_spapr_tce_windows.ts';
 
 /** Entries mapped before other tasks of the kernel get a turn. */
@@ -15,7 +15,7 @@ const MAP_CHUNK = 4096;
  * @throws Errno EINVAL when memory is not registered or is being unregistered, EPERM when its pages are smaller than
  *   the window's, ENOMEM when there is none for a further level of the table
  */
-export function* mapDma(host: Powernv, { table, first, count }: TableRange, page: number, permission: number): Task {
+export function* mapDma(host: TceContext, { table, first, count }: TableRange, page: number, permission: number): Task {
   table.allocUserspace();
   const pagesPerEntry = 2 ** (table.pageShift - PAGE_SHIFT);
   for (let done = 0; done < count; ) {
@@ -36,7 +36,7 @@ export function* mapDma(host: Powernv, { table, first, count }: TableRange, page
 }
 
 /** Why a user page cannot be mapped; undefined when it can, and only its entry was busy. */
-function whyNot(host: Powernv, { table, first }: TableRange, page: number): Errno | undefined {
+function whyNot(host: TceContext, { table, first }: TableRange, page: number): Errno | undefined {
   const { pageShift } = table;
   const where = `0x${(page * PAGE_SIZE).toString(16)}`;
   const { regions } = host.ops;

@@ -6,8 +6,8 @@ import { Errno } from '../include/uapi/errno.ts';
 import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import { IommuTable, tablePages } from '../ppc/iommu_table.ts';
-import type { Powernv } from '../ppc/powernv.ts';
 import { type TableGroup, TCE32_PAGE_SHIFT, TCE32_SIZE } from '../ppc/table_group.ts';
+import type { TceContext } from '../ppc/tce_context.ts';
 
 /** Entries of a table that a request names. */
 export interface TableRange {
@@ -33,14 +33,14 @@ export class SpaprWindows {
   readonly groups: TableGroup[] = [];
   /** By window number. */
   readonly tables: (IommuTable | undefined)[] = Array.from({ length: DMA_WINDOWS }, () => undefined);
-  readonly #host: Powernv;
+  readonly #host: TceContext;
   /** The default window is wanted, and made when something needs it. */
   #defaultPending = false;
   /** Pages are pinned one by one, as a v1 container does it, and that is allowed now. */
   readonly #pins: boolean;
   #enabled = false;
 
-  constructor(host: Powernv, pins: boolean) {
+  constructor(host: TceContext, pins: boolean) {
     this.#host = host;
     this.#pins = pins;
   }
@@ -91,7 +91,8 @@ export class SpaprWindows {
     const entries = size / 2 ** pageShift;
     if (!(entries >= 1) || !Number.isInteger(Math.log2(size)) || levels < 1 || levels > MAX_TCE_LEVELS)
       throw new Errno('EINVAL', `DMA window of 0x${size.toString(16)} bytes in ${levels} levels`);
-    const { mm, memory, tracer } = this.#host.kernel;
+    const { mm } = this.#host;
+    const { memory, tracer } = this.#host.kernel;
     // In one level they would have to be there at once.
     if (levels === 1 && entries * TCE_SIZE > memory.size) throw new Errno('ENOMEM', `TCE table of ${entries} entries`);
     mm.account(tablePages(entries, levels));
@@ -108,7 +109,7 @@ export class SpaprWindows {
     try {
       return new IommuTable(this.#host, geometry, this.#pins);
     } catch (error) {
-      this.#host.kernel.mm.unaccount(tablePages(geometry.entries, geometry.levels));
+      this.#host.mm.unaccount(tablePages(geometry.entries, geometry.levels));
       throw error;
     }
   }
@@ -119,7 +120,7 @@ export class SpaprWindows {
       for (const group of this.groups) group.setWindow(table);
     } catch (error) {
       this.#unset(table);
-      this.#host.kernel.mm.unaccount(tablePages(table.entries, table.levels));
+      this.#host.mm.unaccount(tablePages(table.entries, table.levels));
       // No hypercall has ever seen it: freeing it waits for nobody.
       this.#host.kernel.actor.spawn('free TCE table', table.put());
       throw error;
@@ -146,7 +147,7 @@ export class SpaprWindows {
     this.tables[table.window] = undefined;
     this.#unset(table);
     yield* table.revoke();
-    this.#host.kernel.mm.unaccount(tablePages(table.entries, table.levels));
+    this.#host.mm.unaccount(tablePages(table.entries, table.levels));
     yield* table.put();
   }
 

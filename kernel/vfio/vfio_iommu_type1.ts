@@ -33,6 +33,7 @@ import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Fields, Struct, View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
 import { ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
 import {
@@ -96,11 +97,13 @@ export function registerType1(core: VfioCore, options: { readonly dmaEntryLimit?
   core.registerIommuDriver(driver);
 }
 
+/** Of the process that chose it for its container: pages are pinned in its memory and charged to it, whoever asks (dma->mm). */
 export class Type1Iommu implements VfioIommu {
   readonly driver: VfioIommuDriver;
   readonly kernelUsers: Type1KernelUsers;
   readonly ioctl: (command: number, arg: number) => Task<number>;
   readonly #kernel: Kernel;
+  readonly #mm: Mm;
   readonly #limit: number;
   readonly #state: Type1State;
   readonly #domains: Type1Domains;
@@ -109,11 +112,12 @@ export class Type1Iommu implements VfioIommu {
 
   constructor(kernel: Kernel, driver: VfioIommuDriver, v2: boolean, limit: number) {
     this.#kernel = kernel;
+    this.#mm = kernel.mm;
     this.driver = driver;
     this.#limit = limit;
     this.#state = new Type1State(v2);
     this.kernelUsers = new Type1KernelUsers(kernel, this.#state);
-    this.#domains = new Type1Domains(kernel, this.#state);
+    this.#domains = new Type1Domains(kernel.mm, this.#state);
     this.ioctl = ioctlOperation(kernel, this.#rows());
   }
 
@@ -200,7 +204,7 @@ export class Type1Iommu implements VfioIommu {
   }
 
   *#getInfo(arg: number, view: Parameters<typeof type1GetInfo>[2]): Task<number> {
-    return yield* type1GetInfo(this.#kernel.mm.space, arg, view, this.#limit - this.#state.tree.size);
+    return yield* type1GetInfo(this.#mm.space, arg, view, this.#limit - this.#state.tree.size);
   }
 
   /** VFIO_IOMMU_MAP_DMA, checks in the order of facts 2.1. */
@@ -290,7 +294,7 @@ export class Type1Iommu implements VfioIommu {
   /** The structure behind the fixed part of an argument. @throws Errno EINVAL when argsz does not cover it, EFAULT */
   *#behind<F extends Fields>(arg: number, argsz: number, fixed: number, tail: Struct<F>): Task<View<F>> {
     if (argsz < fixed + tail.size) throw new Errno('EINVAL', `argsz ${argsz} does not cover ${tail.name}`);
-    const bytes = yield* this.#kernel.mm.space.copyIn(arg + fixed, tail.size);
+    const bytes = yield* this.#mm.space.copyIn(arg + fixed, tail.size);
     return tail.at(new DataView(bytes.buffer));
   }
 
@@ -318,7 +322,7 @@ export class Type1Iommu implements VfioIommu {
         // Version 1: a range that starts inside a mapping unmaps nothing; one that covers its start takes it whole.
         if (entry === undefined || (!v2 && iova > entry.iova)) return unmapped;
         if (entry.pins.size === 0) {
-          if (bitmap !== undefined) yield* reportEntry(this.#state, this.#kernel.mm.space, entry, iova, bitmap);
+          if (bitmap !== undefined) yield* reportEntry(this.#state, this.#mm.space, entry, iova, bitmap);
           this.#remove(entry);
           unmapped += entry.size;
           continue;
@@ -371,7 +375,7 @@ export class Type1Iommu implements VfioIommu {
         checkBitmap(bitmap, size);
         if ([offset.iova, offset.size].some((at) => !pageAligned(get.dv, at))) throw refuse(`iova ${hex(iova)}`);
         if (!this.#state.dirtyTracking) throw refuse('not started');
-        yield* reportDirty(this.#state, this.#kernel.mm.space, iova, size, bitmap.data);
+        yield* reportDirty(this.#state, this.#mm.space, iova, size, bitmap.data);
         return 0;
       }
       default:

@@ -4,19 +4,19 @@
  */
 import { Errno } from '../include/uapi/errno.ts';
 import { VFIO_DMA_MAP_FLAG } from '../include/uapi/vfio.ts';
-import type { Kernel } from '../kernel.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Task } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { IommuDomain } from './vfio.ts';
 import type { Type1Dma, Type1State } from './vfio_iommu_type1_dma.ts';
 
 export class Type1Domains {
-  readonly #kernel: Kernel;
+  readonly #mm: Mm;
   readonly #state: Type1State;
   readonly #domains: IommuDomain[] = [];
 
-  constructor(kernel: Kernel, state: Type1State) {
-    this.#kernel = kernel;
+  constructor(mm: Mm, state: Type1State) {
+    this.#mm = mm;
     this.#state = state;
   }
 
@@ -90,7 +90,7 @@ export class Type1Domains {
 
   /** Pins all pages. Those that mediated devices have pinned are charged already. @throws Errno EFAULT, ENOMEM */
   *#pin(entry: Type1Dma): Task {
-    const { mm } = this.#kernel;
+    const mm = this.#mm;
     const pages = entry.size / PAGE_SIZE;
     const write = (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0;
     if (pages > mm.space.frames.end / PAGE_SIZE)
@@ -109,7 +109,7 @@ export class Type1Domains {
   }
 
   #unpin(entry: Type1Dma): void {
-    const { mm } = this.#kernel;
+    const mm = this.#mm;
     const dirty = (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0;
     for (const [i, hpa] of (entry.frames ?? []).entries()) mm.unpinPage(entry.vaddr + i * PAGE_SIZE, hpa, dirty);
     mm.unaccount(entry.size / PAGE_SIZE - entry.pins.size);

@@ -7,6 +7,7 @@ import { BUSY, FAULT } from '../lib/address_space.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import type { Task } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
+import type { Mm } from '../mm/mm.ts';
 import { raceWindow } from './race_window.ts';
 import type { VfioDevice, VfioKernelUsers } from './vfio.ts';
 import type { Type1Dma, Type1State } from './vfio_iommu_type1_dma.ts';
@@ -18,12 +19,14 @@ const hex = (value: number) => `0x${value.toString(16)}`;
 
 export class Type1KernelUsers implements VfioKernelUsers {
   readonly #kernel: Kernel;
+  readonly #mm: Mm;
   readonly #state: Type1State;
   /** Devices that let go of pages when asked: without one nobody may pin. */
   readonly #devices: VfioDevice[] = [];
 
   constructor(kernel: Kernel, state: Type1State) {
     this.#kernel = kernel;
+    this.#mm = kernel.mm;
     this.#state = state;
   }
 
@@ -46,7 +49,8 @@ export class Type1KernelUsers implements VfioKernelUsers {
   *pinPages(device: VfioDevice, iova: number, count: number, prot: number): Task<number[]> {
     if (count > VFIO_PIN_PAGES_MAX_ENTRIES) throw new Errno('E2BIG', `${device.name}: pin ${count} pages`);
     const { lock } = this.#state;
-    const { actor, mm, tracer } = this.#kernel;
+    const { actor, tracer } = this.#kernel;
+    const mm = this.#mm;
     this.#mayPin(device);
     yield* lock.lock();
     const hpas: number[] = [];
@@ -104,7 +108,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
 
   /** One reference more for a page: its HPA, or BUSY while it is being moved. @throws Errno EFAULT, ENOMEM */
   #pin(entry: Type1Dma, iova: number): number {
-    const { mm } = this.#kernel;
+    const mm = this.#mm;
     const page = (iova - entry.iova) / PAGE_SIZE;
     let hpa = entry.pins.reference(page);
     if (hpa < 0) {
@@ -155,7 +159,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
 
   /** Gives a frame back that nobody holds any more. */
   #release(entry: Type1Dma, page: number, hpa: number): void {
-    const { mm } = this.#kernel;
+    const mm = this.#mm;
     mm.unpinPage(entry.vaddr + page * PAGE_SIZE, hpa, (entry.prot & VFIO_DMA_MAP_FLAG.WRITE) !== 0);
     if (this.#state.domains === 0) mm.unaccount(1);
   }
@@ -173,7 +177,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
         const at = iova + done;
         const entry = this.#accessible(at, write);
         const length = Math.min(bytes.length - done, entry.iova + entry.size - at);
-        yield* this.#kernel.mm.space.copy(entry.vaddr + (at - entry.iova), bytes.subarray(done, done + length), write);
+        yield* this.#mm.space.copy(entry.vaddr + (at - entry.iova), bytes.subarray(done, done + length), write);
         if (write) markDirty(entry, at, length);
         done += length;
       }
@@ -187,7 +191,7 @@ export class Type1KernelUsers implements VfioKernelUsers {
     const entry = this.#accessible(iova, false);
     if (iova + bytes.length > entry.iova + entry.size) return false;
     const vaddr = entry.vaddr + (iova - entry.iova);
-    const result = this.#kernel.mm.tryCopyIn(vaddr, bytes);
+    const result = this.#mm.tryCopyIn(vaddr, bytes);
     if (result === FAULT) throw new Errno('EFAULT', `address 0x${vaddr.toString(16)}`);
     return result !== BUSY;
   }

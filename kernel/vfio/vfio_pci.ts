@@ -117,7 +117,7 @@ export class VfioPciDevice implements VfioDevice {
   /** Last close: the device does no more DMA, for its command register is cleared (vfio_pci_core_disable). */
   *closeDevice(): Task {
     yield* this.#interrupts.release();
-    yield* this.#mmap.zap();
+    yield* this.#mmap.release();
     this.#host.bridge.reset(this.#function.pe);
   }
 

@@ -45,6 +45,16 @@ describe('mapping a BAR', () => {
     expect([id, next]).toEqual([3, 0]);
   });
 
+  test('a mapping that outlives the descriptor never comes back: the device may be another process’s by then', () => {
+    const { t, fault } = mapped();
+    t.host.run(() => t.host.close(t.device));
+    expect(fault()).toBe('EFAULT');
+    expect(t.open()).toBe(t.device);
+    t.setConfig(PCI_REG.COMMAND, MEMORY | MASTER, 2);
+    t.load(0, BUFFER, 1);
+    expect(fault()).toBe('EFAULT');
+  });
+
   test('loads and stores are the device’s memory', () => {
     const { t, va, load } = mapped();
     t.store(0, BUFFER, 0x5a, 1);

@@ -13,6 +13,7 @@ import { PTE } from '../lib/address_space.ts';
 import { PG } from '../lib/frames.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task, until } from '../lib/task.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { PciFunction } from './vfio_pci_function.ts';
 
 interface Mapping {
@@ -29,6 +30,8 @@ export class VfioPciMmap {
   readonly #kernel: Kernel;
   readonly #function: PciFunction;
   readonly #name: string;
+  /** The process that has the device, since it mapped something. */
+  #mm: Mm | undefined;
   #mappings: Mapping[] = [];
   #watched = false;
 
@@ -46,10 +49,12 @@ export class VfioPciMmap {
     const whole = length > 0 && (offset | length) % PAGE_SIZE === 0;
     if (!whole || offset + length > bridge.barMappable(pe, bar))
       throw new Errno('EINVAL', `${this.#name}: BAR ${bar} cannot be mapped at 0x${offset.toString(16)}`);
-    const { start } = this.#kernel.mm.mmapDevice(`${this.#name} BAR ${bar}`, { pe, bar, offset }, length);
+    const { mm } = this.#kernel;
+    this.#mm = mm;
+    const { start } = mm.mmapDevice(`${this.#name} BAR ${bar}`, { pe, bar, offset }, length);
     const mapping = { start, size: length, bar, offset, present: false };
     this.#mappings.push(mapping);
-    if (this.#reachable) this.#enter(mapping, true);
+    if (this.#reachable) this.#enter(mm, mapping, true);
     if (!this.#watched) {
       this.#watched = true;
       this.#kernel.actor.spawn(`${this.#name} mappings`, this.#watch());
@@ -64,20 +69,20 @@ export class VfioPciMmap {
   /** Takes mappings away from a PE that froze by itself. Ends with the last mapping. */
   *#watch(): Task {
     for (;;) {
-      const { mm } = this.#kernel;
+      const mm = this.#mm;
+      if (mm === undefined || this.#gone(mm)) break;
       const { unmapped } = mm;
-      if (this.#gone()) break;
+      const changed = () => mm.unmapped !== unmapped || this.#mm !== mm;
       const taken = () => !this.#reachable && this.#mappings.some((m) => m.present);
-      yield* until('BAR mappings', () => mm.unmapped !== unmapped || taken());
-      if (mm.unmapped !== unmapped) continue;
+      yield* until('BAR mappings', () => changed() || taken());
+      if (changed()) continue;
       yield* this.zap();
     }
     this.#watched = false;
   }
 
   /** Forgets what user space has unmapped; true when nothing is left. */
-  #gone(): boolean {
-    const { vmas } = this.#kernel.mm;
+  #gone({ vmas }: Mm): boolean {
     if (this.#mappings.some(({ start }) => !vmas.some((vma) => vma.start === start)))
       this.#mappings = this.#mappings.filter(({ start }) => vmas.some((vma) => vma.start === start));
     return this.#mappings.length === 0;
@@ -85,27 +90,40 @@ export class VfioPciMmap {
 
   /** vfio_pci_zap_bars: nobody uses the pages by these mappings any more when it returns. */
   *zap(): Task {
-    const taken = this.#takeAway();
+    const mm = this.#mm;
+    if (mm === undefined) return;
+    const taken = this.#takeAway(mm);
     // At registers nobody is afterwards whom their own lock has not let in.
     for (const mapping of taken)
       for (let at = 0; at < mapping.size; at += PAGE_SIZE) {
         const hpa = this.#frame(mapping, at);
-        while (hpa !== undefined && this.#kernel.mm.space.frames.refs(hpa) !== 0) yield* preempt();
+        while (hpa !== undefined && mm.space.frames.refs(hpa) !== 0) yield* preempt();
       }
   }
-  #takeAway(): readonly Mapping[] {
-    this.#gone();
+  #takeAway(mm: Mm): readonly Mapping[] {
+    this.#gone(mm);
     const taken = this.#mappings.filter(({ present }) => present);
-    for (const mapping of taken) this.#enter(mapping, false);
+    for (const mapping of taken) this.#enter(mm, mapping, false);
     return taken;
   }
-  #enter(mapping: Mapping, present: boolean): void {
-    const { memory, mm } = this.#kernel;
+
+  /**
+   * The device is closed: mappings that were not unmapped never come back, for the next who opens it may be another
+   * process. (In Linux a mapping keeps the device open.)
+   */
+  *release(): Task {
+    yield* this.zap();
+    this.#mappings = [];
+    this.#mm = undefined;
+  }
+
+  #enter(mm: Mm, mapping: Mapping, present: boolean): void {
+    const { memory } = this.#kernel;
     mapping.present = present;
     for (let at = 0; at < mapping.size; at += PAGE_SIZE)
       memory.store(
         mm.space.entryAddress(mapping.start + at),
-        present ? this.#entry(mapping, at) | PTE.PRESENT | PTE.WRITE : 0,
+        present ? this.#entry(mm, mapping, at) | PTE.PRESENT | PTE.WRITE : 0,
       );
   }
   /** The frame under a page of a mapping; undefined for registers. */
@@ -114,17 +132,18 @@ export class VfioPciMmap {
     const inMemory = offset + at - (memory?.offset ?? 0);
     return memory !== undefined && inMemory >= 0 && inMemory < memory.size ? memory.hpa + inMemory : undefined;
   }
-  #entry(mapping: Mapping, at: number): number {
+  #entry(mm: Mm, mapping: Mapping, at: number): number {
     const hpa = this.#frame(mapping, at);
     if (hpa === undefined) return PTE.IO;
     // Nobody moves what is the device's.
-    this.#kernel.mm.space.frames.setFlags(hpa, PG.UNMOVABLE);
+    mm.space.frames.setFlags(hpa, PG.UNMOVABLE);
     return hpa;
   }
 
   /** An access that reached the device: mappings that were taken away come back. */
   restore(): void {
-    if (this.#mappings.length === 0 || this.#gone() || !this.#reachable) return;
-    for (const mapping of this.#mappings) if (!mapping.present) this.#enter(mapping, true);
+    const mm = this.#mm;
+    if (mm === undefined || this.#mappings.length === 0 || this.#gone(mm) || !this.#reachable) return;
+    for (const mapping of this.#mappings) if (!mapping.present) this.#enter(mm, mapping, true);
   }
 }

@@ -76,7 +76,7 @@ test.each<[string, number, (t: CcwFixture, i: number) => CcwFields]>([
   const t = opened(7);
   t.actor.spawn(
     'pressure',
-    memoryPressure(t.actor, t.kernel.mm, t.memory, 3, () => {}),
+    memoryPressure(t.actor, [t.kernel.mm], t.memory, 3, () => {}),
   );
   readTrack(
     t,

@@ -16,6 +16,7 @@ import { sleep, type Task } from '../../kernel/lib/task.ts';
 import { enableTrace, type TraceRecord } from '../../kernel/lib/trace.ts';
 import { readTrace } from '../../kernel/lib/trace_reader.ts';
 import type { Vma } from '../../kernel/mm/mm.ts';
+import type { Process } from '../../kernel/process.ts';
 import { BUG } from '../../kernel/syscall/ioctl.ts';
 import { SYSCALLS } from '../../kernel/syscall/syscalls.ts';
 
@@ -31,6 +32,8 @@ export interface FixtureOptions {
   readonly guestMemory?: number;
   readonly lockLimit?: number;
   readonly hardware?: readonly string[];
+  /** User processes beside the first. */
+  readonly others?: number;
 }
 
 export class KernelFixture {
@@ -40,12 +43,15 @@ export class KernelFixture {
   readonly map: SharedMap;
   readonly kernel: Kernel;
   readonly user: User;
+  /** One for each process. */
+  readonly users: readonly User[];
   /** What the kernel logged. */
   readonly log: string[] = [];
 
   constructor(options: FixtureOptions = {}) {
     const { seed = 1, guestMemory = 1 << 20, lockLimit = 1 << 16, hardware = [] } = options;
-    this.map = sharedMap({ guestMemory, vcpus: 1, hardware });
+    const others = Array.from({ length: options.others ?? 0 }, () => ({ guestMemory, vcpus: 1 }));
+    this.map = sharedMap({ guestMemory, vcpus: 1, hardware, others });
     this.memory = new HostMemory(createMemory(this.map.size));
     this.simulation = new Simulation(seed);
     this.actor = this.simulation.actor('kernel');
@@ -57,7 +63,8 @@ export class KernelFixture {
         failOnBug(line);
       },
     });
-    this.user = new User(this.kernel);
+    this.users = this.kernel.processes.map((process) => new User(this.kernel, process));
+    [this.user] = this.users;
     enableTrace(this.memory, this.map.traceEnable, '*');
   }
 
@@ -65,6 +72,17 @@ export class KernelFixture {
   run<T>(task: Task<T>): T {
     const [result] = this.runAll([task]);
     return result;
+  }
+
+  /** {@link run} of a task of another process. */
+  runFor<T>(user: User, task: Task<T>): T {
+    const [outcome] = this.settleAll([task], user);
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
+  }
+  /** {@link outcome} of a task of another process. */
+  outcomeFor<T>(user: User, task: Task<T>): T | string {
+    return this.#told(this.settleAll([task], user)[0]);
   }
 
   /** Runs tasks side by side until all have ended. @throws what the first failing one threw */
@@ -77,10 +95,11 @@ export class KernelFixture {
   }
 
   /** Runs tasks side by side until all have ended; says for each how. */
-  settleAll<T>(tasks: readonly Task<T>[]): ({ value: T } | { error: unknown })[] {
+  settleAll<T>(tasks: readonly Task<T>[], user = this.user): ({ value: T } | { error: unknown })[] {
     const outcomes: ({ value: T } | { error: unknown } | undefined)[] = tasks.map(() => undefined);
     for (const [i, task] of tasks.entries()) {
-      this.actor.spawn(
+      this.kernel.spawn(
+        user.process,
         `test ${i}`,
         (function* () {
           try {
@@ -120,7 +139,9 @@ export class KernelFixture {
 
   /** Name of the error a task ends with, or what it returns. */
   outcome<T>(task: Task<T>): T | string {
-    const [outcome] = this.settleAll([task]);
+    return this.#told(this.settleAll([task])[0]);
+  }
+  #told<T>(outcome: { value: T } | { error: unknown }): T | string {
     if (!('error' in outcome)) return outcome.value;
     if (!(outcome.error instanceof Errno)) throw outcome.error;
     return outcome.error.code;
@@ -140,12 +161,14 @@ function failOnBug(line: string): void {
 /** System calls of a process, with arguments in its memory. Buffers are used in turn and never freed. */
 export class User {
   readonly kernel: Kernel;
+  readonly process: Process;
   readonly #heap: Vma;
   #next = 0;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, process = kernel.processes[0]) {
     this.kernel = kernel;
-    this.#heap = kernel.mm.mmapAnonymous('test heap', USER_HEAP, false);
+    this.process = process;
+    this.#heap = process.mm.mmapAnonymous('test heap', USER_HEAP, false);
   }
 
   /** Address of `bytes` in the process. */
@@ -159,7 +182,7 @@ export class User {
   }
   /** Bytes at an address of the process, in place; they must lie in one page or in the heap. */
   bytes(va: number, length: number): Uint8Array {
-    const page = this.kernel.mm.space.lookup(va, false);
+    const page = this.process.mm.space.lookup(va, false);
     return this.kernel.memory.bytes(page + (va % PAGE_SIZE), length);
   }
   *call(nr: number, ...args: number[]): Task<number> {
@@ -210,7 +233,7 @@ export class User {
   }
   /** How often an eventfd of the process was signalled. */
   signals(fd: number): number {
-    return EventFd.of(this.kernel.files.file(fd)).signals;
+    return EventFd.of(this.process.files.file(fd)).signals;
   }
   *readFile(path: string): Task<string> {
     const fd = yield* this.open(path, 0);

@@ -109,7 +109,8 @@ test.each(SIDES)('bound by %s: hypercalls, user space, devices and moving frames
     let running = 0;
     const start = (name: string, task: Task) => {
       running++;
-      host.kernel.actor.spawn(
+      host.kernel.spawn(
+        host.kernel.process,
         name,
         (function* () {
           yield* task;

@@ -22,7 +22,8 @@ const SEEDS = Array.from({ length: 40 }, (_, i) => i + 1);
 function together(host: TestHost, tasks: readonly (() => Task<unknown>)[]): string[] {
   const outcomes: string[] = tasks.map(() => '');
   for (const [i, task] of tasks.entries())
-    host.kernel.actor.spawn(
+    host.kernel.spawn(
+      host.kernel.process,
       `user ${i}`,
       (function* () {
         try {

@@ -33,7 +33,15 @@ function mapOf(): SharedMap {
   }));
   const { phb, net, firstFrame } = AT;
   const whole = sharedMap({ guestMemory: 1 << 20, vcpus: 1, hardware: [] });
-  return { ...whole, phb, net, firstFrame, actors, traceEnable: traces - TRACE_ENABLE_SIZE, control: { stop: 64 } };
+  return {
+    ...whole,
+    phb,
+    net,
+    firstFrame,
+    actors,
+    traceEnable: traces - TRACE_ENABLE_SIZE,
+    control: { stop: 64, ended: 68 },
+  };
 }
 
 /** One direction, as its two drivers see it. */

@@ -40,12 +40,12 @@ export class VFIOGroup {
   /**
    * Opens group `number` and puts it into `container`. `device` names the device in errors. A no-IOMMU group has another
    * node, and KVM is not told of it: nothing coherent can be promised of a device that no IOMMU confines.
-   * @throws Errno; Error when the group cannot be used safely
+   * @throws Errno; Error when the group cannot be used safely, or belongs to somebody else
    */
   static *get(machine: Machine, device: string, number: number, container: VFIOContainer): Task<VFIOGroup> {
     const { sys } = machine;
     const noiommu = container.iommuType === VFIO_NOIOMMU_IOMMU;
-    const fd = yield* sys.open(`/dev/vfio/${noiommu ? 'noiommu-' : ''}${number}`, O_RDWR);
+    const fd = yield* openGroup(machine, device, `/dev/vfio/${noiommu ? 'noiommu-' : ''}${number}`);
     const group = new VFIOGroup(machine, number, fd, container);
     try {
       const status = vfio_group_status.make({ argsz: vfio_group_status.size });
@@ -139,4 +139,16 @@ export function* groupNumber(machine: Machine, device: string, sysfsdev: string)
   if (!Number.isInteger(number))
     throw new Error(`${device}: ${sysfsdev}/iommu_group leads to ${link}, which is no group`);
   return number;
+}
+
+/** Opens the group's node: the host lets one process have it. @throws Errno; Error when another one does */
+function* openGroup({ sys }: Machine, device: string, node: string): Task<number> {
+  try {
+    return yield* sys.open(node, O_RDWR);
+  } catch (error) {
+    if (!(error instanceof Errno) || error.code !== 'EBUSY') throw error;
+    throw new Error(
+      `${device}: ${node} is in use (EBUSY): another virtual machine of this host has the device; give it to one of them`,
+    );
+  }
 }

@@ -62,8 +62,8 @@ function* plan(machine: Machine, fd: number, granule: number): Task<PamuPlan> {
   });
 }
 
-/** Puts a plan into force. @throws Errno */
-function* carryOut(machine: Machine, fd: number, made: PamuPlan): Task {
+/** Puts a plan into force. @param banks MSI banks that it takes at most. @throws Errno */
+function* carryOut(machine: Machine, fd: number, made: PamuPlan, banks: number): Task {
   const { sys, memory } = machine;
   const { apertureStart: aperture_start, apertureEnd: aperture_end, windows, windowSize, maps, msi } = made;
   const { GEOMETRY, WINDOWS } = VFIO_PAMU_ATTR;
@@ -79,15 +79,17 @@ function* carryOut(machine: Machine, fd: number, made: PamuPlan): Task {
     const map = vfio_iommu_type1_dma_map.make({ argsz, flags, vaddr, iova, size });
     yield* sys.ioctlStruct(fd, VFIO_IOMMU_MAP_DMA, map);
   }
-  for (const [bank, iova] of msi.entries()) yield* mapBank(machine, fd, bank, iova);
+  let taken = 0;
+  for (const [bank, iova] of msi.entries()) if (taken < banks && (yield* mapBank(machine, fd, bank, iova))) taken++;
 }
 
-/** @throws Errno but EPERM and EBUSY: banks that are not safe, or not to be had */
-function* mapBank(machine: Machine, fd: number, bank: number, iova: number): Task {
+/** @returns whether it is mapped. @throws Errno but EPERM and EBUSY: banks that are not safe, or not to be had */
+function* mapBank(machine: Machine, fd: number, bank: number, iova: number): Task<boolean> {
   const argsz = vfio_pamu_msi_bank_map.size;
   try {
     const map = vfio_pamu_msi_bank_map.make({ argsz, msi_bank_index: bank, iova });
     yield* machine.sys.ioctlStruct(fd, VFIO_IOMMU_PAMU_MAP_MSI_BANK, map);
+    return true;
   } catch (error) {
     if (!(error instanceof Errno) || (error.code !== 'EPERM' && error.code !== 'EBUSY')) throw error;
     const why =
@@ -95,6 +97,7 @@ function* mapBank(machine: Machine, fd: number, bank: number, iova: number): Tas
         ? 'its page has doorbells of other banks (vfio_iommu_fsl_pamu.allow_unsafe_msi=1 allows it all the same)'
         : 'somebody else has it';
     machine.log(`vfio: MSI bank ${bank} is not mapped: ${why}`);
+    return false;
   }
 }
 
@@ -118,14 +121,19 @@ function* undo({ sys }: Machine, fd: number, made: PamuPlan): Task {
 
 /**
  * A container for devices behind PAMUs. @param granule bytes of the pieces of host memory that RAM is made of: the size of
- * its huge pages. @throws Errno; Error. When its first group joins also PlanImpossible
+ * its huge pages. @param banks MSI banks that it takes at most, of which each is one container's: all there are, unless other
+ * machines of the host want some. @throws Errno; Error. When its first group joins also PlanImpossible
  */
-export function openPamuContainer(machine: Machine, granule: number): Task<VFIOContainer> {
+export function openPamuContainer(
+  machine: Machine,
+  granule: number,
+  banks = Number.POSITIVE_INFINITY,
+): Task<VFIOContainer> {
   let made: PamuPlan | undefined;
   const listener: ContainerListener = {
     *add(_, { fd }) {
       made = yield* plan(machine, fd, granule);
-      yield* carryOut(machine, fd, made);
+      yield* carryOut(machine, fd, made, banks);
     },
     *remove(_, { fd }) {
       if (made !== undefined) yield* undo(machine, fd, made);

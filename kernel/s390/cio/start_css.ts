@@ -28,7 +28,7 @@ export function startCss(
   bus: CioBus,
   options: { readonly autoprobe?: boolean } = {},
 ): VfioCcwHost {
-  const pool = new DmaPool(kernel.memory, kernel.mm.pages);
+  const pool = new DmaPool(kernel.memory, kernel.pages);
   const workqueue = new Workqueue(kernel.actor, 'vfio-ccw');
   let host: VfioCcwHost | undefined;
   const drivers = [
