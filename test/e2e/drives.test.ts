@@ -81,6 +81,6 @@ test.each([
 
 test('a slow cylinder that the image does not have is refused', async () => {
   const { status, stderr } = await runCli(folder, ['boot', '--drive', `file=b.ckd,slow-cylinder=2`]);
-  expect(stderr).toMatch(/^minivisor: --drive slow-cylinder=2: .*b\.ckd has cylinders 0 to 1\n$/);
+  expect(stderr).toMatch(/^minivisor: --drive slow-cylinder=2: .*b\.ckd has cylinders 0 to 1; give one of them\n$/);
   expect(status).toBe(1);
 });

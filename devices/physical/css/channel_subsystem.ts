@@ -231,11 +231,14 @@ export class ChannelSubsystem {
 
   /** TEST SUBCHANNEL: cc0 status was pending, cc1 it was not (the IRB is stored all the same). */
   tsch(schid: number, irb: Irb): Cc {
-    return this.#function(schid, (subchannel) => {
+    let concernsIop = false;
+    const cc = this.#perform(schid, (subchannel) => {
       const { scsw: word } = subchannel;
       IRB.copy(irb, subchannel.irb);
       irb.scsw = word;
       if (!subchannel.statusPending()) return 1;
+      // After most programs the I/O processor waits for nothing: waking it would cost the kernel its CPU for a while.
+      concernsIop = subchannel.heldStatus !== 0 || (word.ctrl & (PENDINGS | ACTIVE | scsw.SCSW_ACTL_SUSP)) !== 0;
       const intermediate = (word.ctrl & STCTL) === INTERMEDIATE_ONLY;
       word.ctrl &= ~STCTL;
       if (!intermediate) {
@@ -251,6 +254,8 @@ export class ChannelSubsystem {
       if (subchannel.heldStatus !== 0) subchannel.enqueue();
       return 0;
     });
+    if (concernsIop) this.#doorbells[this.#subchannels[schid].iop]?.ring();
+    return cc;
   }
 
   /** TEST PENDING INTERRUPTION: takes one condition, most important subclass first. @param iscMask bit 0x80 is subclass 0. */
@@ -319,11 +324,14 @@ export class ChannelSubsystem {
 
   /** Runs a function instruction on an operational subchannel and wakes its I/O processor. */
   #function(schid: number, perform: (subchannel: Subchannel) => Cc): Cc {
+    const cc = this.#perform(schid, perform);
+    if (cc === 0) this.#doorbells[this.#subchannels[schid].iop]?.ring();
+    return cc;
+  }
+  #perform(schid: number, perform: (subchannel: Subchannel) => Cc): Cc {
     const subchannel = this.#subchannels[schid];
     if (subchannel === undefined) return 3;
-    const cc = subchannel.locked(() => (subchannel.operational() ? perform(subchannel) : 3));
-    if (cc === 0) this.#doorbells[subchannel.iop]?.ring();
-    return cc;
+    return subchannel.locked(() => (subchannel.operational() ? perform(subchannel) : 3));
   }
 
   /** TSCH of intermediate status while suspended (vfio-ccw facts 1.8). */
