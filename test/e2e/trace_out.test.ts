@@ -113,7 +113,7 @@ test('both designs of --ccw-api, PAMU and the NIC have timelines too', async () 
   expect([...rfc.flows.values()].some(({ through }) => through.some(({ name }) => name.startsWith('K6 copy')))).toBe(
     true,
   );
-  const net = await traced('net.json', ['--sim', '--guest', 'net']);
+  const net = await traced('net.json', ['--sim', '--guest', 'net', '--append', 'frames=32 exitframes=8']);
   expect([...net.flows.values()].some(({ through }) => through.some(({ track }) => track === 'minivisor/dma1'))).toBe(
     true,
   );
@@ -130,7 +130,7 @@ test('both designs of --ccw-api, PAMU and the NIC have timelines too', async () 
 }, 120_000);
 
 test('events are written as text in the order of time, as many on threads as there were, to a file if one is named', async () => {
-  const boot = ['boot', '--drive', drive, '--append', 'bench=0 ssch=200'];
+  const boot = ['boot', '--drive', drive, '--append', 'bench=0 ssch=60'];
   const words = [
     '--trace',
     'vfio_ccw_*,file=out.log',
@@ -143,19 +143,19 @@ test('events are written as text in the order of time, as many on threads as the
   expect([status, stderr]).toEqual([0, '']);
   const lines = text('out.log').trimEnd().split('\n');
   expect(new Set(lines.map((line) => line.trim().split(/\s+/)[2]))).toEqual(new Set(['vfio_ccw_Q3', 'vfio_ccw_K3']));
-  expect(lines.length).toBeGreaterThan(800);
+  expect(lines.length).toBeGreaterThan(240);
   const times = lines.map((line) => Number(line.trim().split(' ')[0]));
   expect(times).toEqual([...times].sort((a, b) => a - b));
   const simulated = await runCli(folder, [...boot, '--sim', '--trace', 'vfio_ccw_Q3']);
-  expect(simulated.stderr.match(/vfio_ccw_Q3/g)?.length).toBeGreaterThan(400);
+  expect(simulated.stderr.match(/vfio_ccw_Q3/g)?.length).toBeGreaterThan(120);
   expect(simulated.stderr).not.toMatch(/vfio_ccw_Q4/);
 });
 
 test('a run that is cut leaves the timeline of what was', async () => {
   const { status, stderr } = await runCli(folder, [
-    ...['boot', '--drive', drive, '--append', 'bench=200 ssch=100000', '--timeout', '2', '--trace-out', 'cut.json'],
+    ...['boot', '--drive', drive, '--append', 'bench=200 ssch=100000', '--timeout', '700ms', '--trace-out', 'cut.json'],
   ]);
-  expect([status, stderr]).toEqual([1, expect.stringMatching(/no end within 2 s/)]);
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/no end within/)]);
   expect(importChromeTrace(text('cut.json')).problems).toEqual([]);
 });
 
