@@ -107,6 +107,21 @@ export class AddressSpace {
     if ((flags & PG.CODE) !== 0) this.onCodeWritten(va - offsetInPage(va));
   }
 
+  /** {@link copy} of what lies in one page that is there and stays: false, and nothing was done, for anything else. */
+  tryCopy(va: number, bytes: Uint8Array, write: boolean): boolean {
+    const inPage = offsetInPage(va);
+    const { length } = bytes;
+    if (inPage + length > PAGE_SIZE) return false;
+    const hpa = this.getPage(va, write);
+    if (hpa < 0) return false;
+    if (write) this.memory.copyTo(hpa + inPage, bytes, 0, length);
+    else this.memory.copyFrom(hpa + inPage, bytes, 0, length);
+    this.keys.touched(hpa, write);
+    this.putPage(va, hpa, write);
+    this.#work?.copied(length);
+    return true;
+  }
+
   /**
    * Copies between `[va, va + bytes.length)` and `bytes`, page by page, waiting for pages that are being moved.
    * @throws Errno EFAULT at the first page that is not mapped or not writable; earlier pages have been copied.

@@ -45,25 +45,50 @@ export function ioctlOperation(
   otherwise?: (command: number, arg: number) => Task<number>,
 ): (command: number, arg: number) => Task<number> {
   const table = new Map(rows.map((r) => [r.ioctl.number, r]));
-  return function* (command, arg) {
+  return (command, arg) => {
     const found = table.get(command);
-    if (found === undefined) {
-      if (otherwise !== undefined) return yield* otherwise(command, arg);
-      throw new Errno('ENOTTY', `ioctl 0x${command.toString(16)}`);
-    }
-    return yield* invoke(host, found, arg);
+    if (found !== undefined) return invoke(host, found, arg);
+    if (otherwise !== undefined) return otherwise(command, arg);
+    throw new Errno('ENOTTY', `ioctl 0x${command.toString(16)}`);
   };
 }
 
+/** One generator for a whole call, where there could be four: these are in the path of every exit to the VMM. */
 function* invoke(host: IoctlHost, row: IoctlRow, arg: number): Task<number> {
-  if (row.ioctl.struct === undefined) return yield* handle(host, row, arg, undefined);
+  const { ioctl, handler, copies } = row;
+  const { space } = host.mm;
   // A call that is over gives its copy to the next one of the same row; calls that overlap have copies of their own.
-  const copy = row.copies.pop() ?? new ArgumentCopy(row.ioctl);
+  let handling = false;
+  const copy = ioctl.struct === undefined ? undefined : (copies.pop() ?? new ArgumentCopy(ioctl));
   try {
-    return yield* invokeWith(host, row, arg, copy);
+    if (copy !== undefined) {
+      copy.all.fill(0);
+      // Read once: a caller that changes its memory meanwhile gains nothing.
+      if (!space.tryCopy(arg, copy.mandatory, false)) yield* space.copy(arg, copy.mandatory, false);
+      checkArgument(ioctl, copy.view);
+    }
+    handling = true;
+    const result = yield* handler(arg, copy?.view);
+    handling = false;
+    if (ioctl.out && copy !== undefined && !space.tryCopy(arg, copy.mandatory, true))
+      yield* space.copy(arg, copy.mandatory, true);
+    return result;
+  } catch (error) {
+    // The handler's: a bug of the kernel. The caller gets it all the same.
+    if (handling && error instanceof Errno && !ioctl.errnos.includes(error.code))
+      host.log(`${BUG}ioctl ${ioctl.name} gave ${error.code}, which its row does not list (${error.message})`);
+    throw error;
   } finally {
-    row.copies.push(copy);
+    if (copy !== undefined) copies.push(copy);
   }
+}
+
+/** The rules that all commands share. @throws Errno EINVAL */
+function checkArgument(ioctl: Ioctl, view: View<Fields>): void {
+  if (ioctl.argsz && (view.argsz as number) < ioctl.minsz)
+    throw new Errno('EINVAL', `${ioctl.name}: argsz ${view.argsz}`);
+  if (ioctl.flags !== undefined && ((view.flags as number) & ~ioctl.flags) !== 0)
+    throw new Errno('EINVAL', `${ioctl.name}: flags 0x${(view.flags as number).toString(16)}`);
 }
 
 /** The kernel's private copy of an argument structure. */
@@ -77,36 +102,5 @@ class ArgumentCopy {
     this.view = (struct as Struct<Fields>).make();
     this.all = (struct as Struct<Fields>).bytes(this.view);
     this.mandatory = this.all.subarray(0, minsz);
-  }
-}
-
-function* invokeWith(
-  host: IoctlHost,
-  row: IoctlRow,
-  arg: number,
-  { view, all, mandatory }: ArgumentCopy,
-): Task<number> {
-  const { ioctl } = row;
-  const { space } = host.mm;
-  all.fill(0);
-  // Read once: a caller that changes its memory meanwhile gains nothing.
-  yield* space.copy(arg, mandatory, false);
-  if (ioctl.argsz && (view.argsz as number) < ioctl.minsz)
-    throw new Errno('EINVAL', `${ioctl.name}: argsz ${view.argsz}`);
-  if (ioctl.flags !== undefined && ((view.flags as number) & ~ioctl.flags) !== 0)
-    throw new Errno('EINVAL', `${ioctl.name}: flags 0x${(view.flags as number).toString(16)}`);
-  const result = yield* handle(host, row, arg, view);
-  if (ioctl.out) yield* space.copy(arg, mandatory, true);
-  return result;
-}
-
-/** Runs the handler. An errno that its row does not list is a bug of the kernel; the caller gets it all the same. */
-function* handle(host: IoctlHost, { ioctl, handler }: IoctlRow, arg: number, view: unknown): Task<number> {
-  try {
-    return yield* handler(arg, view);
-  } catch (error) {
-    if (error instanceof Errno && !ioctl.errnos.includes(error.code))
-      host.log(`${BUG}ioctl ${ioctl.name} gave ${error.code}, which its row does not list (${error.message})`);
-    throw error;
   }
 }

@@ -128,7 +128,8 @@ function* read(kernel: Kernel, fd: number, buffer: number, count: number, offset
   try {
     if (file.operations.read === undefined || !(count >= 0 && offset >= 0)) throw new Errno('EINVAL', file.name);
     const bytes = yield* file.operations.read(Math.min(count, MAX_RW), offset);
-    yield* kernel.mm.space.copy(buffer, bytes, true);
+    const { space } = kernel.mm;
+    if (!space.tryCopy(buffer, bytes, true)) yield* space.copy(buffer, bytes, true);
     return bytes.length;
   } finally {
     const release = file.drop();
@@ -142,7 +143,8 @@ function* write(kernel: Kernel, fd: number, buffer: number, count: number, offse
     if (file.operations.write === undefined || !(count >= 0 && offset >= 0)) throw new Errno('EINVAL', file.name);
     const bytes = buffers.take(Math.min(count, MAX_RW));
     try {
-      yield* kernel.mm.space.copy(buffer, bytes, false);
+      const { space } = kernel.mm;
+      if (!space.tryCopy(buffer, bytes, false)) yield* space.copy(buffer, bytes, false);
       return yield* file.operations.write(bytes, offset);
     } finally {
       buffers.give(bytes);

@@ -37,9 +37,9 @@ export class VfioContainer {
   }
 
   /** Commands the core does not know are the backend's. @throws Errno EINVAL without one */
-  *#backend(command: number, arg: number): Task<number> {
+  #backend(command: number, arg: number): Task<number> {
     if (this.iommu === undefined) throw new Errno('EINVAL', `container ioctl 0x${command.toString(16)}: no IOMMU set`);
-    return yield* this.iommu.ioctl(command, arg);
+    return this.iommu.ioctl(command, arg);
   }
 
   *#checkExtension(extension: number): Task<number> {

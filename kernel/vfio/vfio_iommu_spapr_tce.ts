@@ -170,7 +170,7 @@ export class SpaprTceContainer implements VfioIommu {
     return value;
   }
   *#locked<T>(body: Task<T>): Task<T> {
-    yield* this.#mutex.lock();
+    if (!this.#mutex.tryLock()) yield* this.#mutex.lock();
     try {
       return yield* body;
     } finally {
