@@ -63,7 +63,9 @@ export class Syscalls {
     const slot = this.#post(nr, args);
     this.#ringKernel();
     const state = this.#base + slot * size + offset.state;
-    yield* until(what, () => this.memory.load(state) === SLOT.DONE, strategy ?? undefined);
+    const ready = () => this.memory.load(state) === SLOT.DONE;
+    // As `until` would wait, without a generator for it: this is in the path of every exit.
+    if (!ready()) yield { what, ready, strategy: strategy ?? undefined };
     return this.#result(slot, what);
   }
   /** Puts a call on the ring. @returns its slot; there must be a free one */

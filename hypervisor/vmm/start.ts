@@ -146,14 +146,14 @@ class Run {
     vcpu.answer(kind, value);
   }
 
-  *#handle(vcpu: VcpuHandle): Task {
+  #handle(vcpu: VcpuHandle): Task {
     switch (vcpu.run.exit_reason) {
       case KVM_EXIT.PAPR_HCALL:
-        return yield* this.#hypercall(vcpu);
+        return this.#hypercall(vcpu);
       case KVM_EXIT.SYSTEM_EVENT:
         return this.#systemEvent(vcpu);
       default:
-        return yield* this.#instruction(vcpu);
+        return this.#instruction(vcpu);
     }
   }
 
@@ -184,7 +184,7 @@ class Run {
   }
 
   /** A CPU stopped, or will never run again: the run ends with the last one. */
-  #systemEvent(vcpu: VcpuHandle): void {
+  *#systemEvent(vcpu: VcpuHandle): Task {
     const { event, psw_mask, psw_address } = vcpu.run;
     const final = event !== SYSTEM_EVENT.STOPPED;
     this.#ends.set(vcpu.address, { cpu: vcpu.address, event, pswMask: psw_mask, pswAddress: psw_address });

@@ -52,23 +52,20 @@ function* serve(kernel: Kernel, process: Process, slot: number): Task {
   for (let i = 0; i < ARGS; i++) args.push(memory.dv.getFloat64(slot + offset.args + 8 * i, true));
   const number = (slot - process.map.syscalls) / size;
   kernel.tracer.point(EVENT.sys_enter, nr, args[0], args[1], number);
-  const result = yield* call(kernel, nr, args);
+  let result: number;
+  try {
+    const row = SYSCALLS[nr];
+    if (row === undefined) throw new Errno('ENOSYS', `system call ${nr}`);
+    result = yield* row.handler(kernel, args);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    kernel.lastError = error;
+    if (nr !== NR.close) kernel.log(`${SYSCALLS[nr]?.name ?? nr}: ${error.message}`);
+    result = -error.errno;
+  }
   kernel.tracer.point(EVENT.sys_exit, nr, result, number);
   memory.dv.setFloat64(slot + offset.ret, result, true);
   memory.store(slot + offset.state, SLOT.DONE);
   process.vmmDoorbell.ring();
   process.calls--;
-}
-
-function* call(kernel: Kernel, nr: number, args: readonly number[]): Task<number> {
-  try {
-    const row = SYSCALLS[nr];
-    if (row === undefined) throw new Errno('ENOSYS', `system call ${nr}`);
-    return yield* row.handler(kernel, args);
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
-    kernel.lastError = error;
-    if (nr !== NR.close) kernel.log(`${SYSCALLS[nr]?.name ?? nr}: ${error.message}`);
-    return -error.errno;
-  }
 }

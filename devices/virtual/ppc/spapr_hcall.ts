@@ -34,6 +34,9 @@ export interface SpaprHcallOptions {
 /** Arguments of a hypercall at most (registers 4 to 12). */
 const ARGUMENTS = 9;
 const NO_ARGUMENTS: readonly bigint[] = new Array(ARGUMENTS).fill(0n);
+function* unknown(): Task<HcallResult> {
+  return answer(HCALL_RETURN.H_FUNCTION);
+}
 const answer = (ret: number): HcallResult => ({ ret: BigInt(ret), out: [] });
 
 /** `cpu`: address of the CPU that makes the call. */
@@ -107,12 +110,12 @@ export class SpaprHypercalls {
     return this.#rows.get(Number(nr))?.[2] ?? ARGUMENTS;
   }
   /** One hypercall that came to the VMM from CPU `cpu`; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
-  *hypercall(nr: bigint, args: readonly bigint[], cpu = 0): Task<HcallResult> {
+  hypercall(nr: bigint, args: readonly bigint[], cpu = 0): Task<HcallResult> {
     // As a number: rounding above 2^53 makes no token of one that is none.
     const row = this.#rows.get(Number(nr));
-    if (row === undefined) return answer(HCALL_RETURN.H_FUNCTION);
+    if (row === undefined) return unknown();
     const [, handler, wanted = ARGUMENTS] = row;
-    return yield* handler(args.length < wanted ? [...args, ...NO_ARGUMENTS].slice(0, wanted) : args, cpu);
+    return handler(args.length < wanted ? [...args, ...NO_ARGUMENTS].slice(0, wanted) : args, cpu);
   }
 
   /** Puts the command line's tiers in force; called once KVM is set up. @throws Errno */
