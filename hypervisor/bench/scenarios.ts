@@ -49,7 +49,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'wire',
     summary: 'frames between two guests at the ends of a cable, both ways at once, mapped in each way',
     seconds: 8,
-    run: wire,
+    run: (context) => wire(context),
   },
   {
     name: 'ssch',

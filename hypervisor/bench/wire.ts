@@ -15,9 +15,12 @@ import { type Measurement, measured, warm, warmCalls } from './series.ts';
 import { bootToy } from './toy_run.ts';
 
 const SCENARIO = 'wire';
-/** Frames of a stream each way, and of one through the exit path, which is slower by far. The first half warms up. */
-const FRAMES = 4096;
-const EXIT_FRAMES = 768;
+/** How much is measured: frames of a stream each way, and of one through the exit path, slower by far. The first half warms up. */
+export interface WireEffort {
+  readonly frames: number;
+  readonly exitFrames: number;
+}
+const EFFORT: WireEffort = { frames: 4096, exitFrames: 512 };
 /** Two machines with a NIC each. The guest needs 9 MB (guest/programs/README.md); less to map in the big window is quicker. */
 const MACHINES = ['--memory', '16M', '--nic', 'id=a', '--nic', 'id=b,pair=a,vm=1', '--vm', 'memory=16M'];
 /** Who receives what the other one sends: the receiver has seen every byte, so that its time counts. */
@@ -117,11 +120,11 @@ export function wireFigures(rounds: readonly WireRound[]): Figure[] {
 }
 
 /** The scenario. */
-export async function wire(context: BenchContext): Promise<Figure[]> {
+export async function wire(context: BenchContext, { frames, exitFrames } = EFFORT): Promise<Figure[]> {
   const rounds: WireRound[] = [];
   await eachRound(context, async () => {
     context.progress('two guests');
-    const append = `frames=${FRAMES} exitframes=${EXIT_FRAMES}`;
+    const append = `frames=${frames} exitframes=${exitFrames}`;
     const { results } = await bootToy(context, append, { guest: 'net', words: MACHINES });
     rounds.push(results.map(({ marks }) => marks));
   });
