@@ -15,6 +15,7 @@ import { ssch } from './ssch.ts';
 import { start } from './start.ts';
 import { tce } from './tce.ts';
 import { traceCost } from './trace_cost.ts';
+import { wire } from './wire.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'tce', summary: 'H_PUT_TCE in each tier beside the two- and three-party floors', seconds: 6, run: tce },
@@ -43,6 +44,12 @@ export const SCENARIOS: readonly Scenario[] = [
     long: true,
     seconds: 20,
     run: net,
+  },
+  {
+    name: 'wire',
+    summary: 'frames between two guests at the ends of a cable, both ways at once, mapped in each way',
+    seconds: 8,
+    run: (context) => wire(context),
   },
   {
     name: 'ssch',

@@ -37,7 +37,7 @@ export async function bootToy(
     append,
     ...words,
   ]);
-  const failed = (reason: string) =>
-    `the ${guest} guest failed (${reason}): minivisor boot --guest ${guest} shows which check`;
+  const command = ['minivisor boot --guest', guest, ...words].join(' ');
+  const failed = (reason: string) => `the ${guest} guest failed (${reason}): ${command} shows which check`;
   return await quietBoot(config, { patience: PATIENCE, failed, traceSinks });
 }

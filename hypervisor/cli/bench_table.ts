@@ -69,12 +69,16 @@ function oneByOne(figures: readonly Figure[]): string {
   );
 }
 
-/** All figures: those of one side each as rows, those of several sides next to each other below. */
+/** All figures: those of one side each as rows, those of several sides next to each other below, a table for each scenario. */
 export function figuresTable(figures: readonly Figure[]): string {
   const alone = figures.filter(({ column }) => column === undefined);
   const sides = figures.filter(({ column }) => column !== undefined);
-  return [
-    ...(alone.length === 0 ? [] : [oneByOne(alone)]),
-    ...(sides.length === 0 ? [] : [sideBySide(sides, showSide)]),
-  ].join('\n');
+  // Sides of one scenario are nothing to another one.
+  const tables = [...new Set(sides.map(({ scenario }) => scenario))].map((name) =>
+    sideBySide(
+      sides.filter(({ scenario }) => scenario === name),
+      showSide,
+    ),
+  );
+  return [...(alone.length === 0 ? [] : [oneByOne(alone)]), ...tables].join('\n');
 }

@@ -17,6 +17,7 @@ import type { TraceSinks } from '../trace/recorder.ts';
 import { UserError } from '../user_error.ts';
 import { vmConfigs, vmName } from '../vms.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
+import { bootStats } from './boot_stats.ts';
 import { BootTrace, checkWritten } from './boot_trace.ts';
 import type { Command } from './commands.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
@@ -158,7 +159,10 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     }
     if (values.console === 'stdio') console.start();
     const run = await machine.run();
-    if (values.stats !== undefined) writeStats(values.stats as string, run);
+    if (values.stats !== undefined) {
+      const used = { wallMs: processUptime(), peakRssMiB: process.resourceUsage().maxRSS / 1024 };
+      writeOutput('stats', values.stats as string, bootStats(run, used));
+    }
     process.stdout.write(reports(run));
     process.stdout.write(exitSummaries(run.results, false));
     process.stderr.write(notGiven(config.at, run.result.endedNs));
@@ -204,20 +208,6 @@ function hypercallsByTier(run: ThreadedRun, own: (name: string) => boolean): num
     if (own(name) && shortName(name).startsWith('vcpu'))
       for (const [tier, calls] of (actor as { hypercalls: number[] }).hypercalls.entries()) sums[tier] += calls;
   return sums;
-}
-
-/** `--stats`: times in milliseconds since the process started, peak memory, counters of the actors. */
-function writeStats(file: string, run: ThreadedRun): void {
-  const cpu0 = run.actors.vcpu0 as { firstRun: number };
-  const stats = {
-    firstInstructionMs: run.switchedOn + cpu0.firstRun / 1e6,
-    wallMs: processUptime(),
-    peakRssMiB: process.resourceUsage().maxRSS / 1024,
-    systemCalls: run.result.systemCalls,
-    exits: run.result.exits,
-    actors: run.actors,
-  };
-  writeOutput('stats', file, stats);
 }
 
 async function runSimulated(config: MachineConfig, values: Values): Promise<number> {

@@ -105,9 +105,14 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
   {
     name: 'exits',
     kind: 'flag',
-    help: "end with why the CPUs left the guest, how often and for how long, in perf kvm stat's columns",
+    help: "end with why the CPUs left the guest, how often and for how long, in perf kvm stat's columns; a table for each machine",
   },
-  { name: 'stats', kind: 'text', value: 'FILE', help: 'write times and memory of the run to a file, as JSON' },
+  {
+    name: 'stats',
+    kind: 'text',
+    value: 'FILE',
+    help: 'write times, memory and counts of the run to a file, as JSON; of several machines the sums, and each one',
+  },
   {
     name: 'verbose',
     alias: ['v'],

@@ -23,13 +23,13 @@ test('a document with everything has an answer in every section and nothing left
   expect(text).not.toContain('class="absent">Not measured');
   const ids = chartsOf(text).map(({ id }) => id);
   expect(new Set(ids).size).toBe(ids.length);
-  expect(ids).toHaveLength(18);
+  expect(ids).toHaveLength(19);
 });
 
 test('a section that lacks figures says which command measures it with the rest of the page', () => {
   const text = page(of(full.figures.filter(({ scenario }) => scenario === 'tce')));
   expect(text).toContain('<code>minivisor bench tce halt-clear --json out.json</code> measures it');
-  expect(text).toContain('<code>minivisor bench tce hcalls groups net --json out.json</code> measures it');
+  expect(text).toContain('<code>minivisor bench tce hcalls groups net wire --json out.json</code> measures it');
   expect(chartsOf(text).map(({ id }) => id)).toEqual(['tce-parts', 'tce-latency']);
 });
 

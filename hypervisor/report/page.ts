@@ -197,7 +197,7 @@ function method(editions: Editions, licences: readonly Licence[]): Markup {
   return html`<section id="method" aria-labelledby="method-title">
 <h2 id="method-title">How it was measured</h2>
 <p>The guest is z/Architecture machine code in a worker thread; the VMM, the host kernel and the hardware have threads of their own. It times its own operations: one by one, or in batches where one is shorter than the clock can tell, and then a sample is the mean of its batch. What warms up is left out.</p>
-<p>A <em>floor</em> is a bare chain of the same hand-offs between as many threads, without any work, taken in the same round as what is compared with it. A p50 is the median over the rounds of each round’s median, so that one noisy round does not decide; distributions are those of all rounds together. Times of a model in TypeScript are not times of hardware: what carries over is which steps a path has, and what they cost against each other.</p>
+<p>A <em>floor</em> is a bare chain of the same hand-offs between as many threads, without any work, taken in the same round as what is compared with it. Of two guests on one wire it is what comes where no frame needs to be mapped. A p50 is the median over the rounds of each round’s median, so that one noisy round does not decide; distributions are those of all rounds together. Times of a model in TypeScript are not times of hardware: what carries over is which steps a path has, and what they cost against each other.</p>
 ${editions.map(
   (
     edition,

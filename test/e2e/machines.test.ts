@@ -1,6 +1,8 @@
 /** Several virtual machines on one host: they run at once, end by themselves, and nothing of one is the other's. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { BootStats } from '../../hypervisor/cli/boot_stats.ts';
 import { simulate, traceText } from '../../hypervisor/simulate.ts';
 import { Frames } from '../../kernel/lib/frames.ts';
 import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
@@ -132,6 +134,8 @@ test('on threads: two machines with a drive each, and their reports under their 
     '--append',
     'bench=0',
     '--exits',
+    '--stats',
+    'stats.json',
     '--vm',
     'memory=64M,smp=2,append=bench=0',
   ]);
@@ -141,4 +145,13 @@ test('on threads: two machines with a drive each, and their reports under their 
     expect(linesOf(stdout, vm).filter((line) => /checks passed$/.test(line))).toHaveLength(1);
     expect(stdout).toMatch(new RegExp(`\nvm${vm}:\n\nExits of all CPUs`));
   }
+  const stats = JSON.parse(readFileSync(join(folder, 'stats.json'), 'utf8')) as BootStats;
+  const { vm0, vm1 } = stats.machines ?? {};
+  // A table has what its machine's VMM served: every TSCH is answered.
+  const tables = stdout.split('\nExits of all CPUs').slice(1);
+  expect(tables.map((text) => Number(/ TSCH +(\d+) /.exec(text)?.[1]))).toEqual([vm0.exits.tsch, vm1.exits.tsch]);
+  expect(stats.exits.tsch).toBe(vm0.exits.tsch + vm1.exits.tsch);
+  expect(stats.systemCalls).toBe(vm0.systemCalls + vm1.systemCalls);
+  for (const { firstInstructionMs } of [vm0, vm1])
+    expect(firstInstructionMs).toBeGreaterThanOrEqual(stats.firstInstructionMs as number);
 });

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { runScenarios } from '../../hypervisor/bench/runner.ts';
+import type { BenchContext } from '../../hypervisor/bench/scenario.ts';
+import { wire } from '../../hypervisor/bench/wire.ts';
 import { simulate } from '../../hypervisor/simulate.ts';
 import type { KernelStatistics } from '../../kernel/start.ts';
 import { runCli, workFolder } from '../support/cli.ts';
@@ -121,4 +124,20 @@ test('a guest whose neighbour could not be set up says that nobody answers, and 
   expect(run.console).toMatch(
     /vm0: FAIL another guest answers at the other end of the cable: nobody answered for \d+ sec/,
   );
+});
+
+test('bench wire: each direction of every stream, from what the guest at its end reported', async () => {
+  const scenario = {
+    name: 'wire',
+    summary: '',
+    seconds: 2,
+    run: (context: BenchContext) => wire(context, { frames: 4 * FRAMES, exitFrames: FRAMES }),
+  };
+  const figures = await runScenarios([scenario], 1, { scenario() {}, round() {}, doing() {} });
+  const columns = [undefined, 'vm0 to vm1', 'vm1 to vm0'];
+  expect(figures.map(({ column }) => column)).toEqual(Array.from({ length: STREAMS }, () => columns).flat());
+  for (const { name, p50, unit } of figures) {
+    expect(unit).toBe('MB/s');
+    expect(p50, name).toBeGreaterThan(0);
+  }
 });

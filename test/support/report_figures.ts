@@ -109,6 +109,28 @@ function net(make: Maker): Figure[] {
   );
 }
 
+function wire(make: Maker): Figure[] {
+  const rates = {
+    [TIER_NAMES[2]]: [2.6, 7.3],
+    [TIER_NAMES[1]]: [12.6, 46],
+    [TIER_NAMES[0]]: [76, 213],
+    'big window': [110, 430],
+  };
+  return Object.entries(rates).flatMap(([mode, each]) =>
+    [1514, 9014].flatMap((frameBytes, i) => {
+      const common = {
+        scenario: 'wire',
+        name: `${frameBytes - 14}-byte packets, ${mode}`,
+        parameters: { frameBytes, mode },
+      };
+      return [
+        make.rate(each[i], 'MB/s', common),
+        ...['vm0 to vm1', 'vm1 to vm0'].map((column) => make.rate(each[i] / 2, 'MB/s', { ...common, column })),
+      ];
+    }),
+  );
+}
+
 /** Shares of the time of one I/O, step by step. */
 const STEPS = [0, 4.1, 11.2, 9.5, 3.1, 8.2, 12.4, 92, 2.4, 10.8, 4.9];
 
@@ -264,6 +286,6 @@ export function reportDocument(figures: readonly Figure[], more: Partial<BenchDo
 /** A document in which every scenario was measured. @param factor of every time */
 export function fullDocument(factor = 1): BenchDocument {
   const make = new Maker(factor);
-  const scenarios = [tce, hcalls, groups, net, ccw, ccwApi, ccwTranslate, haltClear, bind, pamu];
+  const scenarios = [tce, hcalls, groups, net, wire, ccw, ccwApi, ccwTranslate, haltClear, bind, pamu];
   return reportDocument(scenarios.flatMap((scenario) => scenario(make)));
 }

@@ -50,6 +50,31 @@ const FRAMES: GrowthRow = {
   },
 };
 
+const WIRE: GrowthRow = {
+  id: 'tce-wire',
+  title: 'Two guests on one wire',
+  scenario: 'wire',
+  parameter: 'frameBytes',
+  x: { label: 'bytes of a frame', scale: 'log' },
+  y: { label: 'throughput of both directions', scale: 'log', unit: 'MB/s' },
+  line({ parameters, column }) {
+    const mode = parameters?.mode;
+    return mode === undefined || column !== undefined ? undefined : { name: `${mode}`, tone: toneOf(`${mode}`) };
+  },
+  reading(lines) {
+    const at = (name: string) => lines.find((line) => line.name === name);
+    const [exit, window] = [at(TIERS[0]), at('big window')];
+    const both = 'Each guest sends and receives at once, in a virtual machine of its own';
+    if (exit === undefined || window === undefined) return `${both}.`;
+    const gains = exit.points.flatMap(([x, y]) =>
+      window.points
+        .filter(([size]) => size === x)
+        .map(([, rate]) => `${times(rate / y)} as much in frames of ${digits(x)}\u00a0bytes`),
+    );
+    return `${both}. Against the exit path, one big window, where no frame needs a call, moves ${gains.join(', ')}.`;
+  },
+};
+
 const HCALLS: GrowthRow = {
   id: 'tce-entries',
   title: 'Many entries in one call',
@@ -78,7 +103,7 @@ export const TCE_SECTION: SectionRow = {
   question: 'Who should answer H_PUT_TCE?',
   measured:
     'A guest maps a page for DMA with one H_PUT_TCE after the other, on a window of each kind. The exit path ends in a VFIO ioctl of the VMM; virtual mode hands the call to the kernel’s thread; real mode finishes it on the vCPU’s own.',
-  scenarios: ['tce', 'hcalls', 'groups', 'net'],
+  scenarios: ['tce', 'hcalls', 'groups', 'net', 'wire'],
   answer(edition) {
     const [exit, virtual, real] = TIERS.map((tier) => named(edition, 'tce', PUT(tier))?.p50);
     if (exit === undefined || virtual === undefined || real === undefined) return undefined;
@@ -110,5 +135,6 @@ export const TCE_SECTION: SectionRow = {
     growthChart(editions, HCALLS),
     growthChart(editions, GROUPS),
     growthChart(editions, FRAMES),
+    growthChart(editions, WIRE),
   ],
 };
