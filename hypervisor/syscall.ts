@@ -167,7 +167,13 @@ export class Syscalls {
     }
   }
   *pwrite(fd: number, bytes: Uint8Array, position: number, what = 'pwrite'): Task<number> {
-    return yield* this.#withBytes(bytes, (va) => this.call(what, NR.pwrite64, [fd, va, bytes.length, position]));
+    const va = this.heap.alloc(bytes.length);
+    try {
+      this.heap.write(va, bytes);
+      return yield* this.call(what, NR.pwrite64, [fd, va, bytes.length, position]);
+    } finally {
+      this.heap.free(va);
+    }
   }
   /** Waits for an eventfd and takes its count. Does not keep the VMM from spinning for the guest. */
   *eventfdRead(fd: number): Task<bigint> {

@@ -33,11 +33,15 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
 };
 
 /** Handles one intercepted instruction; returns the condition code, or -1. @throws ProgramInterruption */
-export function* intercept(board: Board, vcpu: VcpuHandle): Task<number> {
-  const [first, second] = vcpu.text;
-  const opcode = (first << 8) | second;
+export function intercept(board: Board, vcpu: VcpuHandle): Task<number> {
+  const first = vcpu.text[0];
+  const opcode = (first << 8) | vcpu.text[1];
+  if (opcode in IO_INSTRUCTIONS) return ioinst(board.css, vcpu, vcpu.dequeued);
   const handler = HANDLERS[first] ?? HANDLERS[opcode];
-  if (handler !== undefined) return yield* handler(board, vcpu);
-  if (opcode in IO_INSTRUCTIONS) return yield* ioinst(board.css, vcpu, vcpu.dequeued);
+  if (handler !== undefined) return handler(board, vcpu);
+  return operationException();
+}
+
+function* operationException(): Task<number> {
   throw new ProgramInterruption(PGM.OPERATION);
 }

@@ -94,19 +94,19 @@ export class Kvm {
     yield* this.#sys.ioctlStruct(this.flicFd, ioctl.KVM_SET_DEVICE_ATTR, kvm_device_attr.make({ flags: 0, ...values }));
   }
 
-  *#inject(fd: number, type: number, parm = 0, parm64 = 0n): Task {
+  #inject(fd: number, type: number, parm = 0, parm64 = 0n): Task {
     const interrupt = this.#interrupt;
     interrupt.type = type;
     interrupt.parm = parm;
     interrupt.parm64 = parm64;
-    yield* this.#sys.ioctlStruct(fd, ioctl.KVM_S390_INTERRUPT, interrupt);
+    return this.#sys.ioctlStruct(fd, ioctl.KVM_S390_INTERRUPT, interrupt) as Task<unknown> as Task;
   }
   /** I/O interruption; the identification word travels in the lower half of parm64, as KVM wants it. */
-  *injectIo(subsystemId: number, intparm: number, isc: number): Task {
+  injectIo(subsystemId: number, intparm: number, isc: number): Task {
     const ssid = (subsystemId >>> 17) & 3;
     const cssid = (subsystemId & 0x80000) === 0 ? 0 : subsystemId >>> 24;
     const word = (isc << 27) >>> 0;
-    yield* this.#inject(
+    return this.#inject(
       this.vmFd,
       kvmS390IntIo(0, cssid, ssid, subsystemId & 0xffff),
       subsystemId,
@@ -114,18 +114,18 @@ export class Kvm {
     );
   }
   /** Adapter interruption: bit 0 of the identification word, no subchannel, no parameter (SA22-7832 chapter 6). */
-  *injectAdapter(isc: number): Task {
+  injectAdapter(isc: number): Task {
     const word = (ADAPTER | (isc << 27)) >>> 0;
-    yield* this.#inject(this.vmFd, kvmS390IntIo(1, 0, 0, 0), 0, BigInt(word));
+    return this.#inject(this.vmFd, kvmS390IntIo(1, 0, 0, 0), 0, BigInt(word));
   }
-  *injectService(parameter: number): Task {
-    yield* this.#inject(this.vmFd, KVM_S390.INT_SERVICE, parameter);
+  injectService(parameter: number): Task {
+    return this.#inject(this.vmFd, KVM_S390.INT_SERVICE, parameter);
   }
-  *injectChannelReport(): Task {
-    yield* this.#inject(this.vmFd, KVM_S390.MCHK, 0, MCIC_CHANNEL_REPORT);
+  injectChannelReport(): Task {
+    return this.#inject(this.vmFd, KVM_S390.MCHK, 0, MCIC_CHANNEL_REPORT);
   }
   /** An interrupt or order for one vCPU. */
-  *injectVcpu(fd: number, type: number, parm: number): Task {
-    yield* this.#inject(fd, type, parm);
+  injectVcpu(fd: number, type: number, parm: number): Task {
+    return this.#inject(fd, type, parm);
   }
 }

@@ -114,12 +114,12 @@ export class ChannelSubsystem {
     const { isc } = sch;
     this.machine.tracer.point(EVENT.css_io_interrupt, (sch.cssid << 8) | sch.ssid, sch.schid, intparm, isc);
     // A subchannel has one interruption pending at most: that of an earlier status is replaced.
-    yield* this.withdrawInterruption(sch);
+    if (sch.interruption !== undefined) yield* this.withdrawInterruption(sch);
     yield* this.#inject(sch, this.identification(sch), intparm, isc);
   }
-  *#inject(sch: Subchannel, subsystemId: number, intparm: number, isc: number): Task {
+  #inject(sch: Subchannel, subsystemId: number, intparm: number, isc: number): Task {
     sch.interruption = this.machine.watchIo(subsystemId);
-    yield* this.machine.injectIo(subsystemId, intparm, isc);
+    return this.machine.injectIo(subsystemId, intparm, isc);
   }
   /**
    * The status is not pending any more, whatever the reason: nor is its interruption. Nothing is to be done when a CPU

@@ -70,11 +70,10 @@ export function* ssch(css: ChannelSubsystem, sch: Subchannel, orb: Orb): Task<nu
 
 /** Gives the request to the device; one that is refused leaves the old one, which RSCH may still need. */
 function* start(sch: Subchannel, orb: Orb): Task<number> {
-  const held = ORB.bytes(sch.orb);
-  const before = held.slice();
-  held.set(ORB.bytes(orb));
+  ORB.copy(sch.replacedOrb, sch.orb);
+  ORB.copy(sch.orb, orb);
   const cc = yield* sch.operations.start(sch);
-  if (cc !== CC.EXPECTED) held.set(before);
+  if (cc !== CC.EXPECTED) ORB.copy(sch.orb, sch.replacedOrb);
   return cc;
 }
 

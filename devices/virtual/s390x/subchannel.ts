@@ -63,6 +63,8 @@ export class Subchannel {
   readonly schib = SCHIB.make();
   /** The last request. */
   readonly orb = ORB.make();
+  /** The one before, while it is not known whether the device takes the last. */
+  readonly replacedOrb = ORB.make();
   readonly esw = new Uint8Array(ESW_SIZE);
   readonly senseData = new Uint8Array(SENSE_SIZE);
   /** The interruption that was made pending since status was last cleared: KVM may still have it. */

@@ -55,7 +55,7 @@ export function requestRegion(device: VfioCcwPrivate, region: RequestRegion): Cc
     flags: VFIO_REGION_INFO_FLAG.READ | VFIO_REGION_INFO_FLAG.WRITE,
     *read(position, count) {
       checkRange(name, position, count, bytes.length);
-      yield* device.ioMutex.lock();
+      if (!device.ioMutex.tryLock()) yield* device.ioMutex.lock();
       const copy = bytes.slice(position, position + count);
       device.ioMutex.unlock();
       return copy;
