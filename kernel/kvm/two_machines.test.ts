@@ -204,7 +204,7 @@ test('a group descriptor outlives its device, and is no way to the device of who
   const { host, second } = twoMachines();
   const [tce, kvmVfio, , , group] = second.files;
   host.switchTo(1);
-  const { name } = host.vfio.groupOfFile(host.kernel.files.file(group))?.iommuGroup.devices[0] as { name: string };
+  const { name = '' } = host.vfio.groupOfFile(host.kernel.files.file(group))?.iommuGroup.devices[0] ?? {};
   // The host takes the device from the second machine, which keeps all its descriptors, and gives it to the first one.
   host.switchTo(0);
   const ram = host.ram(PAGES);
