@@ -53,7 +53,7 @@ function machineOn(
       free: () => {},
     },
   };
-  const machine = { sys, memory, vmFd: vm, kvmVfioFd: device, tracer: { point() {} }, log };
+  const machine = { sys, memory, vmFd: vm, kvmVfioFd: device, tracer: { on: () => false, point() {} }, log };
   return machine as unknown as Machine;
 }
 
