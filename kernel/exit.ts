@@ -15,8 +15,13 @@ export function* exitProcess(kernel: Kernel, process: Process): Task {
   const { comm, files, mm, map, posted } = process;
   yield* until(`threads of ${comm} to end`, () => memory.load(map.control.ended) >= processThreads(map));
   process.exiting = true;
-  // What its threads have asked for and nobody waits for any more is done to its end: it may hold what is taken back now.
+  yield* until(`system calls of ${comm} to begin`, () => posted.empty());
+  // A call may wait for what only this brings about: unbind of a device that the process itself has open.
+  yield* files.closeAll();
+  // What its threads have asked for and nobody waits for any more is done to its end, with the files and the memory it is
+  // about: a call has references of its own to what it uses.
   yield* until(`system calls of ${comm} to end`, () => posted.empty() && process.calls === 0);
+  // What those calls have opened.
   yield* files.closeAll();
   yield* mm.exit();
   if (mm.lockedVm !== 0) kernel.log(`${BUG}${comm}: ${mm.lockedVm} pages are charged after its end`);

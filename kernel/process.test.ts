@@ -2,7 +2,12 @@ import { expect, test } from 'vitest';
 import { KernelFixture, type User } from '../test/support/kernel_fixture.ts';
 import { exitProcess } from './exit.ts';
 import { registerProc } from './fs/proc.ts';
-import { VFIO_GROUP_GET_STATUS } from './include/uapi/ioctl.ts';
+import {
+  VFIO_GROUP_GET_DEVICE_FD,
+  VFIO_GROUP_GET_STATUS,
+  VFIO_GROUP_SET_CONTAINER,
+  VFIO_SET_IOMMU,
+} from './include/uapi/ioctl.ts';
 import { NR } from './include/uapi/syscall.ts';
 import { VFIO_GROUP_FLAGS_VIABLE, vfio_group_status } from './include/uapi/vfio.ts';
 import { mappingProcess } from './lib/address_space.ts';
@@ -12,6 +17,7 @@ import { stopping } from './lib/stop.ts';
 import { preempt, sleep, type Task } from './lib/task.ts';
 import { memoryPressure } from './mm/migrate.ts';
 import { File } from './syscall/file.ts';
+import type { VfioDevice, VfioIommu, VfioIommuDriver } from './vfio/vfio.ts';
 import { VfioCore } from './vfio/vfio_main.ts';
 
 /** A kernel with two processes. */
@@ -230,4 +236,125 @@ test('the end of the last process ends the run of the host', () => {
   threadsEnd(t, b);
   t.settle();
   expect([stopping(t.memory, t.map), a.process.dead, b.process.dead]).toEqual([true, true, true]);
+});
+
+/** A device of a group of its own that user space can open, and an attribute by which the host takes it back. */
+function plugged(t: KernelFixture) {
+  const core = new VfioCore(t.kernel);
+  const iommu: VfioIommu = {
+    driver: undefined as never,
+    *attachGroup() {},
+    *detachGroup() {},
+    *ioctl() {
+      return 0;
+    },
+    *release() {},
+  };
+  const driver: VfioIommuDriver = { name: 'any', checkExtension: () => 1, open: () => iommu };
+  core.registerIommuDriver(driver);
+  const closed: string[] = [];
+  const device: VfioDevice = {
+    name: 'device',
+    group: core.allocateGroup({ emulated: true }),
+    operations: {},
+    *openDevice() {},
+    *closeDevice() {
+      closed.push(t.kernel.process.comm);
+    },
+  };
+  core.addDevice(device);
+  t.kernel.vfs.attribute(
+    '/sys/unbind',
+    () => '',
+    () => core.removeDevice(device),
+  );
+  return closed;
+}
+
+/** Opens the device, through its group and a container. */
+function* opensDevice(user: User): Task {
+  const container = yield* user.open('/dev/vfio/vfio');
+  const group = yield* user.open('/dev/vfio/0');
+  yield* user.ioctlBytes(group, VFIO_GROUP_SET_CONTAINER, new Uint8Array(Int32Array.of(container).buffer));
+  yield* user.ioctl(container, VFIO_SET_IOMMU, 1);
+  yield* user.ioctlBytes(group, VFIO_GROUP_GET_DEVICE_FD, new TextEncoder().encode('device\0'));
+}
+
+test('a process ends while a call of it waits for its own device to be given back', () => {
+  const { t, a, b } = two();
+  const closed = plugged(t);
+  t.runFor(b, opensDevice(b));
+  for (const user of [a, b]) exits(t, user);
+  const attribute = t.runFor(b, b.open('/sys/unbind', 1));
+  let unbound = false;
+  b.process.calls++;
+  t.kernel.spawn(
+    b.process,
+    'unbind',
+    (function* (): Task {
+      yield* b.pwrite(attribute, Uint8Array.of(1));
+      unbound = true;
+      b.process.calls--;
+    })(),
+  );
+  t.settle();
+  expect([unbound, closed]).toEqual([false, []]);
+  threadsEnd(t, b);
+  t.settle();
+  expect([unbound, closed, b.process.dead]).toEqual([true, ['vm1'], true]);
+  expect([[...b.process.files.entries()], b.process.mm.vmas, t.kernel.vfs.has('/dev/vfio/0')]).toEqual([[], [], false]);
+  expect(a.process.dead).toBe(false);
+});
+
+test('the host takes the device of another process: it has it back when that process ends', () => {
+  const { t, a, b } = two();
+  const closed = plugged(t);
+  t.runFor(b, opensDevice(b));
+  exits(t, b);
+  let unbound = false;
+  t.kernel.spawn(
+    a.process,
+    'unbind',
+    (function* (): Task {
+      yield* a.writeFile('/sys/unbind', '1');
+      unbound = true;
+    })(),
+  );
+  t.settle();
+  expect([unbound, closed]).toEqual([false, []]);
+  threadsEnd(t, b);
+  t.settle();
+  expect([unbound, closed, b.process.dead]).toEqual([true, ['vm1'], true]);
+});
+
+test('calls that close and open descriptors while the process ends leave none behind', () => {
+  const { t, b } = two();
+  const [first, second] = [0, 1].map(() => t.runFor(b, b.eventfd()));
+  const released: string[] = [];
+  let go = false;
+  // Its release lasts until the call has closed the one behind it, and opened another in its own place.
+  const slow = new File('slow', {
+    *release() {
+      released.push('slow');
+      go = true;
+      yield* sleep(t.actor, 1e5);
+    },
+  });
+  b.process.files.install(slow);
+  const behind = t.runFor(b, b.eventfd());
+  b.process.calls++;
+  t.kernel.spawn(
+    b.process,
+    'call',
+    (function* (): Task {
+      while (!go) yield* preempt();
+      yield* b.close(behind);
+      expect(yield* b.eventfd()).toBe(first);
+      b.process.calls--;
+    })(),
+  );
+  exits(t, b);
+  threadsEnd(t, b);
+  t.settle();
+  expect([released, b.process.dead, [...b.process.files.entries()], second]).toEqual([['slow'], true, [], 1]);
 });

@@ -155,11 +155,13 @@ export function watchFunction(places: ServerPlaces, handlerIndex: number): Funct
       b.brIf(i32.ne(mem.atomicLoad32(at0, kernelDoorbell), seen.get), end);
       b.set(state, mem.atomicLoad32(at0, run + offset.hcall_state));
       b.if(i32.eq(i32.and(state.get, i32.const(POSTED_BIT)), i32.const(0)), () => {
+        b.if(i32.eqz(left.get), () => {
+          b.set(result, i32.const(WATCH.NOTHING));
+          b.br(end);
+        });
         b.set(left, i32.sub(left.get, i32.const(1)));
         emitPause(b);
-        b.brIf(left.get, again);
-        b.set(result, i32.const(WATCH.NOTHING));
-        b.br(end);
+        b.br(again);
       });
       b.if(
         i32.or(i32.or(traced(EVENT.hypercall), traced(EVENT.hypercall_ret)), i32.eqz(b.call32(handlerIndex))),

@@ -193,3 +193,37 @@ test('one machine goes: all of its is given back, and the other one is as before
   });
   host.invariants();
 });
+
+/** Writes to an attribute of vfio-pci's, as an administrator does who works in the current process. */
+function* driver(host: TestHost, attribute: 'bind' | 'unbind', device: string) {
+  const file = yield* host.kernel.vfs.open(`/sys/bus/pci/drivers/vfio-pci/${attribute}`, 1);
+  yield* (file.operations.write as NonNullable<typeof file.operations.write>)(new TextEncoder().encode(device), 0);
+}
+
+test('a group descriptor outlives its device, and is no way to the device of whoever has the group next', () => {
+  const { host, second } = twoMachines();
+  const [tce, kvmVfio, , , group] = second.files;
+  host.switchTo(1);
+  const { name = '' } = host.vfio.groupOfFile(host.kernel.files.file(group))?.iommuGroup.devices[0] ?? {};
+  // The host takes the device from the second machine, which keeps all its descriptors, and gives it to the first one.
+  host.switchTo(0);
+  const ram = host.ram(PAGES);
+  const table = host.run(function* () {
+    yield* driver(host, 'unbind', name);
+    yield* driver(host, 'bind', name);
+    const { fd } = yield* host.container([1]);
+    yield* host.register(fd, ram, PAGES);
+    yield* host.window(fd, 12, WINDOW);
+    yield* host.mapDma(fd, 0, ram, WINDOW);
+    return host.powernv.groups[1]?.tables[0] as IommuTable;
+  });
+  const before = Array.from({ length: PAGES }, (_, i) => table.entry(i));
+  host.switchTo(1);
+  // Added while it was this one's: its windows are the other's now.
+  expect(host.errno(() => host.setAttr(kvmVfio, 3, group, tce))).toBe('EIO');
+  expect(host.errno(() => host.setAttr(kvmVfio, 2, group))).toBe('OK');
+  expect(host.errno(() => host.setAttr(kvmVfio, 1, group))).toBe('EINVAL');
+  for (const mode of ['real', 'virtual', 'wasm'] as const) host[mode](H_PUT_TCE, 0x11, 0x1000, 0x1000 | RW);
+  expect(Array.from({ length: PAGES }, (_, i) => table.entry(i))).toEqual(before);
+  host.invariants();
+});

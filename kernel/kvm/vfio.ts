@@ -26,7 +26,7 @@ import { SpaprTceTable } from './spapr_tce_table.ts';
 
 /** What KVM needs of the VFIO core (`VfioCore` has it). */
 export interface VfioGroups {
-  /** The group behind a group descriptor's file; undefined for another kind of file. */
+  /** The group behind a group descriptor's file; undefined for another kind of file, and when its devices are gone. */
   groupOfFile(file: File): { readonly iommuGroup: IommuGroup } | undefined;
   /** The container behind a container descriptor's file, with the backend it has. */
   containerOfFile(file: File): { readonly iommu: VfioIommu | undefined } | undefined;
@@ -151,9 +151,12 @@ export class KvmVfio {
     tableOfLiobn(this.#owner.tables, liobn).attach(tableGroup.tables, tableGroup, start);
   }
 
-  /** @throws Errno EBADF, ENOENT, EIO when the group of a descriptor is not there, was not added, has no TCE tables */
+  /** @throws Errno EBADF, ENOENT, EIO when the group of a descriptor is not there, was not added, is gone, has no TCE tables */
   #tableGroup(fd: number): TableGroup {
-    const { group } = this.#find(this.#owner.kernel.files.file(fd));
+    const { kernel, vfioGroups } = this.#owner;
+    const { file, group } = this.#find(kernel.files.file(fd));
+    // What it was of may be another process's by now, with windows of its own (kvm_vfio_file_iommu_group: NULL).
+    if (vfioGroups.groupOfFile(file) === undefined) throw new Errno('EIO', `${file.name}: its devices are gone`);
     if (!(group.tableGroup instanceof TableGroup)) throw new Errno('EIO', `VFIO group ${group.id} has no TCE tables`);
     return group.tableGroup;
   }

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import { HCALL } from '../include/arch/ppc/hcall.ts';
 import * as ioctls from '../include/uapi/ioctl.ts';
 import { KVM_S390, kvmS390IntIo } from '../include/uapi/kvm.ts';
 import {
   CPU_STATE,
+  HCALL_STATE,
   KVM_REQ,
   KVM_RUN,
   RUN_CODE_RING,
@@ -15,7 +17,7 @@ import { PG } from '../lib/frames.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../lib/local_interrupts.ts';
 import { Ring } from '../lib/ring.ts';
-import type { Task } from '../lib/task.ts';
+import { preempt, type Task } from '../lib/task.ts';
 import { migratePage } from '../mm/migrate.ts';
 import { ATTENTION, TestHost } from './test_host.ts';
 
@@ -326,4 +328,28 @@ test('with no descriptor left nothing is created, charged or kept', () => {
   expect(host.held()).toEqual(before);
   calls.splice(2, 1);
   expect(outcomes()).toEqual(calls.map(([what]) => [what, 'OK']));
+});
+
+test('a machine that goes while a long hypercall is under way: the next one of the process does not answer it a second time', () => {
+  const host = new TestHost();
+  const ram = host.ram(8);
+  const { state } = host.run(function* () {
+    const { vm, vcpu } = yield* host.machine(ram, 8);
+    yield* host.enableHcall(vm, HCALL.H_STUFF_TCE);
+    // Of so many entries that other tasks get turns in between.
+    const table = yield* host.table(vm, 0x10, 12, 1 << 16);
+    const call = host.virtualTask(0, HCALL.H_STUFF_TCE, 0x10, 0, 0, 1 << 16);
+    const first = call.next();
+    for (const fd of [table, vcpu, vm]) yield* host.close(fd);
+    const { run } = host.map.vcpus[0];
+    const hcallState = () => host.memory.load(run + KVM_RUN.offset.hcall_state);
+    const after = hcallState();
+    yield* host.machine(ram, 8);
+    // As the CPU takes the answer; nothing answers it again.
+    expect(first.done).toBe(false);
+    expect(call.next().done).toBe(true);
+    for (let i = 0; i < 100; i++) yield* preempt();
+    return { state: [after, hcallState()] };
+  });
+  expect(state).toEqual([HCALL_STATE.DONE, HCALL_STATE.IDLE]);
 });

@@ -15,7 +15,7 @@ import type { Kernel } from '../kernel.ts';
 import { FloatingInterrupts } from '../lib/floating_interrupts.ts';
 import type { SharedMap } from '../lib/shared_map.ts';
 import type { View } from '../lib/struct.ts';
-import type { Task } from '../lib/task.ts';
+import { type Task, until } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { TceContext } from '../ppc/tce_context.ts';
 import { File } from '../syscall/file.ts';
@@ -66,6 +66,8 @@ export class Vm implements KvmVfioOwner {
   /** The floating interrupt controller, as long as it is open. */
   #flic: File | undefined;
   #gone = false;
+  /** Tasks that serve hypercalls of its CPUs. */
+  #serving = 0;
 
   /** @param released called when the last descriptor that needs the machine is closed. */
   constructor(host: VmHost, released: () => void) {
@@ -141,13 +143,19 @@ export class Vm implements KvmVfioOwner {
     this.file.get();
     const fd = yield* this.#install(file);
     this.#vcpus.add(address);
+    this.#serving++;
     // It runs for the guest, so for the guest's process.
     kernel.spawn(
       context.process,
       `hcall of vcpu${address}`,
-      hcallTask(context, virtual, address, () => this.#gone),
+      this.#serve(hcallTask(context, virtual, address, () => this.#gone)),
     );
     return fd;
+  }
+
+  *#serve(hypercalls: Task): Task {
+    yield* hypercalls;
+    this.#serving--;
   }
 
   *#interrupt(interrupt: S390Interrupt): Task<number> {
@@ -255,8 +263,11 @@ export class Vm implements KvmVfioOwner {
 
   *#release(): Task {
     this.#gone = true;
-    yield* this.#regions.clear();
+    // From here on no CPU posts a call.
     this.kernel.memory.store(this.#map.kvm + KVM_HEADER.offset.enabled, 0);
+    yield* this.#regions.clear();
+    // The process's next machine has the same words: a call under way is not for its tasks to answer too.
+    yield* until('hypercalls to end', () => this.#serving === 0);
     this.#unregister();
   }
 }

@@ -11,8 +11,9 @@ import { Doorbell } from './doorbell.ts';
 import { createMemory, HostMemory } from './host_memory.ts';
 import { delay } from './host_timer.ts';
 import { ringSize } from './ring.ts';
+import { CPUS } from './spin_budget.ts';
 import { stopMachine, stopping } from './stop.ts';
-import { sleep, type Task, until } from './task.ts';
+import { preempt, sleep, type Task, until, WATCH, type Wait } from './task.ts';
 import { TaskFailure, ThreadedActor } from './threaded.ts';
 import { registerTransferHandlers } from './transfer.ts';
 
@@ -164,4 +165,181 @@ test('stopping the machine sets the stop word and rings every doorbell of the ma
   expect([stopping(memory, map), ...sequences()]).toEqual([false, ...map.actors.map(() => 0)]);
   stopMachine(memory, map);
   expect([stopping(memory, map), ...sequences()]).toEqual([true, ...map.actors.map(() => 1)]);
+});
+
+/**
+ * A task that watches for `news()`, on an actor that ends with it or after two seconds: a watcher that is slept on would
+ * wait until then. @param watch what a watch does and gives @param turn what the task does about its news: false ends it
+ * @param other another task of the actor
+ */
+function watching(
+  watch: (seen: number, call: number) => number,
+  news: () => boolean,
+  turn: () => boolean,
+  other?: () => Task,
+) {
+  const { memory, actor } = actorHere();
+  let calls = 0;
+  const wait: Wait = {
+    what: 'news',
+    ready: news,
+    strategy: 'kernel_hcall',
+    watch: (seen) => watch(seen, ++calls),
+  };
+  const end = () => memory.store(AT.stop, 1);
+  actor.spawn(
+    'limit',
+    (function* (): Task {
+      yield* sleep(actor, 2e9);
+      end();
+    })(),
+  );
+  if (other !== undefined) actor.spawn('other', other());
+  // The last one that runs, so the one whose watch the actor spends its time with.
+  actor.spawn(
+    'watches',
+    (function* (): Task {
+      do yield wait;
+      while (turn());
+      end();
+    })(),
+  );
+  const run = () => {
+    const start = actor.now();
+    actor.run();
+    return { slept: actor.now() - start > 1.5e9, calls };
+  };
+  return { memory, actor, bell: new Doorbell(memory, AT.bells[0]), run };
+}
+const ONE_CPU = CPUS === 1;
+
+test.skipIf(ONE_CPU).each([
+  ['after its turn', 1],
+  ['before the actor sleeps', 2],
+])('news in the last moment of the watch %s is not slept through', (_, last) => {
+  let news = false;
+  const { run } = watching(
+    (_, call) => {
+      // As the word is taken back: whoever brings it still finds it set, and does not ring.
+      if (call === last) news = true;
+      return WATCH.NOTHING;
+    },
+    () => news,
+    () => false,
+  );
+  expect(run().slept).toBe(false);
+});
+
+test.skipIf(ONE_CPU)(
+  'what the watch finds, its task goes on with; without news the actor sleeps until it is rung',
+  () => {
+    let news = 0;
+    const seen: number[] = [];
+    const { bell, memory, actor, run } = watching(
+      (_, call) => {
+        if (call > 3) return WATCH.NOTHING;
+        news = call;
+        return WATCH.OWN;
+      },
+      () => news !== 0,
+      () => {
+        seen.push(news);
+        news = 0;
+        return true;
+      },
+    );
+    actor.spawn(
+      'rings',
+      (function* (): Task {
+        yield* sleep(actor, 50e6);
+        memory.store(AT.stop, 1);
+        bell.ring();
+      })(),
+    );
+    const { slept, calls } = run();
+    expect([seen, slept]).toEqual([[1, 2, 3], false]);
+    // Once in the pass, once before the sleep, and after it the sleep's end is somebody else's: not a busy loop.
+    expect(calls).toBeLessThan(12);
+  },
+);
+
+test.skipIf(ONE_CPU)('a ring for another task ends the watch, and that task has its turn', () => {
+  let flag = false;
+  const ran: string[] = [];
+  const machine = watching(
+    (seen, call) => {
+      if (call === 2) {
+        flag = true;
+        bell.ring();
+      }
+      if (bell.sequence() !== seen) ran.push('watch ends');
+      return bell.sequence() === seen ? WATCH.NOTHING : WATCH.OTHER;
+    },
+    () => ran.includes('other'),
+    () => false,
+    function* () {
+      yield* until('flag', () => flag);
+      ran.push('other');
+    },
+  );
+  const { bell, run } = machine;
+  expect(run().slept).toBe(false);
+  expect([ran[0], ran.at(-1)]).toEqual(['watch ends', 'other']);
+  expect(ran.length).toBeLessThan(5);
+});
+
+test.skipIf(ONE_CPU)('a watcher that always has news keeps nobody from his turn', () => {
+  let turns = 0;
+  const between: number[] = [];
+  const { actor, run } = watching(
+    () => WATCH.OWN,
+    () => true,
+    () => ++turns < 10_000,
+  );
+  actor.spawn(
+    'other',
+    (function* (): Task {
+      for (let before = turns; turns < 10_000; before = turns) {
+        yield* preempt();
+        between.push(turns - before);
+      }
+    })(),
+  );
+  expect(run().slept).toBe(false);
+  expect(between.length).toBeGreaterThan(100);
+  expect(Math.max(...between)).toBeLessThanOrEqual(66);
+});
+
+test.skipIf(ONE_CPU)('what a watch throws ends the run with the name of its task', () => {
+  const { run } = watching(
+    () => {
+      throw new Error('so');
+    },
+    () => false,
+    () => false,
+  );
+  expect(run).toThrow(expect.objectContaining({ name: 'TaskFailure', message: 'thread here, task watches: so' }));
+});
+
+test.skipIf(ONE_CPU)('a stop that rings during a watch ends the run', () => {
+  const { memory, bell, run } = watching(
+    (seen, call) => {
+      if (call < 2) return WATCH.NOTHING;
+      memory.store(AT.stop, 1);
+      bell.ring();
+      return bell.sequence() === seen ? WATCH.NOTHING : WATCH.OTHER;
+    },
+    () => false,
+    () => false,
+  );
+  expect(run().slept).toBe(false);
+});
+
+test.runIf(ONE_CPU)('on a single CPU nobody watches: who could bring news has no CPU meanwhile', () => {
+  const { run } = watching(
+    () => WATCH.NOTHING,
+    () => false,
+    () => false,
+  );
+  expect(run()).toEqual({ slept: true, calls: 0 });
 });

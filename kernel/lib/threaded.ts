@@ -103,16 +103,30 @@ export class ThreadedActor implements Actor {
     }
   }
 
-  /** The same for a task that watches: its news rings nobody. */
+  /** The same for a task that watches: its news rings nobody. On a single CPU nobody could bring any. */
   #repeatWatch(entry: Entry, seen: number): void {
     for (let turns = 0; turns < REPEATS; turns++) {
-      const wait = entry.wait;
-      if (wait?.watch?.(seen, REPEAT_SPINS) !== WATCH.OWN) return;
+      const { wait } = entry;
+      if (wait?.watch === undefined || wait.strategy === undefined) return;
+      const loads = Math.min(REPEAT_SPINS, this.#spins(wait.strategy));
+      if (loads === 0 || this.#watch(entry, wait.watch, seen, loads) !== WATCH.OWN) return;
       if (!this.#resume(entry)) {
         this.#remove(entry);
         return;
       }
     }
+  }
+
+  /** Watching is the task's own work: what it throws ends the task. */
+  #watch(entry: Entry, watch: NonNullable<Wait['watch']>, seen: number, loads: number): number {
+    try {
+      return watch(seen, loads);
+    } catch (cause) {
+      throw this.#failure(entry, cause);
+    }
+  }
+  #failure({ name }: Entry, cause: unknown): Error {
+    return cause instanceof OutputError ? cause : new TaskFailure(this.name, name, cause);
   }
 
   #remove(entry: Entry): void {
@@ -150,14 +164,14 @@ export class ThreadedActor implements Actor {
       entry.wait = result.value;
       return true;
     } catch (cause) {
-      throw cause instanceof OutputError ? cause : new TaskFailure(this.name, entry.name, cause);
+      throw this.#failure(entry, cause);
     }
   }
 
   #park(seen: number): void {
     let spins = 0;
     let spinWhile: (() => boolean) | undefined;
-    let watch: Wait['watch'];
+    let watcher: Entry | undefined;
     let mustSleep = false;
     let deadline = Number.POSITIVE_INFINITY;
     for (const entry of this.#tasks) {
@@ -170,7 +184,8 @@ export class ThreadedActor implements Actor {
       if (wanted === 0) mustSleep = true;
       if (wanted > spins) {
         spins = wanted;
-        ({ spinWhile, watch } = wait);
+        ({ spinWhile } = wait);
+        watcher = wait.watch === undefined ? undefined : entry;
       }
     }
     const timeoutMs = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, (deadline - this.now()) / 1e6);
@@ -178,12 +193,17 @@ export class ThreadedActor implements Actor {
       this.#doorbell.sleep(seen, timeoutMs);
       return;
     }
+    const granted = this.#budget.grant(spins);
     const found =
-      watch === undefined
-        ? this.#doorbell.spin(seen, this.#budget.grant(spins), spinWhile)
-        : watch(seen, this.#budget.grant(spins)) !== WATCH.NOTHING || this.#last?.wait?.ready() === true;
+      watcher === undefined ? this.#doorbell.spin(seen, granted, spinWhile) : this.#watchLast(watcher, seen, granted);
     // A spin that was cut short because the CPU is wanted elsewhere says nothing about its worth.
     if (found || spinWhile === undefined || spinWhile()) this.#budget.report(found);
     if (!found) this.#doorbell.sleep(seen, timeoutMs);
+  }
+
+  /** Watches before a sleep, and looks once more: news that came while it was watched for has rung nobody. */
+  #watchLast(entry: Entry, seen: number, loads: number): boolean {
+    const wait = entry.wait as Wait;
+    return this.#watch(entry, wait.watch as NonNullable<Wait['watch']>, seen, loads) !== WATCH.NOTHING || wait.ready();
   }
 }

@@ -31,6 +31,11 @@
  * news, so a ring for somebody else makes the sequence larger than that, at the latest when the task's own ring, which
  * may lag behind its news, has arrived. It never sleeps on that: whatever ends the repetition, the sequence is read
  * anew and all tasks are tested before the next sleep, so that a wrong guess costs microseconds and loses nothing.
+ *
+ * A task may watch (`Wait.watch`): while it does, whoever has news for it sees so in a word of theirs and need not ring.
+ * The watch takes the word back before it returns, and the task's `ready` is asked once more before the actor sleeps: news
+ * whose bringer still found the word set was stored before that look. In a watch, too, the doorbell is looked at all the
+ * time, and what it says ends the watch: news for others waits for one call at most.
  */
 import type { WaitClass } from './task.ts';
 

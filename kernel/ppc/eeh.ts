@@ -90,7 +90,11 @@ export class EehPe {
   /** EEH_RESET_DEACTIVATE: reset ends, BARs are put back, memory decoding is on, the PE runs. Bus mastering is its driver's. */
   deactivateReset(): void {
     if (this.state() === EEH_PE_STATE.RESET) this.#bridge.deassertReset(this.#pe);
-    else this.#bridge.eehUnfreeze(this.#pe);
+    else {
+      this.#bridge.eehUnfreeze(this.#pe);
+      // What was saved is of a reset that something else has ended: a reset of the device, or that it was closed.
+      this.#saved = undefined;
+    }
     if (this.#saved === undefined) return;
     for (const [i, { at, size }] of RESTORED.entries()) this.#bridge.configWrite(this.#pe, at, size, this.#saved[i]);
     this.#saved = undefined;

@@ -72,9 +72,9 @@ export class FileTable {
     this.#files[fd] = undefined;
     yield* file.put();
   }
-  /** exit_files: closes every descriptor, lowest first. */
+  /** exit_files: closes every descriptor, lowest first. Calls that are under way may close or open some meanwhile. */
   *closeAll(): Task {
-    for (const [fd] of [...this.entries()]) yield* this.close(fd);
+    for (let fd = 0; fd < this.#files.length; fd++) if (this.#files[fd] !== undefined) yield* this.close(fd);
   }
   /** Open descriptors, lowest first. */
   *entries(): Iterable<[number, File]> {

@@ -29,6 +29,7 @@ export class VfioGroup {
   #containerFile: File | undefined;
   /** Device descriptors open now: they keep the container (container_users). */
   #deviceUsers = 0;
+  #gone = false;
 
   constructor(kernel: Kernel, iommuGroup: IommuGroup) {
     this.#kernel = kernel;
@@ -174,8 +175,16 @@ export class VfioGroup {
     return new TextDecoder().decode(bytes.subarray(0, end));
   }
 
+  /**
+   * The last device has left: who has it open has a descriptor of nothing (group->iommu_group is NULL in Linux). What it
+   * was of may come back, as a group of its own and perhaps for another process.
+   */
+  get gone(): boolean {
+    return this.#gone;
+  }
   /** The last device has left: an open group loses its container and can get no other. */
   *vanish(): Task {
+    this.#gone = true;
     yield* this.#locked(() => this.#leaveContainer());
   }
 }

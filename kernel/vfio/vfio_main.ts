@@ -113,9 +113,9 @@ export class VfioCore {
     yield* group.vanish();
   }
 
-  /** The group behind an open file, for kvm-vfio; undefined when the file is none. */
+  /** The group behind an open file; undefined when the file is none, or was of one whose last device has left. */
   groupOfFile(file: File): VfioGroup | undefined {
-    return file.object instanceof VfioGroup ? file.object : undefined;
+    return file.object instanceof VfioGroup && !file.object.gone ? file.object : undefined;
   }
 
   /** The container behind an open file; undefined when the file is none. */

@@ -202,3 +202,24 @@ test('opening the device again thaws the PE, and takes an injected error away', 
   host.bridge.configWrite(0, COMMAND, 2, 6);
   expect(s.mmio(0)).toBe(true);
 });
+
+test('the end of a reset that is over puts back nothing: the device may be another process’s by then', () => {
+  const s = setup();
+  const { host } = s;
+  const { bridge } = host;
+  const openDevice = () => {
+    host.poke(0, new TextEncoder().encode('0000:01:00.0\0'));
+    return host.run(() => host.ioctl(s.groups[0], ioctls.VFIO_GROUP_GET_DEVICE_FD, host.user));
+  };
+  const first = openDevice();
+  bridge.configWrite(0, BAR0, 4, 0xe000_0000);
+  bridge.configWrite(0, 0x0c, 1, 0x20);
+  op(s, VFIO_EEH_PE.RESET_HOT);
+  // Closed within the reset; the next one has the device as after power-on.
+  host.run(() => host.close(first));
+  openDevice();
+  const registers = () => [COMMAND, 0x0c, BAR0].map((at) => bridge.configRead(0, at, at === BAR0 ? 4 : 2));
+  const before = registers();
+  op(s, VFIO_EEH_PE.RESET_DEACTIVATE);
+  expect(registers()).toEqual(before);
+});

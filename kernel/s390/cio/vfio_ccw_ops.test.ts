@@ -143,6 +143,23 @@ test('writing one byte of the region starts what the region holds', () => {
   expect(t.device.state).toBe('CP_PENDING');
 });
 
+test('who opens the device finds nothing in its regions of who had it before', () => {
+  const t = opened();
+  t.run(t.ssch(0x1000));
+  t.css.present(0);
+  t.settle();
+  t.outcome(t.command(3));
+  const regions = () => [
+    t.run(t.user.pread(t.fd, uapi.ccw_io_region.size, REGION.IO)),
+    t.run(t.user.pread(t.fd, uapi.ccw_cmd_region.size, REGION.ASYNC)),
+  ];
+  const empty = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
+  expect(regions().map(empty)).toEqual([false, false]);
+  t.run(t.user.close(t.fd));
+  t.fd = t.run(t.openDevice());
+  expect(regions().map(empty)).toEqual([true, true]);
+});
+
 test('read of the schib region is a STORE SUBCHANNEL', () => {
   const t = opened();
   t.css.subchannels[0].schib.pmcw.pam = 0x40;

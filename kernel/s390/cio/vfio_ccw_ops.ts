@@ -1,4 +1,5 @@
 /** The vfio device of a subchannel (drivers/s390/cio/vfio_ccw_ops.c): open, close, regions, ioctls (vfio-ccw facts 3.5). */
+import { IRB } from '../../include/arch/s390/irb.ts';
 import { Errno } from '../../include/uapi/errno.ts';
 import {
   VFIO_DEVICE_GET_INFO,
@@ -8,6 +9,8 @@ import {
   VFIO_DEVICE_SET_IRQS,
 } from '../../include/uapi/ioctl.ts';
 import {
+  ccw_cmd_region,
+  ccw_io_region,
   VFIO_CCW_IRQ,
   VFIO_CCW_OFFSET_SHIFT,
   VFIO_DEVICE_FLAGS,
@@ -34,6 +37,16 @@ import { type CcwRegion, ioRegion } from './vfio_ccw_regions.ts';
 const REGION_SPAN = 1 << VFIO_CCW_OFFSET_SHIFT;
 /** Requests between two log lines (facts 3.7). */
 const REQUEST_LOG_PERIOD = 10;
+
+/**
+ * Requests and status of who had the device before, perhaps another process: none of the next one's business. (Linux
+ * leaves them in the regions.)
+ */
+function forgetRequests({ ioRegion, cmdRegion, irb }: VfioCcwPrivate): void {
+  ccw_io_region.bytes(ioRegion).fill(0);
+  ccw_cmd_region.bytes(cmdRegion).fill(0);
+  IRB.bytes(irb).fill(0);
+}
 
 export class VfioCcwDevice implements VfioDevice {
   readonly device: VfioCcwPrivate;
@@ -64,6 +77,7 @@ export class VfioCcwDevice implements VfioDevice {
       if (device.state === 'NOT_OPER') throw new Errno('EINVAL', `vfio-ccw ${device.sch.busId}: not operational`);
       if (users === undefined) throw new Errno('EINVAL', `vfio-ccw ${device.sch.busId}: the IOMMU has no pinning`);
       device.users = users;
+      forgetRequests(device);
       device.regions = [asyncRegion(device), schibRegion(device), crwRegion(device)];
       yield* device.fsm('OPEN');
       if ((device.state as string) === 'NOT_OPER') {
