@@ -112,7 +112,7 @@ describe.skipIf(executablePath === undefined)(`the page in a browser (skipped wh
   ])('%s, %d px wide, has the marks of its data in every chart', async (file, width) => {
     const { page } = await open(file, { width });
     const charts = JSON.parse((await page.locator('#charts').textContent()) ?? '') as Chart[];
-    expect(charts).toHaveLength(18);
+    expect(charts).toHaveLength(19);
     for (const chart of charts) {
       const count = (marks: string) => page.locator(`#${chart.id}-plot svg ${marks}`).count();
       const text = await page.locator(`#${chart.id}-plot svg`).textContent();
@@ -272,7 +272,7 @@ describe.skipIf(executablePath === undefined)(`the page in a browser (skipped wh
   test('every chart has a name and a description, and its numbers in a table', async () => {
     const { page } = await open('one.html');
     const figures = page.locator('figure');
-    expect(await figures.count()).toBe(18);
+    expect(await figures.count()).toBe(19);
     for (const figure of await figures.all()) {
       const svg = figure.locator('svg[role=img]');
       for (const attribute of ['aria-labelledby', 'aria-describedby']) {
