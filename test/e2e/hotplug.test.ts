@@ -150,6 +150,15 @@ test('a machine that is stopped takes no step; it goes on where it was', async (
   expect(instructions(r, TSCH, 20e6).length).toBeGreaterThan(2);
 });
 
+test('a machine that is stopped before its CPU has begun does not begin until it goes on', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const r = await run('reader.elf', ['0ms:stop', '2ms:info status', '3ms:cont', '8ms:quit'], seed);
+    expect(r.console, `seed ${seed}`).toMatch(/VM status: paused\n {2}cpu 0: stopped/);
+    expect(instructions(r, SSCH, 1e6, 3e6), `seed ${seed}`).toEqual([]);
+    expect(instructions(r, SSCH, 3e6).length, `seed ${seed}`).toBeGreaterThan(1);
+  }
+});
+
 test('a machine that is stopped for ever ends the run, and says why', async () => {
   const { result } = await run('reader.elf', ['2ms:stop']);
   expect(result).toMatchObject({ status: 1, reason: expect.stringContaining('no --at command is left') });
