@@ -8,6 +8,8 @@ export interface TimedCommand {
   /** The time as the user wrote it. */
   readonly time: string;
   readonly command: string;
+  /** Number of the virtual machine that gets it; 0 when omitted. */
+  readonly vm?: number;
 }
 
 /** Which tier may finish H_PUT_TCE and its relatives. */
@@ -103,6 +105,8 @@ export interface TracingConfig {
 /** What each virtual machine of a host has for itself. */
 export interface VmConfig {
   readonly kernel: KernelImage;
+  /** What the guest is called where machines are listed: one of ours, or its file. */
+  readonly guest?: string;
   /** Command line, at most 895 bytes. */
   readonly append: string;
   /** Bytes of guest RAM. */
@@ -119,11 +123,18 @@ export interface VmConfig {
   readonly ccwApi?: CcwApi;
 }
 
+/** A virtual machine as `info vms` lists it. */
+export type VmSummary = Pick<VmConfig, 'guest' | 'memory' | 'cpus'>;
+
 /** A host with its first virtual machine, or one virtual machine of several as its VMM sees it (`vms.ts`). */
 export interface MachineConfig extends VmConfig {
   readonly machine: 'toy';
   /** Virtual machines beside the first, each in a VMM process of its own. */
   readonly others?: readonly VmConfig[];
+  /** Of one virtual machine of several: its number; 0 when omitted. */
+  readonly number?: number;
+  /** Of one virtual machine of several: all of them, by number. */
+  readonly machines?: readonly VmSummary[];
   /** Of one virtual machine of several: what its lines on the console begin with. */
   readonly label?: string;
   /** Of one virtual machine of several: PEs of its PCI devices on the host, the DMA port's first, then those of `nics`. */
@@ -147,7 +158,7 @@ export interface MachineConfig extends VmConfig {
   readonly quiet?: boolean;
   /** Monitor commands that are given at certain times. */
   readonly at?: readonly TimedCommand[];
-  /** True: the main thread may send monitor commands through the mailbox. */
+  /** True: the main thread may send monitor commands through the mailbox of each virtual machine. */
   readonly monitor?: boolean;
   /** Count exits by their reason, and time them, for the end of the run. */
   readonly exits?: boolean;

@@ -10,15 +10,17 @@ import { Doorbell } from '../kernel/lib/doorbell.ts';
 import { createMemory, HostMemory } from '../kernel/lib/host_memory.ts';
 import { after, every } from '../kernel/lib/host_timer.ts';
 import { MailboxClient } from '../kernel/lib/monitor_mailbox.ts';
-import { actorAreas, processMap, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
+import { actorAreas, actorName, processMap, type SharedMap, sharedMap } from '../kernel/lib/shared_map.ts';
 import { stopMachine, stopping } from '../kernel/lib/stop.ts';
 import { setTraceCapacity, TRACE_FOR, TRACE_FOR_ANY, type TraceRecord } from '../kernel/lib/trace.ts';
 import { registerTransferHandlers } from '../kernel/lib/transfer.ts';
 import { type ActorRow, actorMap, actorTable, mapConfig, powerOn, vmResults } from './actors.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
+import type { MonitoredVms } from './monitor/session.ts';
+import { vmRows } from './monitor/vms_table.ts';
 import { enableTracing, READ_ALONG_MS, READ_ALONG_RECORDS, TraceRecorder, type TraceSinks } from './trace/recorder.ts';
 import { UserError } from './user_error.ts';
-import { combinedResult } from './vms.ts';
+import { combinedResult, vmSummaries } from './vms.ts';
 
 /** A thread died: which, and why. */
 export class ThreadDied extends Error {
@@ -149,14 +151,24 @@ export class ThreadedMachine {
     });
   }
 
-  /** The main thread's end of the monitor's mailbox: of the first virtual machine. */
-  monitor(): MailboxClient {
-    const doorbell = new Doorbell(this.host, actorAreas(this.#map, 'vmm').doorbell);
+  /** The virtual machines as the monitor on the main thread reaches them. */
+  monitored(): MonitoredVms & { readonly mailboxes: readonly MailboxClient[] } {
+    const machines = vmSummaries(this.#config);
+    return {
+      mailboxes: machines.map((_, vm) => this.#mailbox(vm)),
+      rows: () => vmRows(this.host, this.#map, machines),
+      ended: () => stopping(this.host, this.#map),
+    };
+  }
+  /** The main thread's end of the monitor's mailbox of one virtual machine. */
+  #mailbox(vm: number): MailboxClient {
+    const doorbell = new Doorbell(this.host, actorAreas(this.#map, actorName(vm, 'vmm')).doorbell);
+    const map = processMap(this.#map, vm);
     return new MailboxClient(
       this.host,
-      processMap(this.#map, 0).monitor,
+      map.monitor,
       () => doorbell.ring(),
-      () => stopping(this.host, processMap(this.#map, 0)),
+      () => stopping(this.host, map),
     );
   }
 

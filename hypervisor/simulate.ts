@@ -27,6 +27,8 @@ export interface SimulatedRun {
   readonly traceLost: number;
   /** The run was cut at `limitNs`. */
   readonly cut: boolean;
+  /** Of a run of several machines that was cut: those that waited. */
+  readonly waiting: readonly WaitingVm[];
   /** Virtual nanoseconds and task steps. */
   readonly now: number;
   readonly steps: number;
@@ -35,6 +37,16 @@ export interface SimulatedRun {
   readonly memory: HostMemory;
   readonly map: SharedMap;
 }
+
+/** A virtual machine that has done nothing for long, and would not have by itself. */
+export interface WaitingVm {
+  readonly vm: number;
+  /** Virtual time of what it did last. */
+  readonly sinceNs: number;
+}
+
+/** Nanoseconds of waiting that are told: more than an I/O takes as a rule. */
+const LONG_WAIT_NS = 1e8;
 
 /** The run took more steps than a boot can need. */
 export class TooLong extends Error {
@@ -139,12 +151,23 @@ export async function simulate(config: MachineConfig, options: SimulateOptions =
     trace,
     traceLost: recorder.lost,
     cut,
+    waiting: cut ? waitingVms(map, rows, simulation) : [],
     // The step that was the last may have taken until after the limit.
     now: Math.min(simulation.now, limitNs),
     steps: simulation.steps,
     memory: host,
     map,
   };
+}
+
+/** The machines of several whose threads all wait, with no timer set: only another machine, or nobody, can wake them. */
+function waitingVms(map: SharedMap, rows: readonly ActorRow[], simulation: Simulation): WaitingVm[] {
+  if (map.processes.length <= 1) return [];
+  return [...map.processes.keys()].flatMap((vm) => {
+    const threads = rows.filter(({ process }) => process === vm).map(({ name }) => name);
+    const sinceNs = simulation.waitingSince(new Set(threads));
+    return sinceNs === undefined || simulation.now - sinceNs < LONG_WAIT_NS ? [] : [{ vm, sinceNs }];
+  });
 }
 
 /** What ends the threads of a process that is to stop, as each thread would do it itself; for hosts with several. */

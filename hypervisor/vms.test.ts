@@ -3,7 +3,7 @@ import { actorTable, hardwareNames, mapConfig } from './actors.ts';
 import { BOOT_OPTIONS, bootConfig } from './cli/boot_options.ts';
 import { parseOptions } from './cli/options.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
-import { combinedResult, dmaPorts, vmConfigs } from './vms.ts';
+import { combinedResult, dmaPorts, vmConfigs, vmSummaries } from './vms.ts';
 
 async function configOf(...words: string[]): Promise<MachineConfig> {
   const { values, rest } = parseOptions('boot', BOOT_OPTIONS, ['--sim', '--drive', 'type=echo', ...words]);
@@ -39,14 +39,22 @@ test('each machine gets its own devices, under numbers of its own, and the PEs t
   expect(hardwareNames(config)).toEqual(['iop0', 'dma0', 'dma1', 'dma2', 'dma3', 'dma4', 'dma5']);
 });
 
-test('the monitor is the first machine\u2019s, and each thread is of its process', async () => {
-  const config = await configOf('--at', '1ms:info status', '--vm', 'smp=2');
-  expect(vmConfigs(config).map(({ at }) => at?.length)).toEqual([1, 0]);
+test('each machine gets the commands that name it, and knows of all; each thread is of its process', async () => {
+  const at = ['1ms:stop', '2ms:vm1: stop', '3ms:vm0: cont'].flatMap((text) => ['--at', text]);
+  const config = await configOf(...at, '--vm', 'smp=2,guest=net');
+  const views = vmConfigs(config);
+  expect(views.map((view) => view.at?.map(({ time }) => time))).toEqual([['1ms', '3ms'], ['2ms']]);
+  const machines = [
+    { guest: 'toy', memory: 2 ** 27, cpus: 1 },
+    { guest: 'net', memory: 2 ** 27, cpus: 2 },
+  ];
+  expect([vmSummaries(config), ...views.map(vmSummaries)]).toEqual([machines, machines, machines]);
   expect(actorTable(config).map(({ name, process }) => [name, process])).toEqual([
     ['kernel', undefined],
     ['iop0', undefined],
     ['dma0', undefined],
     ['dma1', undefined],
+    ['dma2', undefined],
     ['vmm', 0],
     ['vcpu0', 0],
     ['vm1.vmm', 1],

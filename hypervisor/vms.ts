@@ -2,20 +2,33 @@
  * The virtual machines of one host: what of the configuration each one's VMM gets to see. The host has all devices; a VMM
  * has those that are passed to it, under numbers of its own.
  */
-import type { MachineConfig, MachineResult, NicConfig, PamuConfig } from './config.ts';
+import type { MachineConfig, MachineResult, NicConfig, PamuConfig, VmSummary } from './config.ts';
 
 /** The configuration of every virtual machine, by number. The only one of a host is configured as the host. */
 export function vmConfigs(config: MachineConfig): MachineConfig[] {
   const { others = [], ...host } = config;
   if (others.length === 0) return [config];
-  return [host, ...others].map((own, vm) => ({
+  const { at = [] } = host;
+  const machines = vmSummaries(config);
+  return [host, ...others].map((own, number) => ({
     ...host,
     ...own,
-    ...devicesOf(config, vm),
-    label: vmName(vm),
-    // The monitor speaks to the first one.
-    ...(vm === 0 ? {} : { at: [], monitor: false }),
+    ...devicesOf(config, number),
+    number,
+    machines,
+    label: vmName(number),
+    at: at.filter(({ vm = 0 }) => vm === number),
   }));
+}
+
+/** The virtual machines as they are listed; those of the whole host where one VMM's configuration names them. */
+export function vmSummaries({ machines, others = [], ...first }: MachineConfig): readonly VmSummary[] {
+  return machines ?? [first, ...others].map(({ guest, memory, cpus }) => ({ guest, memory, cpus }));
+}
+
+/** Says how many machines there are, to a user who has named another one. */
+export function machinesThere(count: number): string {
+  return count === 1 ? 'there is machine 0 only' : `there are machines 0 to ${count - 1}`;
 }
 
 /** What a virtual machine is called to the user. */

@@ -20,9 +20,10 @@ import { BOOT_OPTIONS, bootConfig } from './boot_options.ts';
 import { bootStats } from './boot_stats.ts';
 import { BootTrace, checkWritten } from './boot_trace.ts';
 import type { Command } from './commands.ts';
+import { readConsolePlace } from './console_option.ts';
 import { checkDrive, createToyVolume } from './dasd.ts';
 import { DEFAULT_DRIVE } from './drive_options.ts';
-import { endingText, notGiven } from './ending.ts';
+import { deadlockText, endingText, notGiven, waitingText } from './ending.ts';
 import { checkUnlocked, lockImage } from './image_lock.ts';
 import { optionsHelp, parseOptions, type Values } from './options.ts';
 import { writeOutput } from './output_file.ts';
@@ -148,16 +149,17 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
   const machine = newMachine(config, values.verbose === true ? 'info' : 'warn', trace.sinks);
   trace.attach(machine.recorder);
   const interruption = new Interruption(values.timeout as number, () => machine.stop());
-  const mailbox = machine.monitor();
-  const monitor = new MonitorFrontEnd(mailbox);
-  const console = new ConsoleFrontEnd(mailbox);
+  const monitored = machine.monitored();
+  const monitor = new MonitorFrontEnd(monitored);
+  const typedAt = readConsolePlace(values.console as string, monitored.mailboxes.length);
+  const console = new ConsoleFrontEnd(monitored.mailboxes[typedAt ?? 0]);
   try {
     if (values.monitor !== undefined) {
       const place = monitorPlace(values.monitor as string);
       await clearStaleSocket(place);
       await monitor.start(place);
     }
-    if (values.console === 'stdio') console.start();
+    if (typedAt !== undefined) console.start();
     const run = await machine.run();
     if (values.stats !== undefined) {
       const used = { wallMs: processUptime(), peakRssMiB: process.resourceUsage().maxRSS / 1024 };
@@ -165,7 +167,7 @@ async function runThreaded(config: MachineConfig, values: Values): Promise<numbe
     }
     process.stdout.write(reports(run));
     process.stdout.write(exitSummaries(run.results, false));
-    process.stderr.write(notGiven(config.at, run.result.endedNs));
+    process.stderr.write(commandsNotGiven(config, run.results));
     return dumpsWritten(run.actors, ended(run, interruption.why, values));
   } catch (error) {
     // A thread that had to be ended by force after the user's wish is no news.
@@ -201,6 +203,13 @@ function headed(results: readonly MachineResult[], vm: number, text: string): st
   return text === '' || results.length === 1 ? text : `\n${vmName(vm)}:\n${text}`;
 }
 
+/** The `--at` commands that came too late for their machines. */
+function commandsNotGiven(config: MachineConfig, results: readonly MachineResult[]): string {
+  return vmConfigs(config)
+    .map(({ at, label }, vm) => notGiven(at, results[vm].endedNs, label))
+    .join('');
+}
+
 /** Hypercalls that each tier finished, over all CPUs that count. */
 function hypercallsByTier(run: ThreadedRun, own: (name: string) => boolean): number[] {
   const sums = [0, 0, 0];
@@ -231,15 +240,14 @@ async function runSimulated(config: MachineConfig, values: Values): Promise<numb
     );
     process.stdout.write(exitSummaries(run.results, true));
     const cut = run.cut ? `no end within ${seconds} s of virtual time (--timeout)` : undefined;
-    process.stderr.write(notGiven(config.at, run.result.endedNs));
-    return dumpsWritten(run.actors, ended(run, interruption.why ?? cut, values));
+    process.stderr.write(commandsNotGiven(config, run.results));
+    const status = ended(run, interruption.why ?? cut, values);
+    process.stderr.write(waitingText(run.waiting));
+    return dumpsWritten(run.actors, status);
   } catch (error) {
     if (error instanceof Deadlock) {
       if (values.verbose === true) process.stderr.write(`${error.message}\n`);
-      throw new UserError(
-        'the guest waits for an interruption that cannot come, for no I/O and no timer is under way: give it one at a time ' +
-          "of the machine (--at 'TIME:COMMAND'; console_input for its console), or run it on threads (without --sim)",
-      );
+      throw new UserError(deadlockText(error, vmConfigs(config).length));
     }
     if (error instanceof TaskFailure || error instanceof TooLong) throw new ThreadDied('of the simulation', error);
     throw error;

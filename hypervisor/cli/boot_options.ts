@@ -9,6 +9,7 @@ import { readTraceOption } from '../trace/trace_option.ts';
 import { UserError } from '../user_error.ts';
 import { COMMAND_LINE } from '../vmm/loader.ts';
 import { vmConfigs } from '../vms.ts';
+import { CONSOLE_OPTION, readConsolePlace } from './console_option.ts';
 import { DEVICE_OPTIONS, readPamu } from './device_option.ts';
 import { DRIVE_OPTION, readDrives } from './drive_options.ts';
 import { fileProblem } from './file_problem.ts';
@@ -85,22 +86,15 @@ export const BOOT_OPTIONS: readonly OptionRow[] = [
     name: 'monitor',
     kind: 'text',
     value: 'PLACE',
-    help: "take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands; of several machines it is the first one's",
+    help: "take commands while the machine runs, as in QEMU: stdio, or unix:PATH for a socket; help lists the commands; of several machines a line goes to the first one, 'vm1: info status' to the next, or 'vm 1' turns to it",
   },
-  {
-    name: 'console',
-    kind: 'choice',
-    choices: ['output', 'stdio'],
-    value: 'PLACE',
-    default: 'output',
-    help: "stdio: lines of standard input are typed at the guest's console (SCLP); output: the guest gets none",
-  },
+  CONSOLE_OPTION,
   {
     name: 'at',
     kind: 'text',
     value: 'TIME:COMMAND',
     many: true,
-    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands; of several machines the first one gets it",
+    help: "give a monitor command at a time of the machine ('5ms:device_del dasd0'; ns, us, ms, s, m); virtual time with --sim; help lists the commands; of several machines the first one gets it, or the one that is named ('5ms:vm1: stop')",
   },
   {
     name: 'exits',
@@ -143,8 +137,8 @@ export async function bootConfig(values: Values, rest: readonly string[]): Promi
     seed: values.seed as number,
     todBase: todOf(simulated ? SIMULATED_START_US : wallClockMicroseconds()),
     exits: values.exits === true,
-    at: await readAt((values.at as string[] | undefined) ?? []),
-    monitor: readMailbox(values, simulated),
+    at: await readAt((values.at as string[] | undefined) ?? [], count),
+    monitor: readMailbox(values, simulated, count),
     trace: ['vfio_ccw_[QK]?', 'ccw_rfc_*'],
     tracing: { events, out: values['trace-out'] !== undefined },
   };
@@ -168,6 +162,7 @@ function vmOf(values: Values): VmConfig {
     throw new UserError(`--kernel ${values.kernel} --guest ${values.guest}: two guests; give one of them`);
   return {
     kernel: { segments: [], entry: 0n },
+    guest: guestOf(values) ?? (values.kernel as string),
     append: values.append as string,
     memory,
     cpus: values.cpus as number,
@@ -248,21 +243,21 @@ async function monitorHelp({ monitor, at = [] }: Values): Promise<void> {
 }
 
 /** The monitor's commands are loaded where one is given. @throws UserError */
-async function readAt(texts: readonly string[]): Promise<MachineConfig['at']> {
+async function readAt(texts: readonly string[], count: number): Promise<MachineConfig['at']> {
   if (texts.length === 0) return [];
   const { parseAt } = await import('../monitor/at.ts');
-  return texts.map(parseAt);
+  return texts.map((text) => parseAt(text, count));
 }
 
-/** Whether lines come for the VMM while it runs: the monitor's, or the guest's console. @throws UserError */
-function readMailbox(values: Values, simulated: boolean): boolean {
+/** Whether lines come for a VMM while it runs: the monitor's, or its guest's console. @throws UserError */
+function readMailbox(values: Values, simulated: boolean, count: number): boolean {
   const monitor = readMonitor(values.monitor as string | undefined, simulated);
-  return readConsole(values, simulated) || monitor;
+  return readConsole(values, simulated, count) || monitor;
 }
 
 /** Console input goes to the VMM as the monitor's lines do. @throws UserError where standard input is somebody else's, or with --sim */
-function readConsole({ console, monitor }: Values, simulated: boolean): boolean {
-  if (console !== 'stdio') return false;
+function readConsole({ console, monitor }: Values, simulated: boolean, count: number): boolean {
+  if (readConsolePlace(console as string, count) === undefined) return false;
   if (monitor === 'stdio')
     throw new UserError('--console stdio: the monitor has standard input; give --monitor unix:PATH');
   if (simulated)

@@ -1,6 +1,9 @@
 /** What a boot tells at its end on standard error. */
 import { processOfActor, shortName } from '../../kernel/lib/shared_map.ts';
+import type { Deadlock } from '../../kernel/lib/simulated.ts';
 import type { MachineResult, TimedCommand } from '../config.ts';
+import type { WaitingVm } from '../simulate.ts';
+import { vmName } from '../vms.ts';
 
 /** What a vCPU's thread tells at its end, as far as it is shown. */
 interface CpuReport {
@@ -52,9 +55,34 @@ function whereabouts({ name, psw, lastInstructions }: CpuReport & { readonly nam
   return `${name}: PSW ${psw}; last instructions:\n${lastInstructions.map((line) => `  ${line}\n`).join('')}`;
 }
 
-/** The `--at` commands whose time did not come before the run ended, in one line; nothing when all came. */
-export function notGiven(commands: readonly TimedCommand[] = [], endedNs: number): string {
+/** What a run of several machines that was cut tells of those that waited all along, a line each. */
+export function waitingText(waiting: readonly WaitingVm[]): string {
+  return waiting
+    .map(({ vm, sinceNs }) => {
+      const since = `since ${(sinceNs / 1e6).toFixed(3)} ms`;
+      return `minivisor: ${vmName(vm)} has waited ${since} for an interruption that did not come: it has no timer set\n`;
+    })
+    .join('');
+}
+
+/** Why a simulated run cannot go on, and what to do. @param count virtual machines of the host */
+export function deadlockText({ actors }: Pick<Deadlock, 'actors'>, count: number): string {
+  const vms = [...new Set(actors.map(processOfActor))].filter((vm) => vm !== undefined).map(vmName);
+  const several = vms.length === 1 ? `the guest of ${vms[0]} waits` : `the guests of ${vms.join(' and ')} wait`;
+  const who = count === 1 ? 'the guest waits' : several;
+  const command = count === 1 || vms[0] === vmName(0) ? 'COMMAND' : `${vms[0]}: COMMAND`;
+  return (
+    `${who} for an interruption that cannot come, for no I/O and no timer is under way: give it one at a time of the ` +
+    `machine (--at 'TIME:${command}'; console_input for its console), or run it on threads (without --sim)`
+  );
+}
+
+/**
+ * The `--at` commands whose time did not come before the run ended, in one line; nothing when all came.
+ * @param whose what has ended: the run, or one virtual machine of several
+ */
+export function notGiven(commands: readonly TimedCommand[] = [], endedNs: number, whose = 'the run'): string {
   const late = commands.filter(({ ns }) => ns > endedNs).map(({ time, command }) => `${time}:${command}`);
   if (late.length === 0) return '';
-  return `minivisor: --at: the run ended at ${(endedNs / 1e6).toFixed(3)} ms, before ${late.join(', ')}\n`;
+  return `minivisor: --at: ${whose} ended at ${(endedNs / 1e6).toFixed(3)} ms, before ${late.join(', ')}\n`;
 }

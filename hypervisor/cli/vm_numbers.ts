@@ -1,5 +1,6 @@
 /** `vm=` of --nic, --drive and --device: which virtual machine a device of the host is for. */
 import { UserError } from '../user_error.ts';
+import { machinesThere } from '../vms.ts';
 
 /** Numbers of virtual machines, as `vm=0` gives them. @param several `0:1` is allowed. @throws UserError */
 export function readVmNumbers(option: string, text: string | undefined, count: number, several: boolean): number[] {
@@ -10,6 +11,5 @@ export function readVmNumbers(option: string, text: string | undefined, count: n
     throw new UserError(`--${option} vm=${text}: not understood; give ${form}`);
   const missing = numbers.find((number) => number >= count);
   if (missing === undefined) return numbers;
-  const there = count === 1 ? 'there is machine 0 only' : `there are machines 0 to ${count - 1}`;
-  throw new UserError(`--${option} vm=${text}: ${there}; give --vm once for each further one`);
+  throw new UserError(`--${option} vm=${text}: ${machinesThere(count)}; give --vm once for each further one`);
 }

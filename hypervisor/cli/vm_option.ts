@@ -19,7 +19,8 @@ export const VM_OPTION: OptionRow = {
   many: true,
   keys: Object.fromEntries([...KEYS].map(([key, { help }]) => [key, help])),
   notes:
-    'What is not given is as for the first machine. vm=1 in --nic, --drive and --device gives the device to this one, vm=2 to the next.\n',
+    'What is not given is as for the first machine. vm=1 in --nic, --drive and --device gives the device to this one, vm=2 to the next;\n' +
+    "its lines on the console begin with 'vm1: ', and so do monitor commands that are for it.\n",
   help: 'a further virtual machine on this host, with a VMM process of its own; its NICs, drives and devices say vm=1',
 };
 

@@ -5,7 +5,7 @@ import type { Task } from '../../kernel/lib/task.ts';
 import { matchTrace } from '../../kernel/lib/trace.ts';
 import { DEVICE_MODELS, parseDevice } from './device_options.ts';
 import { SUBJECTS } from './info.ts';
-import { MonitorError, NOT_READ } from './monitor_error.ts';
+import { MonitorError, NO_SESSION, NOT_READ } from './monitor_error.ts';
 import type { MonitorTarget, Unplugged } from './target.ts';
 
 export interface MonitorCommand {
@@ -31,6 +31,15 @@ export const COMMANDS: readonly MonitorCommand[] = [
     parameters: ['[SUBJECT]'],
     help: 'shows something of the machine; without subject lists them',
     handler: info,
+  },
+  {
+    name: 'vm',
+    parameters: ['[N]'],
+    help: "makes virtual machine N the one that the lines after this go to; 'vm1: COMMAND' is for machine 1 by itself",
+    // The session's (session.ts), which alone knows what lines come after.
+    *handler() {
+      throw new MonitorError(NO_SESSION);
+    },
   },
   {
     name: 'device_add',
@@ -130,7 +139,7 @@ export const COMMANDS: readonly MonitorCommand[] = [
     name: 'quit',
     alias: ['q'],
     parameters: [],
-    help: 'ends the run, with exit status 0',
+    help: 'ends the run, with exit status 0; of several machines only this one, and the others go on',
     alone: false,
     *handler(target) {
       target.quit();

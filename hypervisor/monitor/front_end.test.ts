@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { MAILBOX_TEXT, type MailboxClient } from '../../kernel/lib/monitor_mailbox.ts';
+import { MAILBOX_TEXT } from '../../kernel/lib/monitor_mailbox.ts';
 import { workFolder } from '../../test/support/cli.ts';
 import { MonitorFrontEnd } from './front_end.ts';
 
@@ -9,15 +9,17 @@ const { folder, remove } = workFolder();
 afterAll(remove);
 
 /** A monitor that answers each line in brackets, and a client that never hangs up by itself. */
-async function connect(name: string) {
+async function connect(name: string, machines = 1) {
   const asked: number[] = [];
   const mailbox = {
+    ended: false,
     async ask(line: string) {
       asked.push(line.length);
       return { text: `<${line}>\n`, cut: false };
     },
-  } as unknown as MailboxClient;
-  const frontEnd = new MonitorFrontEnd(mailbox);
+  };
+  const mailboxes = Array.from({ length: machines }, () => mailbox);
+  const frontEnd = new MonitorFrontEnd({ mailboxes, rows: () => [], ended: () => false });
   const path = join(folder, name);
   await frontEnd.start({ kind: 'unix', path });
   const socket = createConnection({ path, allowHalfOpen: true });
@@ -56,4 +58,18 @@ test('a line that is too long is refused in its turn, and not asked', async () =
   expect(asked).toEqual([3]);
   frontEnd.end();
   socket.destroy();
+});
+
+test('each connection chooses its machine for itself, and its prompt says which', async () => {
+  const { frontEnd, socket, heard } = await connect('chooses', 2);
+  const other = createConnection({ path: join(folder, 'chooses') });
+  socket.write('vm 1\none\n');
+  await heard('(minivisor vm0) (minivisor vm1) vm1: <one>\n(minivisor vm1) ');
+  other.write('two\n');
+  let said = '';
+  while (!said.includes('two')) said += await new Promise<Buffer>((next) => other.once('data', next));
+  expect(said).toContain('(minivisor vm0) vm0: <two>\n');
+  frontEnd.end();
+  socket.destroy();
+  other.destroy();
 });

@@ -1,16 +1,16 @@
 /**
- * The monitor's user side, on the main thread: lines from standard input or a socket go to the VMM one at a time, and its
- * answers come back with a prompt, as QEMU's human monitor has it.
+ * The monitor's user side, on the main thread: lines from standard input or a socket go to a VMM one at a time, and its
+ * answers come back with a prompt, as QEMU's human monitor has it. Each connection is a session of its own.
  */
 import { unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import { after } from '../../kernel/lib/host_timer.ts';
-import { MAILBOX_TEXT, type MailboxClient } from '../../kernel/lib/monitor_mailbox.ts';
+import { MAILBOX_TEXT, type MailboxAnswer } from '../../kernel/lib/monitor_mailbox.ts';
 import { UserError } from '../user_error.ts';
 import type { MonitorPlace } from './place.ts';
+import { type MonitoredVms, MonitorSession } from './session.ts';
 
-const PROMPT = '(minivisor) ';
 /** Milliseconds that a client has to read what was written, once the machine has ended. */
 const FLUSH_MS = 500;
 const BANNER = "minivisor monitor - type 'help' for more information\n";
@@ -26,14 +26,14 @@ interface Terminal {
 }
 
 export class MonitorFrontEnd {
-  readonly #mailbox: MailboxClient;
+  readonly #vms: MonitoredVms;
   readonly #readers = new Set<Interface>();
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #path: string | undefined;
 
-  constructor(mailbox: MailboxClient) {
-    this.#mailbox = mailbox;
+  constructor(vms: MonitoredVms) {
+    this.#vms = vms;
   }
 
   /** Begins to listen. @throws UserError when the socket cannot be made */
@@ -74,14 +74,16 @@ export class MonitorFrontEnd {
   #serve({ input, write, prompt, done = () => {} }: Terminal): void {
     const reader = createInterface({ input });
     this.#readers.add(reader);
+    const session = new MonitorSession(this.#vms);
     const ready = () => {
-      if (prompt) write(PROMPT);
+      if (prompt) write(session.prompt);
     };
     if (prompt) write(BANNER);
     ready();
     let last: Promise<void> = Promise.resolve();
     reader.on('line', (line) => {
-      last = this.#answer(line, last).then((answer) => {
+      last = last.then(async () => {
+        const answer = await answerTo(session, line);
         if (answer === undefined) return;
         write(answer.text);
         if (answer.cut) write('(the rest is too long to be shown)\n');
@@ -93,14 +95,13 @@ export class MonitorFrontEnd {
       void last.then(done);
     });
   }
+}
 
-  /** A line that the mailbox cannot hold as a whole is refused in its turn. */
-  async #answer(line: string, last: Promise<void>): ReturnType<MailboxClient['ask']> {
-    const bytes = Buffer.byteLength(line);
-    if (bytes <= MAILBOX_TEXT) return await this.#mailbox.ask(line);
-    await last;
-    return { text: `Error: the line has ${bytes} bytes; give at most ${MAILBOX_TEXT}\n`, cut: false };
-  }
+/** A line that the mailbox cannot hold as a whole is refused. */
+async function answerTo(session: MonitorSession, line: string): Promise<MailboxAnswer | undefined> {
+  const bytes = Buffer.byteLength(line);
+  if (bytes <= MAILBOX_TEXT) return await session.ask(line);
+  return { text: `Error: the line has ${bytes} bytes; give at most ${MAILBOX_TEXT}\n`, cut: false };
 }
 
 /** Ends a connection, whether the client hangs up or not: what was written goes out first, if the client takes it. */

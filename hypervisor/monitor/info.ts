@@ -17,6 +17,7 @@ import type { Task } from '../../kernel/lib/task.ts';
 import { table } from '../cli/table.ts';
 import { exitTable } from '../exit_table.ts';
 import type { MonitorTarget } from './target.ts';
+import { vmsTable } from './vms_table.ts';
 
 interface Subject {
   readonly name: string;
@@ -29,6 +30,7 @@ const hex = (value: number, digits = 2) => value.toString(16).padStart(digits, '
 /** What can be shown. */
 export const SUBJECTS: readonly Subject[] = [
   { name: 'status', help: 'whether the machine runs, and its CPUs', show: status },
+  { name: 'vms', help: 'the virtual machines of this host, and whether they run', show: vms },
   { name: 'subchannels', help: "the guest's subchannels, as lscss lists them", show: subchannels },
   { name: 'qtree', help: 'the devices and their properties', show: qtree },
   { name: 'pci', help: "the guest's PCI devices, their BARs and pins", show: pci },
@@ -45,6 +47,10 @@ function* status(target: MonitorTarget): Task<string> {
     return `  cpu ${address}: ${state}, PSW at its last exit ${psw}\n`;
   });
   return `VM status: ${target.running ? 'running' : 'paused'}\n${cpus.join('')}`;
+}
+
+function* vms(target: MonitorTarget): Task<string> {
+  return vmsTable(target.vms());
 }
 
 /** Functions in progress by their bits of function control, and pending status. */

@@ -4,6 +4,7 @@ import { ChannelSubsystem } from '../../devices/virtual/s390x/css.ts';
 import { addFakeDevice } from '../../devices/virtual/s390x/fake_device.ts';
 import { Errno } from '../../kernel/include/uapi/errno.ts';
 import { sleep, type Task, until } from '../../kernel/lib/task.ts';
+import { VM_STATE } from '../../kernel/lib/vm_state.ts';
 import type { MachineConfig } from '../config.ts';
 import { COMMANDS } from './commands.ts';
 import { SUBJECTS } from './info.ts';
@@ -44,6 +45,7 @@ beforeEach(() => {
     get running() {
       return running;
     },
+    vms: () => [{ guest: 'toy', memory: 2 ** 27, cpus: 1, state: running ? VM_STATE.RUNNING : VM_STATE.PAUSED }],
     cpus: () => [{ address: 0, operating: running, psw: '0 1' }],
     stop: () => turn(false),
     cont: () => turn(true),
@@ -111,6 +113,7 @@ test.each([
   ['trace-event nothing_* on', "'nothing_*' matches no event"],
   ['quit now', "quit: unexpected 'now': quit"],
   ['constructor', "unknown command 'constructor'"],
+  ['vm 1', 'vm: chooses for lines that are typed; begin the command with the machine instead: vm1: stop'],
 ])('%s is refused in one sentence', (line, message) => {
   const answer = say(line);
   expect(answer).toContain(message);
@@ -184,6 +187,7 @@ test('stop, cont, system_reset, trace-event and quit reach the machine', () => {
     'the machine is stopped already\n',
     'VM status: paused\n  cpu 0: stopped, PSW at its last exit 0 1\n',
   ]);
+  expect(say('info vms').split('\n').at(-2)).toBe('  vm0      paused  128 MiB     1  toy');
   expect([say('c'), say('cont')]).toEqual(['', 'the machine runs already\n']);
   say('system_reset');
   say('trace-event css_* on');

@@ -5,6 +5,7 @@ import type { TraceEvent } from '../../kernel/include/trace_events.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import type { ExitReport, MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
+import type { VmRow } from './vms_table.ts';
 
 /** A CPU as `info status` shows it. */
 export interface CpuStatus {
@@ -49,6 +50,8 @@ export interface MonitorTarget {
   /** System calls of the VMM so far. */
   readonly systemCalls: number;
   readonly running: boolean;
+  /** The virtual machines of the host, this one too. */
+  vms(): readonly VmRow[];
   /** Exits of all CPUs so far. */
   exits(): ExitReport;
   cpus(): readonly CpuStatus[];

@@ -9,6 +9,8 @@ import type { ExitReport, MachineConfig } from '../config.ts';
 import type { Machine } from '../machine_api.ts';
 import { MonitorError } from '../monitor/monitor_error.ts';
 import type { CpuStatus, MonitorTarget, PlugOptions, PlugPciOptions, Unplugged } from '../monitor/target.ts';
+import { type VmRow, vmRows } from '../monitor/vms_table.ts';
+import { vmSummaries } from '../vms.ts';
 import { readExits } from './exit_statistics.ts';
 import { mediatedDevice, passThroughUnsafe } from './host_setup.ts';
 import { plugPci, unplugPci } from './machine_pci.ts';
@@ -59,6 +61,10 @@ export class MonitoredMachine implements MonitorTarget {
   }
   get running(): boolean {
     return this.#state.running;
+  }
+  vms(): readonly VmRow[] {
+    const { memory, map } = this.#context;
+    return vmRows(memory, map, vmSummaries(this.config));
   }
   cpus(): readonly CpuStatus[] {
     return this.#vmm.vcpus.map(({ address, operating, run }) => ({

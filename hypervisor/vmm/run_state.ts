@@ -15,11 +15,14 @@ const STOP_NS = 1e9;
 
 export class RunState {
   readonly #vmm: Vmm;
+  readonly #tell: (running: boolean) => void;
   /** The CPUs that run again when the machine goes on; absent while it runs. */
   #held: Set<number> | undefined;
 
-  constructor(vmm: Vmm) {
+  /** @param tell called when the machine is stopped, and when it goes on */
+  constructor(vmm: Vmm, tell: (running: boolean) => void) {
     this.#vmm = vmm;
+    this.#tell = tell;
   }
 
   get running(): boolean {
@@ -31,9 +34,10 @@ export class RunState {
     if (this.#held !== undefined) return false;
     const held = new Set<number>();
     this.#held = held;
-    const { vcpus, kvm } = this.#vmm;
+    this.#tell(false);
+    const { kvm } = this.#vmm;
     // A CPU that has not stopped yet may start another one.
-    for (let operating = vcpus.filter((v) => v.operating); operating.length > 0; ) {
+    for (let operating = yield* this.#operating(); operating.length > 0; ) {
       for (const vcpu of operating) {
         held.add(vcpu.address);
         yield* kvm.injectVcpu(vcpu.fd, KVM_S390.SIGP_STOP, 0);
@@ -42,9 +46,16 @@ export class RunState {
         yield* this.#stopped(vcpu);
         yield* this.#settled(vcpu);
       }
-      operating = vcpus.filter((v) => v.operating);
+      operating = yield* this.#operating();
     }
     return true;
+  }
+
+  /** The CPUs that have to be stopped: one that was told to start, and has not yet, is waited for. It rings no doorbell. */
+  *#operating(): Task<VcpuHandle[]> {
+    const { actor, vcpus } = this.#vmm;
+    for (const vcpu of vcpus) while (!vcpu.operating && vcpu.starting) yield* sleep(actor, SETTLE_NS);
+    return vcpus.filter((vcpu) => vcpu.operating);
   }
 
   /** Until a CPU that was told to has stopped. */
@@ -64,6 +75,7 @@ export class RunState {
     if (this.#held === undefined) return false;
     const held = this.#held;
     this.#held = undefined;
+    this.#tell(true);
     for (const address of held) yield* this.#vmm.board.cpus.start(address);
     return true;
   }

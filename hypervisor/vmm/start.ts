@@ -8,6 +8,7 @@ import { MailboxServer } from '../../kernel/lib/monitor_mailbox.ts';
 import { stopMachine, stopping } from '../../kernel/lib/stop.ts';
 import type { Task } from '../../kernel/lib/task.ts';
 import { EVENT } from '../../kernel/lib/trace.ts';
+import { setVmState, VM_STATE, type VmState } from '../../kernel/lib/vm_state.ts';
 import type { MachineConfig, MachineResult } from '../config.ts';
 import { ProgramInterruption } from '../machine_api.ts';
 import { timedCommands } from '../monitor/at.ts';
@@ -57,7 +58,7 @@ class Run {
       (subcode) => this.#end({ status: 0, reason: `the guest asked for a reset (DIAGNOSE X'308' subcode ${subcode})` }),
       (message) => this.#end({ status: 1, reason: `the guest's operating system has ended (ibm,os-term): ${message}` }),
     );
-    this.#state = new RunState(this.#vmm);
+    this.#state = new RunState(this.#vmm, (running) => this.#tell(running ? VM_STATE.RUNNING : VM_STATE.PAUSED));
   }
 
   result(): MachineResult {
@@ -92,7 +93,14 @@ class Run {
     for (const vcpu of vmm.vcpus) this.#context.actor.spawn(`vcpu${vcpu.address}`, this.#vcpu(vcpu));
     vmm.vcpus[0].setPsw(psw.mask, psw.address);
     yield* vmm.board.cpus.start(0);
+    this.#tell(VM_STATE.RUNNING);
     this.#startMonitor();
+  }
+
+  /** What `info vms` shows of the machine. */
+  #tell(state: VmState): void {
+    const { config, memory, map } = this.#context;
+    setVmState(memory, map, config.number ?? 0, state);
   }
 
   /** The monitor's two ways in: commands at given times, and lines from the main thread. */
@@ -199,6 +207,7 @@ class Run {
   #end(how: Outcome): void {
     this.#outcome = how;
     this.#endedNs = this.#context.actor.now();
+    this.#tell(VM_STATE.ENDED);
     stopMachine(this.#context.memory, this.#context.map);
   }
 }

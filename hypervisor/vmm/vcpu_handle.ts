@@ -126,10 +126,14 @@ export class VcpuHandle implements Vcpu {
   get operating(): boolean {
     return this.#memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.OPERATING;
   }
+  /** True while an order is under way that makes the CPU run. */
+  get starting(): boolean {
+    return (this.#local.pending() & (LOCAL.RESTART | LOCAL.START)) !== 0;
+  }
   /** True when the CPU is stopped or parked, and no order is under way that makes it run: only another CPU can. */
   get atRest(): boolean {
     // The order first: the vCPU changes its state, and only then withdraws the order.
-    if ((this.#local.pending() & (LOCAL.RESTART | LOCAL.START)) !== 0) return false;
+    if (this.starting) return false;
     return !this.operating || this.#memory.load(this.#page + KVM_RUN.offset.parked) !== 0;
   }
   /** The interruption that came with a TSCH or TPI exit. */

@@ -63,6 +63,13 @@ export class MailboxServer extends Mailbox {
   }
 }
 
+export interface MailboxAnswer {
+  /** Nothing, or lines. */
+  readonly text: string;
+  /** It was longer than the area, and its end is missing. */
+  readonly cut: boolean;
+}
+
 /** The main thread's end: one question at a time, in the order of the calls. */
 export class MailboxClient extends Mailbox {
   readonly #ring: () => void;
@@ -76,13 +83,18 @@ export class MailboxClient extends Mailbox {
     this.#ended = ended;
   }
 
+  /** Nobody will answer any more. */
+  get ended(): boolean {
+    return this.#ended();
+  }
+
   /** The answer to a line, or undefined when the machine ended before there was one. */
-  ask(line: string): Promise<{ readonly text: string; readonly cut: boolean } | undefined> {
+  ask(line: string): Promise<MailboxAnswer | undefined> {
     const answer = this.#last.then(() => this.#exchange(line));
     this.#last = answer;
     return answer;
   }
-  async #exchange(line: string): Promise<{ text: string; cut: boolean } | undefined> {
+  async #exchange(line: string): Promise<MailboxAnswer | undefined> {
     if (this.#ended()) return undefined;
     this.hand(STATE.POSTED, line);
     this.#ring();

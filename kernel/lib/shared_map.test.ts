@@ -19,6 +19,7 @@ import {
 } from './shared_map.ts';
 import { stopMachine, stopping } from './stop.ts';
 import { TRACE_ENABLE_SIZE, TRACE_RING_SIZE } from './trace.ts';
+import { vmStatesSize } from './vm_state.ts';
 
 /** Every area of the map: name, address, size. */
 function areas(map: SharedMap): [string, number, number][] {
@@ -30,6 +31,7 @@ function areas(map: SharedMap): [string, number, number][] {
       [`${name} trace`, trace, TRACE_RING_SIZE],
     ]),
     ['trace enable', map.traceEnable, TRACE_ENABLE_SIZE],
+    ['states of virtual machines', map.vmStates, vmStatesSize(map.processes.length)],
     ...map.vcpus.flatMap((vcpu, i) =>
       Object.entries(vcpu).map(([name, at]): [string, number, number] => [
         `vcpu${i} ${name}`,

@@ -21,6 +21,7 @@
  * | css, phb, soc | the physical machine and the kernel's drivers of it, under locks described in `devices/physical`; a vCPU at the registers of a mapped BAR, under its PE's mmioLock | the I/O processors and DMA engines wait for work, the kernel for interrupts, each woken by its doorbell |
  * | net | a NIC's two sides, as `devices/physical/net/nic_area.ts` says; cables: the engine that sends adds frames, the one that receives takes them | both engines, each woken by its doorbell |
  * | monitor | main: a line, then POSTED; VMM: the answer, then ANSWERED | VMM, woken by its doorbell; main looks now and then: `monitor_mailbox.ts` |
+ * | vmStates | each VMM its machine's word | any VMM and main, for `info vms`: `vm_state.ts` |
  * | work | kernel: plain words, only ever counted up | VMM, when the guest reports a measurement: `kernel_work.ts` |
  * | kvm | kernel writes; the real-mode handlers of every vCPU read and exchange | see `kernel/kvm/book3s_64_vio_hv.ts` |
  *
@@ -33,6 +34,7 @@ import { PAGE_SIZE } from './host_memory.ts';
 import { KERNEL_WORK_SIZE } from './kernel_work.ts';
 import { MAILBOX_SIZE } from './monitor_mailbox.ts';
 import { TRACE_ENABLE_SIZE, TRACE_RECORDS, traceRingSize } from './trace.ts';
+import { vmStatesSize } from './vm_state.ts';
 
 /** What one VMM process needs. */
 export interface ProcessMapConfig {
@@ -113,6 +115,8 @@ export interface SharedMap extends ProcessAreas {
   readonly frames: number;
   /** One storage key per page frame of the memory: see `storage_keys.ts`. */
   readonly storageKeys: number;
+  /** What each virtual machine does, a word for each: see `vm_state.ts`. */
+  readonly vmStates: number;
   /** First page frame that may be allocated. */
   readonly firstFrame: number;
   /** The VMM processes of the host, by number; one as a rule. Empty in the map of one of several. */
@@ -195,6 +199,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const soc = take(AREA.soc, PAGE_SIZE);
   const net = take((config.nics ?? 0) * AREA.nic, PAGE_SIZE);
   const processes = [config, ...others].map((process) => processAreas(take, process));
+  const vmStates = take(vmStatesSize(processes.length));
   const reserve = HOST_RESERVE + others.length * PROCESS_RESERVE;
   const guests = [config, ...others].reduce((sum, { guestMemory }) => sum + guestMemory, 0);
   const framesWanted = (guests + reserve) / PAGE_SIZE;
@@ -206,7 +211,7 @@ export function sharedMap(config: SharedMapConfig): SharedMap {
   const size = firstFrame + framesWanted * PAGE_SIZE;
   if (size > 0xffff_0000) throw new RangeError(`guest memory of ${guests} bytes: at most 3.5 GiB fit the host`);
   const [first] = processes;
-  const host = { size, actors, traceEnable, css, phb, soc, net, frames, storageKeys, firstFrame };
+  const host = { size, actors, traceEnable, css, phb, soc, net, frames, storageKeys, vmStates, firstFrame };
   // One process's end is the host's: they have one word for it.
   if (others.length === 0) {
     const alone = { ...first, control: { stop, ended: stop + 4 } };

@@ -96,7 +96,33 @@ test('a deadlock names every actor, task and wait', () => {
   simulation.actor('vmm').spawn('boot', until('an exit', never));
   simulation.actor('kernel').spawn('entry', until('a system call', never));
   expect(() => simulation.run(never)).toThrow(Deadlock);
-  expect(() => simulation.run(never)).toThrow('vmm/boot: an exit; kernel/entry: a system call');
+  try {
+    simulation.run(never);
+    expect.unreachable();
+  } catch (error) {
+    expect((error as Error).message).toContain('vmm/boot: an exit; kernel/entry: a system call');
+    expect((error as Deadlock).actors).toEqual(['vmm', 'kernel']);
+  }
+});
+
+test('actors whose tasks all wait without a timer are told of, with the time of their last step', () => {
+  const simulation = new Simulation(1);
+  const [waits, sleeps, runs] = ['waits', 'sleeps', 'runs'].map((name) => simulation.actor(name));
+  waits.spawn('one', until('nothing', never));
+  waits.spawn('two', untilDeadline('nothing', never, Number.POSITIVE_INFINITY));
+  sleeps.spawn('three', sleep(sleeps, 1e9));
+  runs.spawn(
+    'four',
+    (function* (): Task {
+      for (;;) yield* preempt();
+    })(),
+  );
+  simulation.run(() => simulation.now > 1e5);
+  const since = simulation.waitingSince(new Set(['waits']));
+  expect(since).toBeGreaterThan(0);
+  expect(since).toBeLessThan(1e4);
+  for (const names of [['sleeps'], ['runs'], ['waits', 'runs'], ['nobody']])
+    expect(simulation.waitingSince(new Set(names)), `${names}`).toBeUndefined();
 });
 
 test('a failing task names the actor and the task, and keeps the cause', () => {

@@ -8,9 +8,12 @@ import { TaskFailure } from './threaded.ts';
 
 /** No task can run and no timer is set: names every wait. */
 export class Deadlock extends Error {
-  constructor(waits: string[]) {
-    super(`nothing can run; waiting: ${waits.join('; ')}`);
+  /** Names of the actors that wait, each once. */
+  readonly actors: readonly string[];
+  constructor(waits: readonly { readonly actor: string; readonly what: string }[]) {
+    super(`nothing can run; waiting: ${waits.map(({ actor, what }) => `${actor}/${what}`).join('; ')}`);
     this.name = 'Deadlock';
+    this.actors = [...new Set(waits.map(({ actor }) => actor))];
   }
 }
 
@@ -67,6 +70,18 @@ export class Simulation {
       if (this.#entries[i].actor.name === name) this.#entries.splice(i, 1);
   }
 
+  /**
+   * Virtual time of the last step of these actors, when all their tasks wait for somebody else's doing: none can run, and
+   * no timer of theirs is set. Undefined when one can go on by itself, or there is none.
+   */
+  waitingSince(actors: ReadonlySet<string>): number | undefined {
+    const entries = this.#entries.filter(({ actor }) => actors.has(actor.name));
+    const waits = entries.every(
+      ({ wait }) => wait !== undefined && !wait.ready() && !Number.isFinite(wait.deadline ?? Number.POSITIVE_INFINITY),
+    );
+    return waits && entries.length > 0 ? Math.max(...entries.map(({ actor }) => actor.stepped)) : undefined;
+  }
+
   /** Runs until `stopped()` holds or no task is left. @throws Deadlock, TaskFailure; Error past `maxSteps` */
   run(stopped: () => boolean, maxSteps = Number.POSITIVE_INFINITY): void {
     if (!this.advance(stopped, maxSteps)) throw new Error(`the simulated run did not end within ${maxSteps} steps`);
@@ -91,7 +106,7 @@ export class Simulation {
       }
       if (ready.length > 0) this.#step(ready[ready.length === 1 ? 0 : this.#random.below(ready.length)]);
       else if (deadline !== Number.POSITIVE_INFINITY) this.#now = Math.min(deadline, limit);
-      else throw new Deadlock(this.#entries.map((e) => `${e.actor.name}/${e.name}: ${e.wait?.what}`));
+      else throw new Deadlock(this.#entries.map((e) => ({ actor: e.actor.name, what: `${e.name}: ${e.wait?.what}` })));
     }
     return false;
   }
@@ -100,6 +115,7 @@ export class Simulation {
     const entry = this.#entries[index];
     this.#steps++;
     this.#now += STEP_NS.least + this.#random.below(STEP_NS.spread);
+    entry.actor.stepped = this.#now;
     try {
       const result = entry.task.next();
       if (result.done) this.#entries.splice(index, 1);
@@ -113,6 +129,8 @@ export class Simulation {
 export class SimulatedActor implements Actor {
   readonly name: string;
   readonly simulated = true;
+  /** Virtual time of its last step. @internal */
+  stepped = 0;
   readonly #simulation: Simulation;
   constructor(name: string, simulation: Simulation) {
     this.name = name;

@@ -7,6 +7,7 @@ import { type SimulatedRun, simulate, traceText } from '../../hypervisor/simulat
 import type { KernelStatistics } from '../../kernel/start.ts';
 import { workFolder } from '../support/cli.ts';
 import { guestElf } from '../support/guest_elf.ts';
+import { READER } from '../support/reader.ts';
 import { toyConfig, toyDrive } from '../support/toy.ts';
 
 const { folder, remove } = workFolder();
@@ -14,18 +15,6 @@ afterAll(remove);
 toyDrive(folder);
 /** Every access takes a millisecond, so that there is nearly always something running. */
 const drive = `file=${join(folder, 'test.ckd')},service-us=1000,cache=unsafe,readonly=on`;
-
-/**
- * Enables subchannel 0 and reads its IPL record for ever: SSCH, enabled wait, TSCH. A machine check: STCRW until there is
- * no report, STSCH after each; then the subchannel is enabled and started again, if there is one.
- */
-const READER = [
-  'c0c00000003cd20f01e0c000d20f01f0c010eb66c030002febeec038002fc01100010000b234c058a774000c9101c05d',
-  'a78400089680c05db232c058b233c040b2b2c020c0c00000001ab239c054a774ffe8c01100010000b234c058a7f4fff7',
-  'c0c00000000cc01100010000b235c08ca7f4ffd707070707000000018000000000000000000100440000000180000000',
-  '00000000000100600206000180000000000000000000000000000000ff00000000000000100000000000cafe00c0ff00',
-  '000100c40220001800020000',
-].join('');
 
 /**
  * With interruptions masked: SSCH, STSCH until status is pending, CSCH, the same again; then TPI must find one
@@ -159,6 +148,15 @@ test('a machine that is stopped takes no step; it goes on where it was', async (
   expect(r.trace.filter((x) => x.event === 's390_ioinst' && x.time > 5.6e6 && x.time < 20e6)).toEqual([]);
   expect(new Set(instructions(r, TSCH, 20e6))).toEqual(new Set([0]));
   expect(instructions(r, TSCH, 20e6).length).toBeGreaterThan(2);
+});
+
+test('a machine that is stopped before its CPU has begun does not begin until it goes on', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const r = await run('reader.elf', ['0ms:stop', '2ms:info status', '3ms:cont', '8ms:quit'], seed);
+    expect(r.console, `seed ${seed}`).toMatch(/VM status: paused\n {2}cpu 0: stopped/);
+    expect(instructions(r, SSCH, 1e6, 3e6), `seed ${seed}`).toEqual([]);
+    expect(instructions(r, SSCH, 3e6).length, `seed ${seed}`).toBeGreaterThan(1);
+  }
 });
 
 test('a machine that is stopped for ever ends the run, and says why', async () => {
