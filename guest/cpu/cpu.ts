@@ -8,6 +8,7 @@ import type { CpuBus, CpuConfig } from './config.ts';
 import { disassemble } from './disassemble.ts';
 import { encodeDispatcher } from './dispatcher.ts';
 import { ACCESS } from './emitter.ts';
+import { ExecuteTargets } from './execute_targets.ts';
 import { EXIT_REASONS, type ExitReason } from './exit_reason.ts';
 import { instructionLength } from './formats.ts';
 import {
@@ -40,21 +41,6 @@ const RING = 32;
 /** CR0 bit 45, AFP-register control: the data-exception code also goes into the FPC. SA22-7832 chapter 6. */
 const CR0_AFP = 0x4_0000n;
 
-/** The target of an EXECUTE, and what its translation depends on. */
-interface Target {
-  readonly mode: number;
-  readonly address: bigint;
-  readonly text: Uint8Array;
-  readonly translation: Translation;
-  readonly run: (entry: number) => number;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 export class Cpu extends Registers {
   readonly bus: CpuBus;
   readonly config: CpuConfig;
@@ -63,6 +49,7 @@ export class Cpu extends Registers {
   /** Instructions executed since reset. */
   instructions = 0;
   #code: CodeCache;
+  readonly #targets: ExecuteTargets;
   #dispatch: () => number;
   #ccOf: (op: number, a: bigint, b: bigint) => number;
   #nested: Translation | undefined;
@@ -95,6 +82,7 @@ export class Cpu extends Registers {
       commit: () => this.storage.commit(),
       hypercall: bus.fastHypercall ?? (() => 0),
     });
+    this.#targets = new ExecuteTargets(this.#code);
     const module = new WebAssembly.Module(encodeDispatcher(config, config.pcCacheBase, this.#code.wasmPages));
     const { exports } = new WebAssembly.Instance(module, { m: { memory: memory.memory, table: this.#code.table } });
     this.#dispatch = exports.dispatch as () => number;
@@ -317,8 +305,6 @@ export class Cpu extends Registers {
     this.#spend(1 - region.remaining[Number(i.address - region.base) >> 1]);
   }
   #nestedLength = 0;
-  /** What each EXECUTE executed last. */
-  readonly #targets = new WeakMap<Instruction, Target>();
   /** Executes an instruction text from `address` as the target of the EXECUTE `by`. */
   executeTarget(text: Uint8Array, address: bigint, by: Instruction): number {
     let key = text;
@@ -328,7 +314,7 @@ export class Cpu extends Registers {
       key = text.slice();
       key[1] = 0;
     }
-    const { translation, run } = this.#target(key, address, by);
+    const { translation, run } = this.#targets.find(key, address, by, this.mode);
     this.#nested = translation;
     this.#nestedLength = by.length;
     try {
@@ -338,16 +324,6 @@ export class Cpu extends Registers {
     } finally {
       this.#nested = undefined;
     }
-  }
-  /** The translation of a target: most EXECUTEs have one all their life. */
-  #target(text: Uint8Array, address: bigint, by: Instruction): Target {
-    const { mode } = this;
-    const last = this.#targets.get(by);
-    if (last !== undefined && last.mode === mode && last.address === address && sameBytes(last.text, text)) return last;
-    const { translation, run } = this.#code.executed(decode(text, address, by.next), by.next - BigInt(by.length), mode);
-    const target = { mode, address, text, translation, run };
-    this.#targets.set(by, target);
-    return target;
   }
   /** The PSW address moves behind the instruction: it leaves `run` completed. */
   advance(i: Instruction): void {

@@ -3,8 +3,8 @@
  * then, for a short while, spinning for the kernel (virtual mode) without leaving translated code. What neither finishes
  * becomes an exit.
  */
-import { HCALL, HCALL_RETURN } from '../../kernel/include/arch/ppc/hcall.ts';
-import { HCALL_POSTED_ARGS, HCALL_STATE, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
+import { HCALL_RETURN, hasOutput } from '../../kernel/include/arch/ppc/hcall.ts';
+import { HCALL_POSTED_ARGS, HCALL_STATE, HCALL_TIER, KVM_RUN } from '../../kernel/include/uapi/kvm_run.ts';
 import type { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
 import type { Doorbell } from '../../kernel/lib/doorbell.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
@@ -15,9 +15,6 @@ import { EVENT, type Tracer } from '../../kernel/lib/trace.ts';
 import type { Registers } from './registers.ts';
 
 const { H_TOO_HARD } = HCALL_RETURN;
-const { H_GET_TCE, H_LOGICAL_CI_LOAD } = HCALL;
-/** Tiers, as the run page names them. */
-export const TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
 /** Loads of the state word, in JavaScript's time for one, before the vCPU leaves translated code and waits as its scheduler says. */
 const SPINS = 20_000;
 
@@ -108,14 +105,14 @@ export class Hypercalls {
     if (result !== H_TOO_HARD) {
       r.setGprSigned(2, result);
       if (result === 0 && hasOutput(nr)) r.setGpr(3, this.#realMode.outHi, this.#realMode.outLo);
-      this.count(TIER.REAL);
+      this.count(HCALL_TIER.REAL);
       return true;
     }
     // A call that the kernel does not answer is an exit at once: no detour through its thread.
     if (!this.#realMode.virtualMode(nr, r.gprHigh(3), r.gprLow(3))) return false;
     this.#post();
     if (this.#wait(0) === 0) return false;
-    this.#traceExit(TIER.VIRTUAL);
+    this.#traceExit(HCALL_TIER.VIRTUAL);
     return true;
   }
 
@@ -164,7 +161,7 @@ export class Hypercalls {
     if (low === H_TOO_HARD) return false;
     this.#registers.setGpr(2, dv.getUint32(this.#run + offset.hcall_args + 4, true), low);
     this.#takeOutputs(dv.getUint32(this.#run + offset.hcall_nr, true));
-    this.count(TIER.VIRTUAL);
+    this.count(HCALL_TIER.VIRTUAL);
     return true;
   }
 
@@ -175,9 +172,4 @@ export class Hypercalls {
     const at = this.#run + offset.hcall_args + 8;
     this.#registers.setGpr(3, dv.getUint32(at + 4, true), dv.getUint32(at, true));
   }
-}
-
-/** Whether a hypercall of the kernel's returns a value in GPR3 (PAPR, "hcall()" definitions). */
-function hasOutput(nr: number): boolean {
-  return nr === H_GET_TCE || nr === H_LOGICAL_CI_LOAD;
 }

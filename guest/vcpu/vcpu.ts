@@ -6,6 +6,7 @@ import { TPI, TSCH } from '../../kernel/include/arch/s390/ioinst.ts';
 import { SIE } from '../../kernel/include/uapi/kvm_exit_stat.ts';
 import {
   CPU_STATE,
+  HCALL_TIER,
   KVM_EXIT,
   KVM_REQ,
   KVM_RUN,
@@ -36,7 +37,7 @@ import { LOWCORE_STATUS, storedStatus } from '../cpu/store_status.ts';
 import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { ExitStatistics } from './exit_statistics.ts';
-import { Hypercalls, TIER } from './hypercall.ts';
+import { Hypercalls } from './hypercall.ts';
 import { interruptType, REQUESTED } from './interruption_names.ts';
 import { Interrupts } from './interrupts.ts';
 import { Quiesce } from './quiesce.ts';
@@ -397,7 +398,7 @@ export class VcpuThread {
       return;
     }
     yield* this.#exit(KVM_EXIT.PAPR_HCALL);
-    this.hypercalls.count(TIER.VMM);
+    this.hypercalls.count(HCALL_TIER.VMM);
   }
 
   /** An intercepted instruction: TSCH and TPI take their interruption off the queue first, as KVM does. */

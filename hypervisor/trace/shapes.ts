@@ -1,7 +1,7 @@
 /**
  * How each trace event is drawn on a timeline, as a table. What is not in it is a point in time. Slices of a family that
- * agree in a key begin and end together; the steps of an I/O are slices that end with the step: on its thread from the last thing that did, on its subchannel
- * from the step before it.
+ * agree in a key begin and end together; the steps of an I/O are slices that end with the step: on its thread from the
+ * last thing that did, on its subchannel from the step before it.
  */
 import { SCSW_STCTL_INTERMEDIATE, SCSW_STCTL_STATUS_PEND } from '../../kernel/include/arch/s390/scsw.ts';
 import type { TraceEvent } from '../../kernel/include/trace_events.ts';

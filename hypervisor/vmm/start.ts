@@ -1,7 +1,7 @@
 /** Starts the VMM's thread: brings the machine up, loads the program, answers every exit, ends the run. */
 
 import { Errno } from '../../kernel/include/uapi/errno.ts';
-import { KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
+import { HCALL_TIER, KVM_EXIT, RUN_ANSWER, SYSTEM_EVENT } from '../../kernel/include/uapi/kvm_run.ts';
 import type { ActorContext, Running } from '../../kernel/lib/actor_module.ts';
 import { PAGE_SIZE } from '../../kernel/lib/host_memory.ts';
 import { MailboxServer } from '../../kernel/lib/monitor_mailbox.ts';
@@ -187,7 +187,7 @@ class Run {
     const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args, vcpu.address);
     vcpu.setGpr(2, ret);
     for (let i = 0; i < out.length; i++) vcpu.setGpr(3 + i, out[i]);
-    this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER_VMM);
+    this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER.VMM);
     this.#answer(vcpu, RUN_ANSWER.NONE);
   }
 
@@ -229,5 +229,3 @@ function setUpProblem(error: unknown, config: MachineConfig): string {
 const KVM_RUN_IOCTL = 0xae80;
 /** A guest's number for traces: rounded above 2^53. */
 const traced = (value: bigint) => Number(BigInt.asUintN(64, value));
-/** Tier number of the VMM in traces. */
-const HCALL_TIER_VMM = 2;

@@ -2,7 +2,7 @@
 import { CR0, pswAddressMask, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import {
   CPU_STATE,
-  HCALL_STATE,
+  isPosted,
   KVM_RUN,
   type KvmRun,
   RUN_ANSWER,
@@ -76,15 +76,11 @@ export class VcpuHandle implements Vcpu {
     const idle = this.#page + KVM_RUN.offset.idle;
     const hcall = this.#page + KVM_RUN.offset.hcall_state;
     const memory = this.#memory;
-    const inKernel = () => {
-      const state = memory.load(hcall);
-      return state === HCALL_STATE.POSTED || state === HCALL_STATE.WAITED;
-    };
     yield* until(
       `exit of vcpu${this.address}`,
       () => memory.load(owner) === RUN_OWNER.VMM,
       'vmm_guest',
-      () => memory.load(idle) === 0 && !inKernel() && !this.#hostBusy(),
+      () => memory.load(idle) === 0 && !isPosted(memory.load(hcall)) && !this.#hostBusy(),
     );
     this.#dirty = 0;
     this.run.parked = 0;

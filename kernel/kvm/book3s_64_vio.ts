@@ -7,7 +7,7 @@ import { drainDma } from '../../devices/physical/phb/pe.ts';
 import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
 import { TCE_SIZE } from '../include/arch/ppc/tce.ts';
 import { Errno } from '../include/uapi/errno.ts';
-import { HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
+import { HCALL_STATE, HCALL_TIER, isPosted, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import type { Kernel } from '../kernel.ts';
 import { Doorbell } from '../lib/doorbell.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
@@ -18,10 +18,9 @@ import { preempt, type Task, type Wait } from '../lib/task.ts';
 import { EVENT } from '../lib/trace.ts';
 import type { PowernvTce } from '../ppc/powernv_tce.ts';
 import type { TceContext } from '../ppc/tce_context.ts';
-import { hcallSwitch } from './book3s_64_vio_hv.ts';
 import { FIRST_FUNCTION, hcallFunction, instantiate } from './book3s_64_vio_hv_wasm.ts';
-import { isPosted, TIER_VIRTUAL, watchFunction } from './hcall_words_wasm.ts';
-import { KVM_HEADER } from './kvm_area.ts';
+import { watchFunction } from './hcall_words_wasm.ts';
+import { hcallSwitch, KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, rangeFits, SpaprTce } from './spapr_tce.ts';
 
@@ -244,8 +243,8 @@ export function* hcallTask({ kernel, map }: TceContext, virtual: VirtualMode, vc
         result = virtual.short(nr, args) ?? (yield* virtual.long(nr, args));
       args.set(0, result < 0 ? -1 : 0, result);
     }
-    if (tracer.on(EVENT.hypercall_ret)) tracer.point(EVENT.hypercall_ret, nr, args.lo(0), TIER_VIRTUAL);
-    memory.i32[tierAt] = TIER_VIRTUAL;
+    if (tracer.on(EVENT.hypercall_ret)) tracer.point(EVENT.hypercall_ret, nr, args.lo(0), HCALL_TIER.VIRTUAL);
+    memory.i32[tierAt] = HCALL_TIER.VIRTUAL;
     if (memory.exchange(state, HCALL_STATE.DONE) === HCALL_STATE.WAITED) doorbell.ring();
   }
 }

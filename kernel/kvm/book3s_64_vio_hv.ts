@@ -27,7 +27,7 @@ import {
   instantiate,
 } from './book3s_64_vio_hv_wasm.ts';
 import { awaitFunction, postFunction } from './hcall_words_wasm.ts';
-import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
+import { hcallSwitch, KVM_HEADER } from './kvm_area.ts';
 import { LogicalCi } from './logical_ci.ts';
 import { checkIndirect, checkStuff, entryCount, SpaprTce } from './spapr_tce.ts';
 import { VcpuRequests } from './vcpu_requests.ts';
@@ -42,26 +42,6 @@ if (TCE_INDIRECT_MAX * TCE_SIZE > PAGE_SIZE) throw new Error('a list of TCEs is 
 /** A word of the guest's, which is big-endian. */
 function swap32(word: number): number {
   return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-}
-
-/** The switch of a hypercall in the header's `enabled`; 0 for calls that the kernel does not answer. */
-export function hcallSwitch(nr: number): number {
-  switch (nr) {
-    case HCALL.H_PUT_TCE:
-      return HCALL_ENABLED.H_PUT_TCE;
-    case HCALL.H_GET_TCE:
-      return HCALL_ENABLED.H_GET_TCE;
-    case HCALL.H_STUFF_TCE:
-      return HCALL_ENABLED.H_STUFF_TCE;
-    case HCALL.H_PUT_TCE_INDIRECT:
-      return HCALL_ENABLED.H_PUT_TCE_INDIRECT;
-    case HCALL.H_LOGICAL_CI_LOAD:
-      return HCALL_ENABLED.H_LOGICAL_CI_LOAD;
-    case HCALL.H_LOGICAL_CI_STORE:
-      return HCALL_ENABLED.H_LOGICAL_CI_STORE;
-    default:
-      return 0;
-  }
 }
 
 export interface RealModeOptions {

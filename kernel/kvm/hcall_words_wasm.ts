@@ -16,8 +16,8 @@
  * What is not common goes to TypeScript at either end with the words as they are: `guest/vcpu/hypercall.ts`,
  * `book3s_64_vio.ts`.
  */
-import { HCALL, HCALL_RETURN } from '../include/arch/ppc/hcall.ts';
-import { HCALL_POSTED_ARGS, HCALL_STATE, KVM_RUN } from '../include/uapi/kvm_run.ts';
+import { HCALL, HCALL_RETURN, HCALLS_WITH_OUTPUT } from '../include/arch/ppc/hcall.ts';
+import { HCALL_POSTED_ARGS, HCALL_POSTED_BIT, HCALL_STATE, HCALL_TIER, KVM_RUN } from '../include/uapi/kvm_run.ts';
 import { emitRing } from '../lib/doorbell_wasm.ts';
 import { emitPause } from '../lib/pause_wasm.ts';
 import { WATCH } from '../lib/task.ts';
@@ -25,17 +25,11 @@ import { EVENT } from '../lib/trace.ts';
 import { FunctionBuilder } from '../lib/wasm/function_builder.ts';
 import type { FunctionBody } from '../lib/wasm/module.ts';
 import { type I32, i32, i64, mem } from '../lib/wasm/types.ts';
-import { HCALL_ENABLED, KVM_HEADER } from './kvm_area.ts';
+import { hcallSwitch, KVM_HEADER } from './kvm_area.ts';
 
 const at0 = i32.const(0);
 const { offset } = KVM_RUN;
 const WORD = 8;
-/** The tier that finishes calls here, as `hcall_tier` has it. */
-export const TIER_VIRTUAL = 1;
-/** POSTED and WAITED have it, IDLE and DONE have not. */
-const POSTED_BIT = HCALL_STATE.POSTED;
-/** Whether a call is there for the kernel. */
-export const isPosted = (state: number) => (state & POSTED_BIT) !== 0;
 /** Calls that the kernel serves without a look at its other tasks. */
 const CALLS_IN_A_ROW = 256;
 
@@ -43,12 +37,7 @@ const CALLS_IN_A_ROW = 256;
 const PATIENCE = 16;
 
 /** Calls that are posted; H_LOGICAL_CI_* ask first whether the kernel reaches the address, in TypeScript. */
-const POSTED_CALLS = [
-  [HCALL.H_PUT_TCE, HCALL_ENABLED.H_PUT_TCE],
-  [HCALL.H_GET_TCE, HCALL_ENABLED.H_GET_TCE],
-  [HCALL.H_STUFF_TCE, HCALL_ENABLED.H_STUFF_TCE],
-  [HCALL.H_PUT_TCE_INDIRECT, HCALL_ENABLED.H_PUT_TCE_INDIRECT],
-] as const;
+const POSTED_CALLS = [HCALL.H_PUT_TCE, HCALL.H_GET_TCE, HCALL.H_STUFF_TCE, HCALL.H_PUT_TCE_INDIRECT] as const;
 
 /** Where a vCPU's words are: HPAs. */
 export interface CallerPlaces {
@@ -75,8 +64,8 @@ export function postFunction(places: CallerPlaces, awaitIndex: number): Function
   refuseIf(mem.load8U(at0, traceEnable + EVENT.kvm_hcall_enter));
   refuseIf(mem.load8U(at0, traceEnable + EVENT.kvm_hcall_exit));
   const bit = b.local32();
-  for (const [nr, enabled] of POSTED_CALLS)
-    b.if(i64.eq(mem.load64(at0, gprs + WORD), i64.const(nr)), () => b.set(bit, i32.const(enabled)));
+  for (const nr of POSTED_CALLS)
+    b.if(i64.eq(mem.load64(at0, gprs + WORD), i64.const(nr)), () => b.set(bit, i32.const(hcallSwitch(nr))));
   refuseIf(i32.eqz(i32.and(mem.load32(at0, kvm + KVM_HEADER.offset.enabled), bit.get)));
   b.emit(mem.store64(at0, mem.load64(at0, gprs + WORD), run + offset.hcall_nr));
   for (let i = 0; i < HCALL_POSTED_ARGS; i++)
@@ -116,8 +105,8 @@ export function awaitFunction({ gprs, run, kernelDoorbell }: CallerPlaces): Func
   const tooHard = i64.const(HCALL_RETURN.H_TOO_HARD);
   b.if(i64.eq(mem.load64(at0, run + offset.hcall_args), tooHard), () => b.return(at0));
   b.emit(mem.store64(at0, mem.load64(at0, run + offset.hcall_args), gprs + 2 * WORD));
-  const nr = () => mem.load64(at0, run + offset.hcall_nr);
-  b.if(i32.or(i64.eq(nr(), i64.const(HCALL.H_GET_TCE)), i64.eq(nr(), i64.const(HCALL.H_LOGICAL_CI_LOAD))), () =>
+  const isCall = (nr: number) => i64.eq(mem.load64(at0, run + offset.hcall_nr), i64.const(nr));
+  b.if(HCALLS_WITH_OUTPUT.map(isCall).reduce(i32.or), () =>
     b.emit(mem.store64(at0, mem.load64(at0, run + offset.hcall_args + WORD), gprs + 3 * WORD)),
   );
   b.emit(mem.store32(at0, i32.const(HCALL_STATE.IDLE), run + offset.hcall_state));
@@ -154,7 +143,7 @@ export function watchFunction(places: ServerPlaces, handlerIndex: number): Funct
     b.loop((again) => {
       b.brIf(i32.ne(mem.atomicLoad32(at0, kernelDoorbell), seen.get), end);
       b.set(state, mem.atomicLoad32(at0, run + offset.hcall_state));
-      b.if(i32.eq(i32.and(state.get, i32.const(POSTED_BIT)), i32.const(0)), () => {
+      b.if(i32.eq(i32.and(state.get, i32.const(HCALL_POSTED_BIT)), i32.const(0)), () => {
         b.if(i32.eqz(left.get), () => {
           b.set(result, i32.const(WATCH.NOTHING));
           b.br(end);
@@ -170,7 +159,7 @@ export function watchFunction(places: ServerPlaces, handlerIndex: number): Funct
           b.br(end);
         },
       );
-      b.emit(mem.store32(at0, i32.const(TIER_VIRTUAL), run + offset.hcall_tier));
+      b.emit(mem.store32(at0, i32.const(HCALL_TIER.VIRTUAL), run + offset.hcall_tier));
       const before = mem.exchange32(at0, i32.const(HCALL_STATE.DONE), run + offset.hcall_state);
       b.if(i32.eq(before, i32.const(HCALL_STATE.WAITED)), () => emitRing(b, vcpuDoorbell));
       b.set(left, turns.get);

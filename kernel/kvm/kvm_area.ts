@@ -18,6 +18,7 @@
  * pointer and a hardware table through its link, each stored after the words behind it, so that every address depends
  * on the load before; a region is looked at again after the atomic count of a new entry.
  */
+import { HCALL } from '../include/arch/ppc/hcall.ts';
 import { AREA } from '../lib/shared_map.ts';
 import { bytes, s32, struct, u32 } from '../lib/struct.ts';
 
@@ -145,3 +146,23 @@ export const HCALL_ENABLED = {
 } as const;
 /** Enabled when a virtual machine is made; the others wait for KVM_CAP_PPC_ENABLE_HCALL (book3s_hv.c, default_hcall_list). */
 export const HCALL_ENABLED_DEFAULT = HCALL_ENABLED.H_GET_TCE | HCALL_ENABLED.H_PUT_TCE;
+
+/** The switch of a hypercall in the header's `enabled`; 0 for calls that the kernel does not answer. */
+export function hcallSwitch(nr: number): number {
+  switch (nr) {
+    case HCALL.H_PUT_TCE:
+      return HCALL_ENABLED.H_PUT_TCE;
+    case HCALL.H_GET_TCE:
+      return HCALL_ENABLED.H_GET_TCE;
+    case HCALL.H_STUFF_TCE:
+      return HCALL_ENABLED.H_STUFF_TCE;
+    case HCALL.H_PUT_TCE_INDIRECT:
+      return HCALL_ENABLED.H_PUT_TCE_INDIRECT;
+    case HCALL.H_LOGICAL_CI_LOAD:
+      return HCALL_ENABLED.H_LOGICAL_CI_LOAD;
+    case HCALL.H_LOGICAL_CI_STORE:
+      return HCALL_ENABLED.H_LOGICAL_CI_STORE;
+    default:
+      return 0;
+  }
+}

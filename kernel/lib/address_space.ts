@@ -109,17 +109,21 @@ export class AddressSpace {
 
   /** {@link copy} of what lies in one page that is there and stays: false, and nothing was done, for anything else. */
   tryCopy(va: number, bytes: Uint8Array, write: boolean): boolean {
-    const inPage = offsetInPage(va);
     const { length } = bytes;
-    if (inPage + length > PAGE_SIZE) return false;
+    if (offsetInPage(va) + length > PAGE_SIZE) return false;
     const hpa = this.getPage(va, write);
     if (hpa < 0) return false;
-    if (write) this.memory.copyTo(hpa + inPage, bytes, 0, length);
-    else this.memory.copyFrom(hpa + inPage, bytes, 0, length);
-    this.keys.touched(hpa, write);
-    this.putPage(va, hpa, write);
+    this.#copyPart(va, hpa, bytes, 0, length, write);
     this.#work?.copied(length);
     return true;
+  }
+  /** Copies `bytes[done...]` from or to one page, on which a reference was taken: it is dropped. */
+  #copyPart(va: number, hpa: number, bytes: Uint8Array, done: number, length: number, write: boolean): void {
+    const at = hpa + offsetInPage(va);
+    if (write) this.memory.copyTo(at, bytes, done, length);
+    else this.memory.copyFrom(at, bytes, done, length);
+    this.keys.touched(hpa, write);
+    this.putPage(va, hpa, write);
   }
 
   /**
@@ -129,18 +133,14 @@ export class AddressSpace {
   *copy(va: number, bytes: Uint8Array, write: boolean): Task {
     for (let done = 0; done < bytes.length; ) {
       const at = va + done;
-      const inPage = offsetInPage(at);
-      const length = Math.min(bytes.length - done, PAGE_SIZE - inPage);
+      const length = Math.min(bytes.length - done, PAGE_SIZE - offsetInPage(at));
       let hpa = this.getPage(at, write);
       while (hpa === BUSY) {
         yield* until('page being moved', () => this.lookup(at, write) !== BUSY);
         hpa = this.getPage(at, write);
       }
       if (hpa === FAULT) throw new Errno('EFAULT', `address 0x${at.toString(16)}`);
-      if (write) this.memory.copyTo(hpa + inPage, bytes, done, length);
-      else this.memory.copyFrom(hpa + inPage, bytes, done, length);
-      this.keys.touched(hpa, write);
-      this.putPage(at, hpa, write);
+      this.#copyPart(at, hpa, bytes, done, length, write);
       done += length;
     }
     this.#work?.copied(bytes.length);

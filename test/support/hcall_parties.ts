@@ -1,9 +1,9 @@
 /** Both ends of virtual mode on threads of their own: what the tests of the hypercall words run; called by the pool worker. */
 import { HostBridge, installHostBridge } from '../../devices/physical/phb/host_bridge.ts';
-import { Hypercalls, TIER } from '../../guest/vcpu/hypercall.ts';
+import { Hypercalls } from '../../guest/vcpu/hypercall.ts';
 import { Registers } from '../../guest/vcpu/registers.ts';
 import { HCALL } from '../../kernel/include/arch/ppc/hcall.ts';
-import { KVM_RUN, STATE_ATTENTION } from '../../kernel/include/uapi/kvm_run.ts';
+import { HCALL_TIER, KVM_RUN, STATE_ATTENTION } from '../../kernel/include/uapi/kvm_run.ts';
 import { Kernel } from '../../kernel/kernel.ts';
 import { hcallTask, VirtualMode } from '../../kernel/kvm/book3s_64_vio.ts';
 import { RealMode } from '../../kernel/kvm/book3s_64_vio_hv.ts';
@@ -123,7 +123,7 @@ export function caller(options: Caller): Called {
   }
   actor.spawn('calls', task());
   actor.run();
-  if (hypercalls.finished[TIER.VIRTUAL] + hypercalls.finished[TIER.REAL] !== 2 * done) wrong++;
+  if (hypercalls.finished[HCALL_TIER.VIRTUAL] + hypercalls.finished[HCALL_TIER.REAL] !== 2 * done) wrong++;
   return { done, seen: page.hcall_seen, unrung: page.hcall_unrung, waited, wrong };
 }
 

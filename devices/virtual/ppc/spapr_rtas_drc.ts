@@ -54,18 +54,14 @@ export function drcRows(machine: Machine, phbs: SpaprPhbs): RtasRow[] {
       name: 'set-power-level',
       nargs: [2],
       nret: [2],
-      *handler([domain]) {
-        return domain === LIVE_INSERTION ? [SUCCESS, FULL_POWER] : [NOT_SUPPORTED];
-      },
+      handler: powerLevel,
     },
     {
       token: 0x201c,
       name: 'get-power-level',
       nargs: [1],
       nret: [2],
-      *handler([domain]) {
-        return domain === LIVE_INSERTION ? [SUCCESS, FULL_POWER] : [NOT_SUPPORTED];
-      },
+      handler: powerLevel,
     },
     {
       token: 0x201d,
@@ -95,6 +91,11 @@ export function drcRows(machine: Machine, phbs: SpaprPhbs): RtasRow[] {
       },
     },
   ];
+}
+
+/** What either call answers, whatever level is asked for. */
+function* powerLevel([domain]: readonly number[]): Task<number[]> {
+  return domain === LIVE_INSERTION ? [SUCCESS, FULL_POWER] : [NOT_SUPPORTED];
 }
 
 /** Puts a node's name, or a property, into the work area. */

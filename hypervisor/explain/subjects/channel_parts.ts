@@ -60,7 +60,6 @@ export const channelNotes = (): ChannelNotes => ({
 type ChannelScene = Scene<ChannelNotes>;
 type ChannelMoment = Moment<ChannelNotes>;
 
-/** Opcodes (SA22-7832 chapter 14). */
 /** READ DATA, multitrack, of a block of the toy guest: what is explained. */
 const READ_MT = 0x86;
 const BLOCK_SIZE = 4096;

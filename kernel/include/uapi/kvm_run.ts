@@ -67,6 +67,15 @@ export const SYSTEM_EVENT = {
  * vCPU that looks no more and is to be rung.
  */
 export const HCALL_STATE = { IDLE: 0, POSTED: 1, DONE: 2, WAITED: 3 } as const;
+/** Bit of the states in which a call is there for the kernel: POSTED and WAITED have it, IDLE and DONE have not. */
+export const HCALL_POSTED_BIT = HCALL_STATE.POSTED;
+/** Whether a call is there for the kernel. */
+export function isPosted(state: number): boolean {
+  return (state & HCALL_POSTED_BIT) !== 0;
+}
+
+/** Who finishes a hypercall: the vCPU's thread, the kernel's, the VMM's (`hcall_tier`, and in trace events). */
+export const HCALL_TIER = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
 
 /** Arguments that are posted, GPR2 to GPR5: what the kernel's handlers take. They share a cache line with the state. */
 export const HCALL_POSTED_ARGS = 4;
@@ -90,7 +99,7 @@ export const KVM_RUN = struct(
     reserved0: bytes(36),
     // hypercall words, shared with the kernel in virtual mode
     hcall_state: s32,
-    /** Tier that finished the last hypercall: 0 real, 1 virtual, 2 VMM. */
+    /** Tier that finished the last hypercall: one of {@link HCALL_TIER}. */
     hcall_tier: u32,
     hcall_nr: u64,
     /** Arguments as in the guest's registers; when DONE the return code (signed) in the first, values in the next. */

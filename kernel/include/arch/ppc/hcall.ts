@@ -61,6 +61,13 @@ export const HCALL_RETURN = {
 
 export type HcallReturnName = keyof typeof HCALL_RETURN;
 
+/** Hypercalls of the kernel's that return a value beside the code (PAPR: in r4, here GPR3; "hcall()" definitions). */
+export const HCALLS_WITH_OUTPUT: readonly number[] = [HCALL.H_GET_TCE, HCALL.H_LOGICAL_CI_LOAD];
+/** Whether a hypercall is one of {@link HCALLS_WITH_OUTPUT}. */
+export function hasOutput(nr: number): boolean {
+  return HCALLS_WITH_OUTPUT.includes(nr);
+}
+
 /** Most entries that one H_PUT_TCE_INDIRECT takes: one 4K page of 64-bit entries (PAPR, H_PUT_TCE_INDIRECT). */
 export const TCE_INDIRECT_MAX = 512;
 
