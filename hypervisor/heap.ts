@@ -4,17 +4,18 @@
  */
 import type { HostMemory } from '../kernel/lib/host_memory.ts';
 
-/** Smallest block, bytes. */
-const LEAST = 32;
+/** log2 of the smallest block's size. */
+const LEAST_SHIFT = 5;
 
 export class Heap {
   readonly #memory: HostMemory;
   readonly #va: number;
   readonly #hpa: number;
   readonly #size: number;
-  readonly #free = new Map<number, number[]>();
-  /** Size of every block there ever was, negative while it is free: entries that come and go make a table grow anew. */
-  readonly #sizes = new Map<number, number>();
+  /** Free blocks, by the log2 of their size. */
+  readonly #free: readonly number[][];
+  /** log2 of the size of the block that begins at each multiple of the smallest one; 0 where none is in use. */
+  readonly #shifts: Uint8Array;
   #next = 0;
 
   constructor(memory: HostMemory, va: number, hpa: number, size: number) {
@@ -22,14 +23,15 @@ export class Heap {
     this.#va = va;
     this.#hpa = hpa;
     this.#size = size;
+    this.#free = Array.from({ length: 33 }, () => []);
+    this.#shifts = new Uint8Array(size >>> LEAST_SHIFT);
   }
 
   /** Address of a block of at least `bytes`. @throws Error when the heap is exhausted: a leak in the VMM */
   alloc(bytes: number): number {
-    let size = LEAST;
-    while (size < bytes) size *= 2;
-    const va = this.#free.get(size)?.pop() ?? this.#carve(size);
-    this.#sizes.set(va, size);
+    const shift = bytes <= 1 << LEAST_SHIFT ? LEAST_SHIFT : 32 - Math.clz32(bytes - 1);
+    const va = this.#free[shift].pop() ?? this.#carve(2 ** shift);
+    this.#shifts[(va - this.#va) >>> LEAST_SHIFT] = shift;
     return va;
   }
   #carve(size: number): number {
@@ -39,12 +41,11 @@ export class Heap {
     return va;
   }
   free(va: number): void {
-    const size = this.#sizes.get(va);
-    if (size === undefined || size < 0) throw new Error(`0x${va.toString(16)} is no heap block`);
-    this.#sizes.set(va, -size);
-    const list = this.#free.get(size);
-    if (list === undefined) this.#free.set(size, [va]);
-    else list.push(va);
+    const at = (va - this.#va) / (1 << LEAST_SHIFT);
+    const shift = this.#shifts[at] ?? 0;
+    if (shift === 0) throw new Error(`0x${va.toString(16)} is no heap block`);
+    this.#shifts[at] = 0;
+    this.#free[shift].push(va);
   }
   /** Stores bytes at `va`. */
   write(va: number, bytes: Uint8Array): void {

@@ -22,13 +22,16 @@ import type { HostMemory } from '../kernel/lib/host_memory.ts';
 import { Ring } from '../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../kernel/lib/shared_map.ts';
 import type { Fields, View } from '../kernel/lib/struct.ts';
-import { type Task, until, type WaitClass } from '../kernel/lib/task.ts';
+import { type Task, until, type Wait, type WaitClass } from '../kernel/lib/task.ts';
 import { EVENT, type Tracer } from '../kernel/lib/trace.ts';
 import { Heap } from './heap.ts';
 
 const { offset, size } = SYSCALL_SLOT;
 /** Bytes of the VMM's heap for arguments and buffers. */
 const HEAP_SIZE = 1 << 20;
+
+/** The wait for whatever call a slot has: its caller fills in the rest. */
+type SlotWait = { -readonly [K in 'what' | 'ready' | 'strategy']: Wait[K] };
 
 export class Syscalls {
   readonly memory: HostMemory;
@@ -37,6 +40,7 @@ export class Syscalls {
   readonly #ring: Ring;
   readonly #kernel: Doorbell;
   readonly #free = Array.from({ length: SYSCALL_SLOTS }, (_, i) => i);
+  readonly #waits: readonly SlotWait[];
   #heap: Heap | undefined;
   /** A call is on the ring that the kernel was not woken for. */
   #untold = false;
@@ -49,6 +53,10 @@ export class Syscalls {
     this.#tracer = tracer;
     this.#space = new AddressSpace(memory, map);
     this.#base = map.syscalls;
+    this.#waits = this.#free.map((slot) => {
+      const state = this.#base + slot * size + offset.state;
+      return { what: '', ready: () => memory.load(state) === SLOT.DONE, strategy: undefined };
+    });
     this.#ring = new Ring(memory, map.syscalls + SYSCALL_RING, SYSCALL_RING_CAPACITY);
     this.#kernel = new Doorbell(memory, actorAreas(map, 'kernel').doorbell);
   }
@@ -59,14 +67,22 @@ export class Syscalls {
    * @throws Errno
    */
   *call(what: string, nr: number, args: readonly number[], strategy: WaitClass | null = 'sleep'): Task<number> {
-    if (this.#free.length === 0) yield* until('free system-call slot', () => this.#free.length > 0);
+    if (this.#free.length === 0) yield* this.#someSlot();
     const slot = this.#post(nr, args);
     this.#ringKernel();
-    const state = this.#base + slot * size + offset.state;
-    const ready = () => this.memory.load(state) === SLOT.DONE;
-    // As `until` would wait, without a generator for it: this is in the path of every exit.
-    if (!ready()) yield { what, ready, strategy: strategy ?? undefined };
+    const done = this.#done(slot, what, strategy ?? undefined);
+    if (!done.ready()) yield done;
     return this.#result(slot, what);
+  }
+  /** The wait for a slot's call, made once a slot: this is in the path of every exit. */
+  #done(slot: number, what: string, strategy: WaitClass | undefined): Wait {
+    const done = this.#waits[slot];
+    done.what = what;
+    done.strategy = strategy;
+    return done;
+  }
+  #someSlot(): Task {
+    return until('free system-call slot', () => this.#free.length > 0);
   }
   /** Puts a call on the ring. @returns its slot; there must be a free one */
   #post(nr: number, args: readonly number[]): number {
@@ -135,7 +151,13 @@ export class Syscalls {
     const hpa = this.heap.hpa(va);
     try {
       struct.store(this.memory.dv, hpa, view);
-      const result = yield* this.call(ioctl.name, NR.ioctl, [fd, ioctl.number, va]);
+      // As `call` does it, without a generator of its own.
+      if (this.#free.length === 0) yield* this.#someSlot();
+      const slot = this.#post(NR.ioctl, [fd, ioctl.number, va]);
+      this.#ringKernel();
+      const done = this.#done(slot, ioctl.name, 'sleep');
+      if (!done.ready()) yield done;
+      const result = this.#result(slot, ioctl.name);
       if (ioctl.direction !== 'in') struct.load(view, this.memory.dv, hpa);
       return result;
     } finally {
@@ -187,16 +209,16 @@ export class Syscalls {
    * wait for the next signal cost one hand-off together.
    */
   *beginEventfdRead(fd: number): Task<Task<bigint>> {
-    if (this.#free.length === 0) yield* until('free system-call slot', () => this.#free.length > 0);
+    if (this.#free.length === 0) yield* this.#someSlot();
     const va = this.heap.alloc(8);
     const slot = this.#post(NR.read, [fd, va, 8]);
     this.#untold = true;
     return this.#endEventfdRead(slot, va);
   }
   *#endEventfdRead(slot: number, va: number): Task<bigint> {
-    const state = this.#base + slot * size + offset.state;
     try {
-      yield* until('read eventfd', () => this.memory.load(state) === SLOT.DONE);
+      const done = this.#done(slot, 'read eventfd', undefined);
+      if (!done.ready()) yield done;
       this.#result(slot, 'read eventfd');
       return this.memory.dv.getBigUint64(this.heap.hpa(va), true);
     } finally {

@@ -36,6 +36,7 @@ export type { CpuBus, CpuConfig, CpuModel } from './config.ts';
 const OFF = cpu_state.offset;
 /** Attention bit the CPU sets for itself: code it may be running was changed. */
 const SELF_ATTENTION = -0x8000_0000;
+const EXIT_TEXT_SIZE = cpu_state.fields.exitText.size;
 const MAX_BUDGET = 0x3fff_ffff;
 const RING = 32;
 /** CR0 bit 45, AFP-register control: the data-exception code also goes into the FPC. SA22-7832 chapter 6. */
@@ -336,11 +337,10 @@ export class Cpu extends Registers {
   /** Leaves `run` with the instruction done as far as the core goes. */
   stop(i: Instruction, reason: 'intercept' | 'hypercall', operand = 0n): number {
     this.advance(i);
-    const text = new Uint8Array(8);
-    text.set(i.text);
-    this.state.exitText = text;
+    const text = this.base + OFF.exitText;
+    for (let at = 0; at < EXIT_TEXT_SIZE; at++) this.dv.setUint8(text + at, at < i.length ? i.text[at] : 0);
     this.state.exitOperand = operand;
-    this.state.ilc = Number(i.length);
+    this.state.ilc = i.length;
     this.#exit = reason;
     return NEXT.STOP;
   }
@@ -348,6 +348,15 @@ export class Cpu extends Registers {
   get exitText(): Uint8Array {
     const text = this.state.exitText;
     return text.slice(0, instructionLength(text[0]));
+  }
+  /** Its first two bytes. */
+  get exitOpcode(): number {
+    return this.dv.getUint16(this.base + OFF.exitText);
+  }
+  /** Copies text and operand address, as the state block has them, to two host addresses: for every exit. */
+  storeExit(text: number, operand: number): void {
+    this.memory.move(text, this.base + OFF.exitText, EXIT_TEXT_SIZE);
+    this.memory.move(operand, this.base + OFF.exitOperand, 8);
   }
   /** Operand address of the intercepted instruction. */
   get exitOperand(): bigint {

@@ -13,6 +13,9 @@ const OFF = cpu_state.offset;
 /** Mode key no code is translated for. */
 export const INVALID_MODE = 0x8000;
 
+/** Place of the condition code, bits 18 and 19 of the PSW, in its first word. */
+const PSW_CC_SHIFT = 12;
+
 export abstract class Registers {
   /** View of the state block. */
   readonly state: CpuState;
@@ -89,6 +92,14 @@ export abstract class Registers {
   /** The PSW in its 16-byte form. */
   psw(): { mask: bigint; address: bigint } {
     return { mask: this.pswMask() | (BigInt(this.cc) << 44n), address: this.pswAddress() };
+  }
+  /** Stores the doublewords of {@link psw}, native order, at two host addresses: for every exit, without a bigint. */
+  storePsw(mask: number, address: number): void {
+    const { dv, base } = this;
+    dv.setUint32(mask, dv.getUint32(base + OFF.pswMask, true), true);
+    dv.setUint32(mask + 4, dv.getUint32(base + OFF.pswMask + 4, true) | (this.cc << PSW_CC_SHIFT), true);
+    dv.setUint32(address, dv.getUint32(base + OFF.pswAddress, true), true);
+    dv.setUint32(address + 4, dv.getUint32(base + OFF.pswAddress + 4, true), true);
   }
   protected pswMask(): bigint {
     return this.dv.getBigUint64(this.base + OFF.pswMask, true);

@@ -88,7 +88,7 @@ export class Hypercalls {
     const nr = r.gprHigh(1) === 0 ? r.gprLow(1) : 0;
     this.#token = nr;
     // Posted by translated code, which looked long enough or found that the VMM is to be asked.
-    if (this.#state() !== HCALL_STATE.IDLE) return false;
+    if (this.posted) return false;
     if (this.#tracer.on(EVENT.kvm_hcall_enter))
       this.#tracer.point(EVENT.kvm_hcall_enter, this.#cpu, nr, r.gprLow(2) >>> 0, r.gprLow(3) >>> 0);
     const result = this.#realMode.hcall(
@@ -116,9 +116,13 @@ export class Hypercalls {
     return true;
   }
 
-  /** After translated code was left with a hypercall under way: true when the kernel finished it, false when the VMM must. */
+  /** Whether the hypercall under way was posted to the kernel: otherwise only the VMM can finish it. */
+  get posted(): boolean {
+    return this.#state() !== HCALL_STATE.IDLE;
+  }
+
+  /** After translated code was left with a posted hypercall: true when the kernel finished it, false when the VMM must. */
   *complete(): Task<boolean> {
-    if (this.#state() === HCALL_STATE.IDLE) return false;
     const at = this.#run + offset.hcall_state;
     if (this.#memory.cas(at, HCALL_STATE.POSTED, HCALL_STATE.WAITED) === HCALL_STATE.POSTED) {
       this.#grantTurns();

@@ -78,7 +78,7 @@ class Pair {
   }
   *#answer(handle: VcpuHandle, local: LocalInterrupts): Task {
     for (;;) {
-      yield* handle.nextExit();
+      yield handle.exit;
       if (handle.run.exit_reason === KVM_EXIT.S390_SIEIC) {
         if (this.found !== undefined) local.addProgram(this.found);
         handle.answer(RUN_ANSWER.NONE);

@@ -52,9 +52,13 @@ export class Quiesce {
     this.#memory.or(this.#attention, 1);
   }
 
-  /** Outside the guest run: when wanted, returns once no other CPU uses a translation made before. */
+  /** Whether {@link perform} is due. */
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
+  /** Outside the guest run, when {@link wanted}: returns once no other CPU uses a translation made before. */
   *perform(): Task {
-    if (!this.#wanted) return;
     this.#wanted = false;
     for (const { requests, attention, doorbell } of this.#others) {
       this.#memory.or(requests, KVM_REQ.TLB_FLUSH | KVM_REQ.QUIESCE);

@@ -109,7 +109,7 @@ function machine({ cpus = 1, seed = 1, code = [LOOP] as readonly string[] } = {}
       'vcpu',
       (function* (): Task {
         for (;;) {
-          yield* vcpu.nextExit();
+          yield vcpu.exit;
           const { exit_reason: reason, event, psw_mask, psw_address } = vcpu.run;
           exits.push({ cpu: vcpu.address, reason, event, psw: [psw_mask, psw_address] });
           if (reason !== KVM_EXIT.SYSTEM_EVENT) script.answer(vcpu);

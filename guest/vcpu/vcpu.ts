@@ -29,9 +29,10 @@ import { LOCAL, LocalInterrupts, OWN_LOWCORE } from '../../kernel/lib/local_inte
 import { Ring } from '../../kernel/lib/ring.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import { TakenIo } from '../../kernel/lib/taken_io.ts';
-import { type Actor, preempt, type Task, until, untilDeadline } from '../../kernel/lib/task.ts';
+import { type Actor, preempt, type Task, until, untilDeadline, type Wait } from '../../kernel/lib/task.ts';
 import { EVENT, Tracer } from '../../kernel/lib/trace.ts';
 import { Cpu, type CpuModel } from '../cpu/cpu.ts';
+import type { ExitReason } from '../cpu/exit_reason.ts';
 import { cpu_state } from '../cpu/state.ts';
 import { LOWCORE_STATUS, storedStatus } from '../cpu/store_status.ts';
 import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
@@ -75,6 +76,10 @@ const KEPT_BY_RESET = [
   { offset: cpu_state.offset.gpr, end: cpu_state.offset.cr },
   { offset: cpu_state.offset.ar, end: cpu_state.offset.fpc },
 ] as const;
+/** Bytes of the general registers, in the state block and in the run page. */
+const GPRS_SIZE = cpu_state.fields.gpr.size;
+/** Bytes of control and access registers, which follow each other in both. */
+const CRS_AND_ACRS_SIZE = cpu_state.fields.cr.size + cpu_state.fields.ar.size;
 /** Virtual time one guest instruction takes, ns. */
 const INSTRUCTION_NS = 1;
 
@@ -169,6 +174,12 @@ export class VcpuThread {
     this.cpu.reset();
   }
 
+  /** Until the VMM hands the run page back. */
+  readonly #answered: Wait = {
+    what: 'VMM',
+    ready: () => this.#o.memory.load(this.#page + KVM_RUN.offset.owner) === RUN_OWNER.VCPU,
+    strategy: 'vcpu_reply',
+  };
   #firstRun = 0;
   readonly #missing = new Set<string>();
 
@@ -188,20 +199,43 @@ export class VcpuThread {
     return answer;
   }
 
-  /** Runs the CPU for ever. */
+  /**
+   * Runs the CPU for ever. What every exit passes stands here and in plain methods: a generator in between would be made,
+   * and gone through when the answer comes, at each of them.
+   */
   *task(): Task {
+    const { memory } = this.#o;
     for (;;) {
-      if (this.#o.memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.STOPPED) yield* this.#stopped();
-      else yield* this.#slice();
+      if (memory.load(this.#page + KVM_RUN.offset.cpu_state) === CPU_STATE.STOPPED) {
+        yield* this.#stopped();
+        continue;
+      }
+      memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
+      // Order: mode first, then requests; the kernel writes them in the other order and so never misses both.
+      if (this.#requested()) {
+        yield* this.#requests();
+        continue;
+      }
+      const reason = this.#stay();
+      if (this.#quiesce.wanted) yield* this.#quiesce.perform();
+      if (reason !== 'hypercall' && reason !== 'intercept') {
+        yield* this.#pause(reason);
+        continue;
+      }
+      if (reason === 'hypercall' && this.hypercalls.posted && (yield* this.hypercalls.complete())) {
+        this.#exits?.handledInKernel();
+        continue;
+      }
+      this.#leave(reason === 'hypercall' ? KVM_EXIT.PAPR_HCALL : this.#intercept());
+      if (!this.#answered.ready()) yield this.#answered;
+      this.#return();
+      if (reason === 'hypercall') this.hypercalls.count(HCALL_TIER.VMM);
     }
   }
 
-  /** One stay in the guest and what it led to. */
-  *#slice(): Task {
-    const { actor, memory } = this.#o;
-    memory.store(this.#page + KVM_RUN.offset.mode, VCPU_MODE.IN_GUEST_MODE);
-    // Order: mode first, then requests; the kernel writes them in the other order and so never misses both.
-    if (yield* this.#requests()) return;
+  /** One stay in the guest; returns why it ended. */
+  #stay(): ExitReason {
+    const { actor } = this.#o;
     this.#deliver();
     const before = this.cpu.instructions;
     if (before === 0 && this.#firstRun === 0) this.#firstRun = actor.now();
@@ -210,24 +244,24 @@ export class VcpuThread {
     this.#leaveGuestMode();
     actor.consume((this.cpu.instructions - before) * INSTRUCTION_NS);
     this.#exits?.left(reason, this.cpu, this.#registers);
-    yield* this.#quiesce.perform();
+    return reason;
+  }
+
+  /** What follows when the stay ended for no instruction. */
+  #pause(reason: Exclude<ExitReason, 'hypercall' | 'intercept'>): Task {
     switch (reason) {
       case 'budget':
       case 'attention':
         // The scheduler gets a turn: to look at the stop word, or to let another actor go first.
-        return yield* preempt();
+        return preempt();
       case 'retry':
-        return yield* until('page being moved', () => !this.#pages.moving(this.#moving) || this.#requested());
+        return until('page being moved', () => !this.#pages.moving(this.#moving) || this.#requested());
       case 'wait':
-        return yield* this.#idle();
+        return this.#idle();
       case 'disabled_wait':
-        return yield* this.#systemEvent(SYSTEM_EVENT.DISABLED_WAIT);
+        return this.#systemEvent(SYSTEM_EVENT.DISABLED_WAIT);
       case 'program_loop':
-        return yield* this.#systemEvent(SYSTEM_EVENT.PROGRAM_LOOP);
-      case 'hypercall':
-        return yield* this.#hypercall();
-      case 'intercept':
-        return yield* this.#intercept();
+        return this.#systemEvent(SYSTEM_EVENT.PROGRAM_LOOP);
     }
   }
 
@@ -248,12 +282,10 @@ export class VcpuThread {
     return this.#o.memory.load(this.#page + KVM_RUN.offset.requests) !== 0;
   }
 
-  /** Serves requests; true when the CPU left the operating state or must start over. */
-  *#requests(): Task<boolean> {
+  /** Serves requests; the CPU may have left the operating state afterwards. */
+  *#requests(): Task {
     const { memory } = this.#o;
-    const word = this.#page + KVM_RUN.offset.requests;
-    if (memory.load(word) === 0) return false;
-    const requests = memory.exchange(word, 0);
+    const requests = memory.exchange(this.#page + KVM_RUN.offset.requests, 0);
     memory.store(this.cpu.state.address + STATE_ATTENTION, 0);
     if ((requests & KVM_REQ.TLB_FLUSH) !== 0) this.cpu.flushTlb();
     if ((requests & KVM_REQ.CODE_OVERFLOW) !== 0) this.cpu.invalidateAll();
@@ -263,7 +295,6 @@ export class VcpuThread {
     this.#leaveGuestMode();
     this.#answer(requests);
     yield* this.#orders();
-    return true;
   }
 
   /**
@@ -392,72 +423,53 @@ export class VcpuThread {
     this.#run.idle = 0;
   }
 
-  *#hypercall(): Task {
-    if (yield* this.hypercalls.complete()) {
-      this.#exits?.handledInKernel();
-      return;
-    }
-    yield* this.#exit(KVM_EXIT.PAPR_HCALL);
-    this.hypercalls.count(HCALL_TIER.VMM);
-  }
-
-  /** An intercepted instruction: TSCH and TPI take their interruption off the queue first, as KVM does. */
-  *#intercept(): Task {
+  /**
+   * Puts the intercepted instruction into the run page; TSCH and TPI take their interruption off the queue first, as KVM
+   * does. @returns the exit's reason
+   */
+  #intercept(): number {
     const { cpu } = this;
-    const text = cpu.exitText;
-    const opcode = (text[0] << 8) | text[1];
+    const opcode = cpu.exitOpcode;
     let io: IoInterruption | undefined;
     if (opcode === TSCH) io = this.#floating.takeIo(0xff, this.#registers.gprLow(1));
     else if (opcode === TPI) io = this.#floating.takeIo(this.#registers.crLow(6) >>> 24);
     const run = this.#run;
-    run.text = text;
-    run.operand = cpu.exitOperand;
+    cpu.storeExit(this.#page + KVM_RUN.offset.text, this.#page + KVM_RUN.offset.operand);
     run.io_dequeued = io === undefined ? 0 : 1;
     run.io_subsystem_id = io?.subsystemId ?? 0;
     run.io_intparm = io?.intparm ?? 0;
     run.io_word = io?.word ?? 0;
-    yield* this.#exit(opcode === TSCH ? KVM_EXIT.S390_TSCH : KVM_EXIT.S390_SIEIC);
+    return opcode === TSCH ? KVM_EXIT.S390_TSCH : KVM_EXIT.S390_SIEIC;
   }
 
   *#systemEvent(event: number): Task {
     this.#run.event = event;
-    yield* this.#exit(KVM_EXIT.SYSTEM_EVENT);
+    this.#leave(KVM_EXIT.SYSTEM_EVENT);
+    if (!this.#answered.ready()) yield this.#answered;
+    this.#return();
     if (this.#run.answer_kind === RUN_ANSWER.PARK) yield* this.#awaitOrders('disabled wait');
   }
 
-  /** Leaves to the VMM and comes back with its answer. */
-  *#exit(reason: number): Task {
-    const run = this.#run;
+  /** Leaves to the VMM: the run page is its own until {@link #answered}. */
+  #leave(reason: number): void {
     const { memory } = this.#o;
-    const psw = this.cpu.psw();
-    run.exit_reason = reason;
-    run.psw_mask = psw.mask;
-    run.psw_address = psw.address;
-    run.prefix = this.cpu.state.prefix;
+    const page = this.#page;
+    this.#run.exit_reason = reason;
+    this.cpu.storePsw(page + KVM_RUN.offset.psw_mask, page + KVM_RUN.offset.psw_address);
+    this.#run.prefix = this.cpu.state.prefix;
     const { address } = this.cpu.state;
-    memory.u8.copyWithin(this.#page + KVM_RUN.offset.gprs, address, address + 128);
-    // Access registers follow control registers in both places.
-    memory.u8.copyWithin(
-      this.#page + KVM_RUN.offset.crs,
-      address + cpu_state.offset.cr,
-      address + cpu_state.offset.fpc,
-    );
+    memory.move(page + KVM_RUN.offset.gprs, address, GPRS_SIZE);
+    memory.move(page + KVM_RUN.offset.crs, address + cpu_state.offset.cr, CRS_AND_ACRS_SIZE);
     // The text is that of an instruction only where one was intercepted.
-    const text = reason === KVM_EXIT.S390_SIEIC || reason === KVM_EXIT.S390_TSCH ? (run.text[0] << 8) | run.text[1] : 0;
+    const text = reason === KVM_EXIT.S390_SIEIC || reason === KVM_EXIT.S390_TSCH ? this.cpu.exitOpcode : 0;
     this.#tracer.point(EVENT.kvm_userspace_exit, this.#o.index, reason, text);
-    memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
+    memory.store(page + KVM_RUN.offset.owner, RUN_OWNER.VMM);
     this.#vmm.ring();
-    yield* this.#awaitVmm();
   }
 
-  #owner(): number {
-    return this.#o.memory.load(this.#page + KVM_RUN.offset.owner);
-  }
-
-  /** Waits until the VMM hands the page over, then does what it says. */
-  *#awaitVmm(): Task {
+  /** The VMM has handed the page over: does what it says. */
+  #return(): void {
     const run = this.#run;
-    yield* until('VMM', () => this.#owner() === RUN_OWNER.VCPU, 'vcpu_reply');
     this.#tracer.point(EVENT.kvm_userspace_enter, this.#o.index, run.answer_kind);
     this.#takeRegisters();
     if (run.answer_kind === RUN_ANSWER.CC) this.cpu.setCc(run.answer_value);
@@ -472,11 +484,7 @@ export class VcpuThread {
   #takeRegisters(): void {
     const run = this.#run;
     if ((run.dirty_regs & RUN_DIRTY.GPRS) !== 0)
-      this.#o.memory.u8.copyWithin(
-        this.cpu.state.address,
-        this.#page + KVM_RUN.offset.gprs,
-        this.#page + KVM_RUN.offset.gprs + 128,
-      );
+      this.#o.memory.move(this.cpu.state.address, this.#page + KVM_RUN.offset.gprs, GPRS_SIZE);
     if ((run.dirty_regs & RUN_DIRTY.PSW) !== 0) this.cpu.setPsw(run.psw_mask, run.psw_address);
     run.dirty_regs = 0;
   }

@@ -127,7 +127,7 @@ class Run {
   /** Answers one vCPU for ever. */
   *#vcpu(vcpu: VcpuHandle): Task {
     for (;;) {
-      yield* vcpu.nextExit();
+      if (!vcpu.exit.ready()) yield vcpu.exit;
       this.#traceExit(vcpu);
       const reason = vcpu.run.exit_reason;
       this.#exitCounts[reason in EXIT_NAMES ? reason : 0]++;
@@ -178,16 +178,17 @@ class Run {
   }
 
   *#hypercall(vcpu: VcpuHandle): Task {
-    const nr = vcpu.gpr(1);
+    // As a number: rounding above 2^53 makes no token of one that is none.
+    const nr = Number(vcpu.gpr(1));
     const args: bigint[] = [];
     const traces = this.#vmm.tracer.on(EVENT.hypercall);
     const wanted = traces ? HCALL_ARGS : this.#vmm.hypercalls.argumentsOf(nr);
     for (let i = 0; i < wanted; i++) args.push(vcpu.gpr(2 + i));
-    if (traces) this.#vmm.tracer.point(EVENT.hypercall, Number(nr), traced(args[0]), traced(args[1]), traced(args[2]));
+    if (traces) this.#vmm.tracer.point(EVENT.hypercall, nr, traced(args[0]), traced(args[1]), traced(args[2]));
     const { ret, out } = yield* this.#vmm.hypercalls.hypercall(nr, args, vcpu.address);
     vcpu.setGpr(2, ret);
     for (let i = 0; i < out.length; i++) vcpu.setGpr(3 + i, out[i]);
-    this.#vmm.tracer.point(EVENT.hypercall_ret, Number(nr), Number(ret), HCALL_TIER.VMM);
+    this.#vmm.tracer.point(EVENT.hypercall_ret, nr, Number(ret), HCALL_TIER.VMM);
     this.#answer(vcpu, RUN_ANSWER.NONE);
   }
 

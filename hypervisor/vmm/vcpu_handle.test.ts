@@ -153,14 +153,13 @@ test('registers changed after an exit are marked for the vCPU, once', () => {
   const { run } = map.vcpus[1];
   const bell = new Doorbell(memory, actorAreas(map, 'vcpu1').doorbell);
   memory.store(run + KVM_RUN.offset.owner, RUN_OWNER.VMM);
-  finish(vcpu.nextExit());
+  expect(vcpu.exit.ready()).toBe(true);
   vcpu.setGpr(15, -2n);
   expect(vcpu.gpr(15)).toBe(0xffff_ffff_ffff_fffen);
   vcpu.answer(RUN_ANSWER.CC, 2);
   expect(vcpu.run).toMatchObject({ owner: RUN_OWNER.VCPU, answer_kind: RUN_ANSWER.CC, answer_value: 2, dirty_regs: 1 });
   expect(bell.sequence()).toBe(1);
-  memory.store(run + KVM_RUN.offset.owner, RUN_OWNER.VMM);
-  finish(vcpu.nextExit());
+  expect(vcpu.exit.ready()).toBe(false);
   vcpu.answer(RUN_ANSWER.NONE);
   expect(vcpu.run.dirty_regs).toBe(0);
 });
@@ -181,8 +180,7 @@ test('a CPU is at rest when stopped or parked, and no longer once an order to ru
   }
   local.add(LOCAL.STOP);
   expect(vcpu.atRest).toBe(true);
-  memory.store(run + KVM_RUN.offset.owner, RUN_OWNER.VMM);
-  finish(vcpu.nextExit());
+  vcpu.answer(RUN_ANSWER.NONE);
   expect(vcpu.atRest).toBe(false);
 });
 

@@ -17,7 +17,7 @@ import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import { TakenIo } from '../../kernel/lib/taken_io.ts';
-import { type Task, until } from '../../kernel/lib/task.ts';
+import type { Task, Wait } from '../../kernel/lib/task.ts';
 import { type DequeuedIo, type GuestMemory, PGM, ProgramInterruption, type Vcpu } from '../machine_api.ts';
 import type { LogicalMemory } from './logical_memory.ts';
 
@@ -36,14 +36,17 @@ export class VcpuHandle implements Vcpu {
   readonly text: Uint8Array;
   /** The I/O interruptions it took off KVM's queue. */
   readonly taken: TakenIo;
+  /** Until the next exit: spins while the guest runs; the CPU is the kernel's while a hypercall or I/O is there. */
+  readonly exit: Wait;
   fd = -1;
   readonly #memory: HostMemory;
   readonly #page: number;
+  /** Index of the general registers among the memory's doublewords. */
+  readonly #gprs: number;
   readonly #ram: GuestMemory;
   readonly #doorbell: Doorbell;
   readonly #local: LocalInterrupts;
   readonly #kvmMemory: LogicalMemory | undefined;
-  readonly #hostBusy: () => boolean;
   #dirty = 0;
 
   /**
@@ -60,30 +63,15 @@ export class VcpuHandle implements Vcpu {
     this.address = address;
     this.#memory = memory;
     this.#page = map.vcpus[address].run;
+    this.#gprs = (this.#page + KVM_RUN.offset.gprs) / 8;
     this.#ram = ram;
     this.#kvmMemory = options.logical;
-    this.#hostBusy = options.hostBusy ?? (() => false);
     this.run = KVM_RUN.at(memory.dv, this.#page);
     this.text = this.run.text.subarray(0, 6);
     this.taken = new TakenIo(memory, this.#page + KVM_RUN.offset.io_taken);
     this.#local = new LocalInterrupts(memory, this.#page + RUN_LOCAL_INTERRUPTS);
     this.#doorbell = new Doorbell(memory, actorAreas(map, `vcpu${address}`).doorbell);
-  }
-
-  /** Waits for the next exit, spinning while the guest runs; the CPU is the kernel's while a hypercall or I/O is there. */
-  *nextExit(): Task {
-    const owner = this.#page + KVM_RUN.offset.owner;
-    const idle = this.#page + KVM_RUN.offset.idle;
-    const hcall = this.#page + KVM_RUN.offset.hcall_state;
-    const memory = this.#memory;
-    yield* until(
-      `exit of vcpu${this.address}`,
-      () => memory.load(owner) === RUN_OWNER.VMM,
-      'vmm_guest',
-      () => memory.load(idle) === 0 && !isPosted(memory.load(hcall)) && !this.#hostBusy(),
-    );
-    this.#dirty = 0;
-    this.run.parked = 0;
+    this.exit = exitWait(memory, this.#page, address, options.hostBusy);
   }
 
   /** Hands the page back; the vCPU goes on, or with RUN_ANSWER.PARK waits for orders. */
@@ -92,6 +80,7 @@ export class VcpuHandle implements Vcpu {
     this.run.answer_value = value;
     this.run.dirty_regs = this.#dirty;
     this.run.parked = kind === RUN_ANSWER.PARK ? 1 : 0;
+    this.#dirty = 0;
     this.#memory.store(this.#page + KVM_RUN.offset.owner, RUN_OWNER.VCPU);
     this.#doorbell.ring();
   }
@@ -143,10 +132,10 @@ export class VcpuHandle implements Vcpu {
     return this.run.operand;
   }
   gpr(n: number): bigint {
-    return this.#memory.dv.getBigUint64(this.#page + KVM_RUN.offset.gprs + 8 * n, true);
+    return this.#memory.u64[this.#gprs + n];
   }
   setGpr(n: number, value: bigint): void {
-    this.#memory.dv.setBigUint64(this.#page + KVM_RUN.offset.gprs + 8 * n, BigInt.asUintN(64, value), true);
+    this.#memory.u64[this.#gprs + n] = value;
     this.#dirty |= RUN_DIRTY.GPRS;
   }
   get problemState(): boolean {
@@ -232,4 +221,16 @@ export class VcpuHandle implements Vcpu {
     }
     return pieces;
   }
+}
+
+function exitWait(memory: HostMemory, page: number, address: number, hostBusy = () => false): Wait {
+  const owner = page + KVM_RUN.offset.owner;
+  const idle = page + KVM_RUN.offset.idle;
+  const hcall = page + KVM_RUN.offset.hcall_state;
+  return {
+    what: `exit of vcpu${address}`,
+    ready: () => memory.load(owner) === RUN_OWNER.VMM,
+    strategy: 'vmm_guest',
+    spinWhile: () => memory.load(idle) === 0 && !isPosted(memory.load(hcall)) && !hostBusy(),
+  };
 }

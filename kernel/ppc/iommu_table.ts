@@ -49,6 +49,10 @@ export function tablePages(entries: number, levels = 1): number {
 export class IommuTable {
   readonly window: number;
   readonly pageShift: number;
+  /** Bytes of a page. */
+  readonly pageSize: number;
+  /** Bus address of the first entry; exact, being 0 or a power of two. */
+  readonly startAddress: number;
   readonly entries: number;
   readonly levels: number;
   /** log2 of the entries in a level of a table of several; else 0. */
@@ -77,6 +81,8 @@ export class IommuTable {
     this.#host = host;
     this.window = window;
     this.pageShift = pageShift;
+    this.pageSize = 2 ** pageShift;
+    this.startAddress = Number(DMA_WINDOW_START[window]);
     this.entries = entries;
     this.levels = levels;
     this.levelShift = levelShift;
@@ -93,11 +99,6 @@ export class IommuTable {
     words.levelShift = levelShift;
     words.pins = pins ? TABLE_PINS.PINS : 0;
     memory.store(slot + IOMMU_TABLE.offset.live, 1);
-  }
-
-  /** Bus address of the first entry; exact, being 0 or a power of two. */
-  get startAddress(): number {
-    return Number(DMA_WINDOW_START[this.window]);
   }
 
   /** Holders: the container that made it, and every KVM table it hangs under. */
@@ -175,6 +176,13 @@ export class IommuTable {
     yield* this.clear(0, this.entries);
   }
 
+  /**
+   * Clears a few entries that nobody holds locked, as nearly always: a task would take longer than they do. Otherwise
+   * false, and {@link clear} does the rest.
+   */
+  clearNow(first: number, count: number): boolean {
+    return count <= CLEAR_CHUNK && this.#host.ops.unmap(this.slot, first, count) === HCALL_RETURN.H_SUCCESS;
+  }
   /** Clears entries (tce_iommu_clear). */
   *clear(first: number, count: number): Task {
     const { ops } = this.#host;

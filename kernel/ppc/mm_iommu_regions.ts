@@ -118,6 +118,10 @@ export class MmIommuRegions {
     return !this.#abandoned.includes(region);
   }
 
+  /** Whether {@link reap} has anything to end. */
+  get abandoned(): boolean {
+    return this.#abandoned.length > 0;
+  }
   /** Ends abandoned registrations that nothing is mapped from any more; called when a container has let go of memory. */
   *reap(): Task {
     // Taken out first: each is one registration, and nobody else may end it too.

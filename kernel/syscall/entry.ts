@@ -8,7 +8,6 @@ import { EVENT } from '../lib/trace.ts';
 import type { Process } from '../process.ts';
 import { SYSCALLS } from './syscalls.ts';
 
-const ARGS = 6;
 const { offset, size } = SYSCALL_SLOT;
 
 /** Serves system calls of a process as long as it lives. */
@@ -48,8 +47,7 @@ function* rest(call: Task, wait: Wait): Task {
 function* serve(kernel: Kernel, process: Process, slot: number): Task {
   const { memory } = kernel;
   const nr = memory.dv.getUint32(slot + offset.nr, true);
-  const args: number[] = [];
-  for (let i = 0; i < ARGS; i++) args.push(memory.dv.getFloat64(slot + offset.args + 8 * i, true));
+  const args = argumentsOf(memory.dv, slot + offset.args);
   const number = (slot - process.map.syscalls) / size;
   kernel.tracer.point(EVENT.sys_enter, nr, args[0], args[1], number);
   let result: number;
@@ -68,4 +66,10 @@ function* serve(kernel: Kernel, process: Process, slot: number): Task {
   memory.store(slot + offset.state, SLOT.DONE);
   process.vmmDoorbell.ring();
   process.calls--;
+}
+
+/** The six arguments; said one by one, they are an array of doubles that is made in one go. */
+function argumentsOf(dv: DataView, at: number): number[] {
+  const argument = (i: number) => dv.getFloat64(at + 8 * i, true);
+  return [argument(0), argument(1), argument(2), argument(3), argument(4), argument(5)];
 }

@@ -9,9 +9,12 @@ import type { AddressSpace } from '../lib/address_space.ts';
 import type { Fields, Struct, View } from '../lib/struct.ts';
 import type { Task } from '../lib/task.ts';
 
-/** A row's handler. `view` is a private copy of the argument structure; with a plain value it is absent. */
+/**
+ * A row's handler: what it returns, or the task that will. `view` is a private copy of the argument structure; with a
+ * plain value it is absent.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: one table mixes structures
-export type IoctlHandler = (arg: number, view: any) => Task<number>;
+export type IoctlHandler = (arg: number, view: any) => number | Task<number>;
 
 /** One command a file understands. */
 export interface IoctlRow {
@@ -24,7 +27,7 @@ export interface IoctlRow {
 /** Builds a row; the handler's second parameter is typed by the command's structure. */
 export function row<F extends Fields>(
   ioctl: Ioctl<F>,
-  handler: (arg: number, view: View<F>) => Task<number>,
+  handler: (arg: number, view: View<F>) => number | Task<number>,
 ): IoctlRow {
   return { ioctl: ioctl as unknown as Ioctl, handler, copies: [] };
 }
@@ -62,13 +65,14 @@ function* invoke(host: IoctlHost, row: IoctlRow, arg: number): Task<number> {
   const copy = ioctl.struct === undefined ? undefined : (copies.pop() ?? new ArgumentCopy(ioctl));
   try {
     if (copy !== undefined) {
-      copy.all.fill(0);
+      if (copy.optional) copy.all.fill(0);
       // Read once: a caller that changes its memory meanwhile gains nothing.
       if (!space.tryCopy(arg, copy.mandatory, false)) yield* space.copy(arg, copy.mandatory, false);
       checkArgument(ioctl, copy.view);
     }
     handling = true;
-    const result = yield* handler(arg, copy?.view);
+    const answer = handler(arg, copy?.view);
+    const result = typeof answer === 'number' ? answer : yield* answer;
     handling = false;
     if (ioctl.out && copy !== undefined && !space.tryCopy(arg, copy.mandatory, true))
       yield* space.copy(arg, copy.mandatory, true);
@@ -98,9 +102,12 @@ class ArgumentCopy {
   readonly all: Uint8Array;
   /** Up to the end of the last mandatory field: what is copied in and out. */
   readonly mandatory: Uint8Array;
+  /** Whether there are more. */
+  readonly optional: boolean;
   constructor({ struct, minsz }: Ioctl) {
     this.view = (struct as Struct<Fields>).make();
     this.all = (struct as Struct<Fields>).bytes(this.view);
     this.mandatory = this.all.subarray(0, minsz);
+    this.optional = this.mandatory.length < this.all.length;
   }
 }

@@ -41,7 +41,7 @@ import { type IoctlRow, ioctlOperation, row } from '../syscall/ioctl.ts';
 import type { IommuGroup, VfioIommu, VfioIommuDriver } from './vfio.ts';
 import { mapDma } from './vfio_iommu_spapr_tce_map.ts';
 import { mapDmaV1 } from './vfio_iommu_spapr_tce_v1.ts';
-import { lowWord, SpaprWindows } from './vfio_iommu_spapr_tce_windows.ts';
+import { lowWord, SpaprWindows, type TableRange } from './vfio_iommu_spapr_tce_windows.ts';
 import { eehPeOp } from './vfio_spapr_eeh.ts';
 
 /** The backend, to be registered with the VFIO core. */
@@ -135,8 +135,8 @@ export class SpaprTceContainer implements VfioIommu {
     return [
       row(VFIO_CHECK_EXTENSION, (extension) => this.#value(this.driver.checkExtension(extension))),
       row(VFIO_IOMMU_SPAPR_TCE_GET_INFO, (arg, info) => this.#getInfo(arg, info)),
-      row(VFIO_IOMMU_MAP_DMA, (_, map) => this.#locked(this.#map(map))),
-      row(VFIO_IOMMU_UNMAP_DMA, (_, unmap) => this.#locked(this.#unmap(unmap))),
+      row(VFIO_IOMMU_MAP_DMA, (_, map) => this.#change(() => this.#map(map))),
+      row(VFIO_IOMMU_UNMAP_DMA, (_, unmap) => this.#change(() => this.#unmap(unmap))),
       row(VFIO_EEH_PE_OP, (arg, op) =>
         this.#locked(
           eehPeOp(
@@ -176,6 +176,40 @@ export class SpaprTceContainer implements VfioIommu {
     } finally {
       this.#mutex.unlock();
     }
+  }
+
+  /**
+   * The same for a change of entries, which is done at once as a rule: a task for it would take longer than it does, and
+   * this is in the path of every hypercall that ends in the VMM. @param body gives what cannot be done at once
+   */
+  #change(body: () => Task | undefined): number | Task<number> {
+    if (!this.#mutex.tryLock()) return this.#changeLater(body);
+    let rest: Task | undefined;
+    try {
+      rest = body();
+    } finally {
+      if (rest === undefined) this.#mutex.unlock();
+    }
+    return rest === undefined ? 0 : this.#finishChange(rest);
+  }
+  *#changeLater(body: () => Task | undefined): Task<number> {
+    yield* this.#mutex.lock();
+    let rest: Task | undefined;
+    try {
+      rest = body();
+      if (rest !== undefined) yield* rest;
+    } finally {
+      this.#mutex.unlock();
+    }
+    return 0;
+  }
+  *#finishChange(rest: Task): Task<number> {
+    try {
+      yield* rest;
+    } finally {
+      this.#mutex.unlock();
+    }
+    return 0;
   }
 
   *#getInfo(arg: number, info: View<typeof vfio_iommu_spapr_tce_info.fields>): Task<number> {
@@ -250,28 +284,28 @@ export class SpaprTceContainer implements VfioIommu {
       throw new Errno('EPERM', this.#v2 ? 'no memory was registered' : 'the container is not enabled');
   }
 
-  *#map(map: View<typeof vfio_iommu_type1_dma_map.fields>): Task<number> {
+  #map(map: View<typeof vfio_iommu_type1_dma_map.fields>): Task | undefined {
     this.#needEnabled();
     const permission = map.flags & (VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE);
     if (permission !== map.flags || permission === 0) throw new Errno('EINVAL', `MAP_DMA: flags ${map.flags}`);
     this.windows.settleDefault();
     const range = this.windows.range({ iova: map.iova, size: map.size, iovaLow: lowWord(map, MAP.iova) }, map.vaddr);
-    yield* this.#v2
+    return this.#v2
       ? mapDma(this.#host, range, map.vaddr / PAGE_SIZE, permission)
       : mapDmaV1(this.#host, range, map.vaddr, permission);
-    return 0;
   }
 
-  *#unmap(unmap: View<typeof vfio_iommu_type1_dma_unmap.fields>): Task<number> {
+  #unmap(unmap: View<typeof vfio_iommu_type1_dma_unmap.fields>): Task | undefined {
     this.#needEnabled();
     if (unmap.flags !== 0) throw new Errno('EINVAL', `UNMAP_DMA: flags ${unmap.flags}`);
     this.windows.settleDefault();
-    const { table, first, count } = this.windows.range(
-      { iova: unmap.iova, size: unmap.size, iovaLow: lowWord(unmap, UNMAP.iova) },
-      0,
-    );
+    const iovaLow = lowWord(unmap, UNMAP.iova);
+    const range = this.windows.range({ iova: unmap.iova, size: unmap.size, iovaLow }, 0);
+    const cleared = range.table.clearNow(range.first, range.count);
+    return cleared && !this.#host.regions.abandoned ? undefined : this.#unmapRest(range);
+  }
+  *#unmapRest({ table, first, count }: TableRange): Task {
     yield* table.clear(first, count);
     yield* this.#host.regions.reap();
-    return 0;
   }
 }

@@ -164,17 +164,21 @@ export class SpaprWindows {
   range({ iova, size, iovaLow }: DmaRequest, vaddr: number): TableRange {
     const table = this.tables.find((one) => one !== undefined && this.#holds(one, iova));
     if (table === undefined) throw new Errno('ENXIO', `no DMA window at 0x${iova.toString(16)}`);
-    const page = 2 ** table.pageShift;
-    if (size % page !== 0 || vaddr % page !== 0 || iovaLow % page !== 0)
-      throw new Errno('EINVAL', `0x${iova.toString(16)} size 0x${size.toString(16)}: not in pages of ${page} bytes`);
-    const first = (iova - table.startAddress) / page;
-    const count = size / page;
+    const { pageSize } = table;
+    // Their low bits: a remainder of numbers beyond 32 bits is a slow division.
+    if (((size | vaddr | iovaLow) & (pageSize - 1)) !== 0)
+      throw new Errno(
+        'EINVAL',
+        `0x${iova.toString(16)} size 0x${size.toString(16)}: not in pages of ${pageSize} bytes`,
+      );
+    const first = (iova - table.startAddress) / pageSize;
+    const count = size / pageSize;
     if (first + count > table.entries)
       throw new Errno('EINVAL', `0x${iova.toString(16)} size 0x${size.toString(16)}: beyond the DMA window`);
     return { table, first, count };
   }
 
   #holds(table: IommuTable, iova: number): boolean {
-    return iova >= table.startAddress && iova < table.startAddress + table.entries * 2 ** table.pageShift;
+    return iova >= table.startAddress && iova < table.startAddress + table.entries * table.pageSize;
   }
 }

@@ -22,7 +22,7 @@ function machine() {
       throw new Errno('ENODEV', 'PAMU enable: nothing is mapped');
     },
   });
-  const enable = (handle: bigint) => Number(fake.run(hypercalls.hypercall(BigInt(HCALL.FH_DMA_ENABLE), [handle])).ret);
+  const enable = (handle: bigint) => Number(fake.run(hypercalls.hypercall(HCALL.FH_DMA_ENABLE, [handle])).ret);
   return { fake, restarted, enable, hypercalls };
 }
 

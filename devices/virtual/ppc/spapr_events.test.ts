@@ -23,8 +23,7 @@ function machineWithEvents() {
   });
   const { events } = hypercalls;
   machine.kernel.ioctls.set('KVM_ENABLE_CAP', () => 0);
-  const hcall = (token: number, ...args: number[]) =>
-    machine.run(hypercalls.hypercall(BigInt(token), args.map(BigInt)));
+  const hcall = (token: number, ...args: number[]) => machine.run(hypercalls.hypercall(token, args.map(BigInt)));
   function rtas(token: number, ...args: number[]): number {
     const dv = new DataView(machine.memory.bytes.buffer);
     [token, args.length, 1, ...args].forEach((word, i) => {

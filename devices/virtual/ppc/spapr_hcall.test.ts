@@ -52,7 +52,7 @@ function setUp(kvm: boolean): void {
 beforeEach(() => setUp(false));
 
 function call(token: number, ...args: (number | bigint)[]): HcallResult {
-  return machine.run(hypercalls.hypercall(BigInt(token), args.map(BigInt)));
+  return machine.run(hypercalls.hypercall(token, args.map(BigInt)));
 }
 const { H_PUT_TCE, H_GET_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT, H_LOGICAL_CI_LOAD, H_LOGICAL_CI_STORE } = HCALL;
 const view = () => Array.from({ length: PAGES }, (_, i) => table.get(i));

@@ -106,13 +106,12 @@ export class SpaprHypercalls {
   }
 
   /** How many arguments a hypercall looks at: reading others takes time. */
-  argumentsOf(nr: bigint): number {
-    return this.#rows.get(Number(nr))?.[2] ?? ARGUMENTS;
+  argumentsOf(nr: number): number {
+    return this.#rows.get(nr)?.[2] ?? ARGUMENTS;
   }
   /** One hypercall that came to the VMM from CPU `cpu`; `args` are unsigned, missing ones are 0. An unknown token is H_FUNCTION. */
-  hypercall(nr: bigint, args: readonly bigint[], cpu = 0): Task<HcallResult> {
-    // As a number: rounding above 2^53 makes no token of one that is none.
-    const row = this.#rows.get(Number(nr));
+  hypercall(nr: number, args: readonly bigint[], cpu = 0): Task<HcallResult> {
+    const row = this.#rows.get(nr);
     if (row === undefined) return unknown();
     const [, handler, wanted = ARGUMENTS] = row;
     return handler(args.length < wanted ? [...args, ...NO_ARGUMENTS].slice(0, wanted) : args, cpu);

@@ -3,7 +3,7 @@
  * every change to it.
  */
 import type { Machine } from '../../../hypervisor/machine_api.ts';
-import { TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
+import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import { KVM_CHECK_EXTENSION, KVM_CREATE_SPAPR_TCE_64 } from '../../../kernel/include/uapi/ioctl.ts';
 import { KVM_CAP, kvm_create_spapr_tce_64 } from '../../../kernel/include/uapi/kvm.ts';
 import { PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
@@ -38,14 +38,18 @@ export interface SpaprTceOptions extends SpaprTceGeometry {
   readonly mapped: (va: number) => number;
 }
 
+/** Bits 32-63 of a doubleword, as a number that bits can be taken from: bigints take longer. */
+export function lowWord(value: bigint): number {
+  return Number(BigInt.asUintN(32, value));
+}
+
 export class SpaprTceTable implements SpaprTceGeometry {
   readonly liobn: number;
   readonly busOffset: number;
   readonly pageShift: number;
   readonly nbTable: number;
-  /** Bits of an address that are an offset in a page. */
-  readonly offsetMask: bigint;
-  readonly #busOffset: bigint;
+  /** Bytes of a page. */
+  readonly pageSize: number;
   readonly notifiers: IommuNotifier[] = [];
   #needVfio: boolean;
   #fd: number;
@@ -60,9 +64,8 @@ export class SpaprTceTable implements SpaprTceGeometry {
   ) {
     this.liobn = options.liobn;
     this.busOffset = options.busOffset;
-    this.#busOffset = BigInt(options.busOffset);
-    this.offsetMask = BigInt(2 ** options.pageShift - 1);
     this.pageShift = options.pageShift;
+    this.pageSize = 2 ** options.pageShift;
     this.nbTable = options.nbTable;
     this.#needVfio = options.needVfio;
     this.#fd = fd;
@@ -124,15 +127,17 @@ export class SpaprTceTable implements SpaprTceGeometry {
 
   /** Index of the entry for `ioba`; undefined when it is not page-aligned or not in the window. */
   index(ioba: bigint): number | undefined {
-    const offset = ioba - this.#busOffset;
-    if (offset < 0n || (ioba & this.offsetMask) !== 0n) return undefined;
-    // A multiple of the page size; one above 2^53 is rounded and still far behind the end.
-    const index = Number(offset) / 2 ** this.pageShift;
-    return index < this.nbTable ? index : undefined;
+    // A number above 2^53 is rounded, to a multiple of the page size if it is one; its low word is exact.
+    const index = (Number(ioba) - this.busOffset) / this.pageSize;
+    return index >= 0 && index < this.nbTable && this.aligned(lowWord(ioba)) ? index : undefined;
+  }
+  /** Whether an address begins a page. @param low its low word */
+  aligned(low: number): boolean {
+    return (low & (this.pageSize - 1)) === 0;
   }
   /** Bus address of an entry's page. */
   ioba(index: number): number {
-    return this.busOffset + index * 2 ** this.pageShift;
+    return this.busOffset + index * this.pageSize;
   }
   /** The guest's view of an entry. */
   get(index: number): bigint {
@@ -142,7 +147,9 @@ export class SpaprTceTable implements SpaprTceGeometry {
   *put(index: number, tce: bigint): Task {
     this.#storage.set(index, tce);
     const ioba = this.ioba(index);
-    for (const notifier of this.notifiers) yield* (tce & 3n) === 0n ? notifier.unmap(ioba) : notifier.map(ioba, tce);
+    const { notifiers } = this;
+    const live = (lowWord(tce) & TCE_PERMISSION_MASK) !== 0;
+    for (let i = 0; i < notifiers.length; i++) yield* live ? notifiers[i].map(ioba, tce) : notifiers[i].unmap(ioba);
   }
 
   /** Adds a notifier and tells it of every entry that is live, unless the table is known to be empty. */

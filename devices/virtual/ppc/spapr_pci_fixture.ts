@@ -32,7 +32,7 @@ export function spaprPci() {
   const phb = realize();
 
   const hcall = (token: number, ...args: (number | bigint)[]): HcallResult =>
-    machine.run(hypercalls.hypercall(BigInt(token), args.map(BigInt)));
+    machine.run(hypercalls.hypercall(token, args.map(BigInt)));
   /** An RTAS call: its results, signed. */
   function rtas(token: number, args: readonly number[], nret: number): number[] {
     const dv = new DataView(machine.memory.bytes.buffer);

@@ -30,10 +30,10 @@ function call(token: number, args: readonly number[], nret: number, at = BUFFER)
   words.forEach((word, i) => {
     dv.setUint32(at + 4 * i, word >>> 0);
   });
-  const { ret } = machine.run(hypercalls.hypercall(BigInt(HCALL.H_RTAS), [BigInt(at)]));
+  const { ret } = machine.run(hypercalls.hypercall(HCALL.H_RTAS, [BigInt(at)]));
   return [ret, Array.from({ length: nret }, (_, i) => dv.getInt32(at + 4 * (3 + args.length + i)))];
 }
-const raw = (buffer: bigint) => machine.run(hypercalls.hypercall(BigInt(HCALL.H_RTAS), [buffer])).ret;
+const raw = (buffer: bigint) => machine.run(hypercalls.hypercall(HCALL.H_RTAS, [buffer])).ret;
 
 describe('the buffer', () => {
   test.each([
@@ -141,8 +141,7 @@ describe('interrupt sources', () => {
   });
   test('a rising line is one adapter interruption of subclass 2, until the guest has asked', () => {
     call(0x200a, [NUMBER, 0, 7], 1);
-    const hcall = (token: number, ...args: number[]) =>
-      machine.run(hypercalls.hypercall(BigInt(token), args.map(BigInt), 0));
+    const hcall = (token: number, ...args: number[]) => machine.run(hypercalls.hypercall(token, args.map(BigInt), 0));
     hcall(HCALL.H_CPPR, 0xff);
     machine.run(hypercalls.irq.setLevel(NUMBER, true));
     machine.run(hypercalls.irq.setLevel(NUMBER, true));

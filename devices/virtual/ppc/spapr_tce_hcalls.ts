@@ -10,7 +10,7 @@ import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { HcallResult } from './hcall_result.ts';
-import type { SpaprTceTable } from './spapr_iommu.ts';
+import { lowWord, type SpaprTceTable } from './spapr_iommu.ts';
 
 const { H_SUCCESS, H_PARAMETER } = HCALL_RETURN;
 const PERMISSION = BigInt(TCE_PERMISSION_MASK);
@@ -43,17 +43,17 @@ export class SpaprTceHcalls {
   }
 
   /** The table and the first entry of `count`; undefined when LIOBN, IOBA or the range is not right. */
-  #range(liobn: bigint, ioba: bigint, count: bigint): { table: SpaprTceTable; first: number } | undefined {
+  #range(liobn: bigint, ioba: bigint, count: number): { table: SpaprTceTable; first: number } | undefined {
     // As numbers: rounding above 2^53 makes no LIOBN and no count of one that is not.
     const table = this.#tables.get(Number(liobn));
     const first = table?.index(ioba);
     if (table === undefined || first === undefined) return undefined;
-    return first + Number(count) <= table.nbTable ? { table, first } : undefined;
+    return first + count <= table.nbTable ? { table, first } : undefined;
   }
   /** An entry the guest may write: no permission, or an address on a page boundary. */
   #valid(table: SpaprTceTable, tce: bigint): boolean {
-    if ((tce & PERMISSION) === 0n) return true;
-    return (tce & table.offsetMask & ~PERMISSION) === 0n;
+    const low = lowWord(tce);
+    return (low & TCE_PERMISSION_MASK) === 0 || table.aligned(low & ~TCE_PERMISSION_MASK);
   }
   /** @param last `tce`, `npages` or `list` of the event */
   #traced(event: number, result: HcallResult, liobn: bigint, ioba: bigint, last: bigint): HcallResult {
@@ -64,7 +64,7 @@ export class SpaprTceHcalls {
 
   /** H_PUT_TCE(liobn, ioba, tce). The result of VFIO is not the guest's: an entry VFIO refused is in the view all the same. */
   *putTce([liobn, ioba, tce]: readonly bigint[]): Task<HcallResult> {
-    const range = this.#range(liobn, ioba, 1n);
+    const range = this.#range(liobn, ioba, 1);
     if (range === undefined || !this.#valid(range.table, tce))
       return this.#traced(EVENT.spapr_iommu_put, parameter, liobn, ioba, tce);
     yield* range.table.put(range.first, tce);
@@ -73,7 +73,7 @@ export class SpaprTceHcalls {
 
   /** H_GET_TCE(liobn, ioba) -> tce. */
   *getTce([liobn, ioba]: readonly bigint[]): Task<HcallResult> {
-    const range = this.#range(liobn, ioba, 1n);
+    const range = this.#range(liobn, ioba, 1);
     const result = range === undefined ? parameter : { ret: success.ret, out: [range.table.get(range.first)] };
     const [tce = 0n] = result.out;
     const { tracer } = this.#machine;
@@ -83,7 +83,7 @@ export class SpaprTceHcalls {
 
   /** H_STUFF_TCE(liobn, ioba, value, count): the same entry, without permission, in a range. */
   *stuffTce([liobn, ioba, value, count]: readonly bigint[]): Task<HcallResult> {
-    const range = this.#range(liobn, ioba, count);
+    const range = this.#range(liobn, ioba, Number(count));
     if (range === undefined || (value & PERMISSION) !== 0n)
       return this.#traced(EVENT.spapr_iommu_stuff, parameter, liobn, ioba, count);
     for (let i = 0; i < Number(count); i++) yield* range.table.put(range.first + i, value);
@@ -92,7 +92,7 @@ export class SpaprTceHcalls {
 
   /** H_PUT_TCE_INDIRECT(liobn, ioba, list, count): entries from a page of the guest, all checked before one is written. */
   *putTceIndirect([liobn, ioba, list, count]: readonly bigint[]): Task<HcallResult> {
-    const range = this.#range(liobn, ioba, count);
+    const range = this.#range(liobn, ioba, Number(count));
     if (range === undefined || count > BigInt(TCE_INDIRECT_MAX) || list % LIST_PAGE !== 0n)
       return this.#traced(EVENT.spapr_iommu_indirect, parameter, liobn, ioba, list);
     const entries = count === 0n ? [] : yield* this.#readList(list, Number(count));

@@ -40,7 +40,7 @@ import {
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
-import type { IommuNotifier, SpaprTceGeometry, SpaprTceTable } from '../ppc/spapr_iommu.ts';
+import { type IommuNotifier, lowWord, type SpaprTceGeometry, type SpaprTceTable } from '../ppc/spapr_iommu.ts';
 import { type ContainerListener, VFIOContainer } from './container.ts';
 import { setKvmVfioAttribute, type VFIOGroup } from './group.ts';
 
@@ -152,6 +152,7 @@ export function* createWindow(machine: Machine, container: VFIOContainer, geomet
 function containerNotifier(machine: Machine, fd: number, pageShift: number): IommuNotifier {
   const { sys, memory } = machine;
   const size = 2 ** pageShift;
+  const pageMask = ~BigInt(size - 1);
   const mapArgs = vfio_iommu_type1_dma_map.make({ argsz: vfio_iommu_type1_dma_map.size, size });
   const unmapArgs = vfio_iommu_type1_dma_unmap.make({ argsz: vfio_iommu_type1_dma_unmap.size, size });
   const complain = (what: string, iova: number, why: string) =>
@@ -184,8 +185,8 @@ function containerNotifier(machine: Machine, fd: number, pageShift: number): Iom
   return {
     unmap,
     *map(iova, tce) {
-      const permission = Number(tce & BigInt(TCE_PERMISSION_MASK));
-      const gpa = Number(tce & ~BigInt(size - 1));
+      const permission = lowWord(tce) & TCE_PERMISSION_MASK;
+      const gpa = Number(tce & pageMask);
       // What stood there before must not stay reachable for the device when the new page cannot be mapped.
       if (gpa + size > memory.size) {
         complain('VFIO_MAP_DMA', iova, `to 0x${gpa.toString(16)}: not in the guest's memory`);

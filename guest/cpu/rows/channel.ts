@@ -77,7 +77,7 @@ export const CHANNEL: readonly Row[] = [
     },
     exec: (cpu, i) => {
       if ((cpu.operand2Low & DIAG_FUNCTION) !== DIAG_HYPERCALL) return cpu.stop(i, 'intercept', cpu.operand2);
-      return cpu.bus.hypercall(cpu) ? NEXT.CONTINUE : cpu.stop(i, 'hypercall', cpu.operand2);
+      return cpu.bus.hypercall(cpu) ? NEXT.CONTINUE : cpu.stop(i, 'hypercall');
     },
   },
 ];
