@@ -180,10 +180,17 @@ export class Syscalls {
   }
   /** pread; returns what came. */
   *pread(fd: number, count: number, position: number, what = 'pread'): Task<Uint8Array> {
-    const va = this.heap.alloc(count);
+    const bytes = new Uint8Array(count);
+    const length = yield* this.preadInto(fd, bytes, position, what);
+    return length === count ? bytes : bytes.slice(0, length);
+  }
+  /** The same into the caller's buffer; returns how many bytes came. */
+  *preadInto(fd: number, bytes: Uint8Array, position: number, what: string): Task<number> {
+    const va = this.heap.alloc(bytes.length);
     try {
-      const length = yield* this.call(what, NR.pread64, [fd, va, count, position]);
-      return this.heap.bytes(va, length).slice();
+      const length = yield* this.call(what, NR.pread64, [fd, va, bytes.length, position]);
+      this.memory.copyFrom(this.heap.hpa(va), bytes, 0, length);
+      return length;
     } finally {
       this.heap.free(va);
     }

@@ -128,6 +128,11 @@ class FakeSyscalls {
     yield* preempt();
     return this.#kernel.read(fd, count, position);
   }
+  *preadInto(fd: number, bytes: Uint8Array, position: number): Task<number> {
+    const came = yield* this.pread(fd, bytes.length, position);
+    bytes.set(came);
+    return came.length;
+  }
   *pwrite(fd: number, bytes: Uint8Array, position: number): Task<number> {
     yield* preempt();
     if (this.#kernel.eventfds.has(fd)) {

@@ -3,6 +3,8 @@
  * SA22-7832 chapter 4 "Program-Status-Word Format in z/Architecture", "Early Exception Recognition".
  */
 
+import { high32, low32 } from '../../kernel/lib/words64.ts';
+
 /** PSW bits in place. */
 export const PSW = {
   PER: 1n << 62n,
@@ -40,8 +42,18 @@ const UNASSIGNED =
     PSW.BA
   ) & 0xffff_ffff_ffff_ffffn;
 
-/** Interruption masks whose opening may admit a pending interruption. */
-export const PSW_INTERRUPTION_MASKS = PSW.IO | PSW.EXT | PSW.MCHECK;
+const UNASSIGNED_HIGH = high32(UNASSIGNED);
+const UNASSIGNED_LOW = low32(UNASSIGNED);
+
+/** Bits of the first word: masks and shifts of bigints take long, and every interruption swaps PSWs. */
+export const PSW_HIGH = {
+  KEY: high32(PSW.KEY),
+  CC: high32(PSW.CC),
+  /** Interruption masks whose opening may admit a pending interruption. */
+  INTERRUPTION_MASKS: high32(PSW.IO | PSW.EXT | PSW.MCHECK),
+} as const;
+/** Place of the condition code in it. */
+export const PSW_CC_SHIFT = 12;
 
 /** Addressing modes as coded in the mode key. */
 export const AMODE_24 = 0;
@@ -58,8 +70,10 @@ export interface Mode {
 
 /** Mode key: BA|EA<<1 (2 bits), problem state 4, fixed-overflow mask 8, DAT 16, address space 32 and 64. */
 export function modeKey(mask: bigint): number {
-  const high = Number(mask >> 32n);
-  const low = Number(mask & 0xffff_ffffn);
+  return modeKeyOf(high32(mask), low32(mask));
+}
+/** The same of the two words of the mask. */
+export function modeKeyOf(high: number, low: number): number {
   const amode = (low >>> 31) | ((high & 1) << 1);
   const dat = (high >>> 26) & 1;
   return (
@@ -79,7 +93,10 @@ export function addressMask(amode: number): bigint {
 
 /** True when using this PSW gives an early specification exception. */
 export function invalidPsw(mask: bigint, address: bigint): boolean {
-  if ((mask & UNASSIGNED) !== 0n) return true;
-  const amode = modeKey(mask) & 3;
+  const high = high32(mask);
+  const low = low32(mask);
+  if (((high & UNASSIGNED_HIGH) | (low & UNASSIGNED_LOW)) !== 0) return true;
+  const amode = modeKeyOf(high, low) & 3;
+  if (amode === AMODE_64) return false;
   return amode === 2 || (address & ~addressMask(amode)) !== 0n;
 }

@@ -4,17 +4,15 @@
  */
 import { CR0_ACCESS, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
+import { high32, join64, low32 } from '../../kernel/lib/words64.ts';
 import { CC } from './condition_code.ts';
-import { invalidPsw, modeKey, PSW, PSW_INTERRUPTION_MASKS } from './psw.ts';
+import { invalidPsw, modeKeyOf, PSW_CC_SHIFT, PSW_HIGH } from './psw.ts';
 import { NEXT } from './row.ts';
 import { type CpuState, cpu_state } from './state.ts';
 
 const OFF = cpu_state.offset;
 /** Mode key no code is translated for. */
 export const INVALID_MODE = 0x8000;
-
-/** Place of the condition code, bits 18 and 19 of the PSW, in its first word. */
-const PSW_CC_SHIFT = 12;
 
 export abstract class Registers {
   /** View of the state block. */
@@ -91,7 +89,9 @@ export abstract class Registers {
   }
   /** The PSW in its 16-byte form. */
   psw(): { mask: bigint; address: bigint } {
-    return { mask: this.pswMask() | (BigInt(this.cc) << 44n), address: this.pswAddress() };
+    const { dv, base } = this;
+    const high = dv.getUint32(base + OFF.pswMask + 4, true) | (this.cc << PSW_CC_SHIFT);
+    return { mask: join64(high, dv.getUint32(base + OFF.pswMask, true)), address: this.pswAddress() };
   }
   /** Stores the doublewords of {@link psw}, native order, at two host addresses: for every exit, without a bigint. */
   storePsw(mask: number, address: number): void {
@@ -101,31 +101,31 @@ export abstract class Registers {
     dv.setUint32(address, dv.getUint32(base + OFF.pswAddress, true), true);
     dv.setUint32(address + 4, dv.getUint32(base + OFF.pswAddress + 4, true), true);
   }
-  protected pswMask(): bigint {
-    return this.dv.getBigUint64(this.base + OFF.pswMask, true);
-  }
   protected pswAddress(): bigint {
     return this.dv.getBigUint64(this.base + OFF.pswAddress, true);
   }
   /** Loads a PSW without checking it. */
   setPsw(mask: bigint, address: bigint): void {
     this.setPswMask(mask);
-    this.setCc(Number((mask & PSW.CC) >> 44n));
+    this.setCc((high32(mask) & PSW_HIGH.CC) >>> PSW_CC_SHIFT);
     this.setPswAddress(address);
     // A mode no code is translated for: the next look for code comes to `#enter`, which refuses the PSW.
     if (invalidPsw(mask, address)) this.dv.setUint32(this.base + OFF.modeKey, INVALID_MODE, true);
   }
   /** Replaces the PSW's first doubleword except the condition code. */
   setPswMask(mask: bigint): void {
-    const old = this.pswMask();
-    this.dv.setBigUint64(this.base + OFF.pswMask, BigInt.asUintN(64, mask) & ~PSW.CC, true);
-    const key = modeKey(mask);
+    const high = high32(mask);
+    const low = low32(mask);
+    const oldHigh = this.dv.getUint32(this.base + OFF.pswMask + 4, true);
+    this.dv.setUint32(this.base + OFF.pswMask, low, true);
+    this.dv.setUint32(this.base + OFF.pswMask + 4, high & ~PSW_HIGH.CC, true);
+    const key = modeKeyOf(high, low);
     const oldKey = this.dv.getUint32(this.base + OFF.modeKey, true);
     this.dv.setUint32(this.base + OFF.modeKey, key, true);
     // The upper bits of the key tell the address space: its translations are no longer those in force.
     if (key >> 4 !== oldKey >> 4) this.flushTranslations();
-    if ((mask ^ old) & PSW.KEY) this.accessKeyChanged(pswKey(mask));
-    if (mask & ~old & PSW_INTERRUPTION_MASKS) this.maskOpened = true;
+    if ((high ^ oldHigh) & PSW_HIGH.KEY) this.accessKeyChanged(pswKey(mask));
+    if (high & ~oldHigh & PSW_HIGH.INTERRUPTION_MASKS) this.maskOpened = true;
   }
   setPswAddress(address: bigint): void {
     this.dv.setBigUint64(this.base + OFF.pswAddress, BigInt.asUintN(64, address), true);

@@ -1,5 +1,6 @@
 /** The guest's TOD clock and its two timers, on the scheduler's time. */
 import type { Actor } from '../../kernel/lib/task.ts';
+import { high32, join64, low32 } from '../../kernel/lib/words64.ts';
 import type { CpuState } from '../cpu/state.ts';
 
 /** TOD units per microsecond (SA22-7832 chapter 4, "Time-of-Day Clock": bit 51 is one microsecond). */
@@ -9,13 +10,19 @@ const UNITS_PER_US = 4096;
 export class TodClock {
   readonly #actor: Actor;
   readonly #base: bigint;
+  readonly #baseHigh: number;
+  readonly #baseLow: number;
   constructor(actor: Actor, base: bigint) {
     this.#actor = actor;
     this.#base = base;
+    this.#baseHigh = high32(base);
+    this.#baseLow = low32(base);
   }
   /** The clock now. */
   tod(): bigint {
-    return this.#base + BigInt(Math.floor((this.#actor.now() * UNITS_PER_US) / 1000));
+    // In words: a bigint is made of the sum alone.
+    const low = this.#baseLow + Math.floor((this.#actor.now() * UNITS_PER_US) / 1000);
+    return join64(this.#baseHigh + Math.floor(low / 2 ** 32), low);
   }
   /** Scheduler time (ns) at which the clock reads `tod`. */
   deadline(tod: bigint): number {

@@ -14,6 +14,7 @@ import {
 } from '../../kernel/include/uapi/kvm.ts';
 import { O_RDWR } from '../../kernel/include/uapi/syscall.ts';
 import type { Task } from '../../kernel/lib/task.ts';
+import { join64 } from '../../kernel/lib/words64.ts';
 import type { Syscalls } from '../syscall.ts';
 
 /** Machine-check-interruption code of a pending channel report (SA22-7832 chapter 11, bit 9). */
@@ -110,7 +111,7 @@ export class Kvm {
       this.vmFd,
       kvmS390IntIo(0, cssid, ssid, subsystemId & 0xffff),
       subsystemId,
-      (BigInt(intparm) << 32n) | BigInt(word),
+      join64(intparm, word),
     );
   }
   /** Adapter interruption: bit 0 of the identification word, no subchannel, no parameter (SA22-7832 chapter 6). */

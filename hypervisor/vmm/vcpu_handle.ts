@@ -18,11 +18,14 @@ import { LOCAL, LocalInterrupts } from '../../kernel/lib/local_interrupts.ts';
 import { actorAreas, type SharedMap } from '../../kernel/lib/shared_map.ts';
 import { TakenIo } from '../../kernel/lib/taken_io.ts';
 import type { Task, Wait } from '../../kernel/lib/task.ts';
+import { low32 } from '../../kernel/lib/words64.ts';
 import { type DequeuedIo, type GuestMemory, PGM, ProgramInterruption, type Vcpu } from '../machine_api.ts';
 import type { LogicalMemory } from './logical_memory.ts';
 
-/** Bits of the PSW mask's high word: DAT, problem state, key (SA22-7832 chapter 4, "Program-Status Word"). */
-const PSW_HIGH = { DAT: 0x0400_0000, PROBLEM: 0x0001_0000, KEY: 0x00f0_0000 } as const;
+/** Bits of the PSW mask's high word: DAT, problem state, key, extended addressing mode (SA22-7832 chapter 4, "Program-Status Word"). */
+const PSW_HIGH = { DAT: 0x0400_0000, PROBLEM: 0x0001_0000, KEY: 0x00f0_0000, EA: 1 } as const;
+/** Basic addressing mode, in the low word: with it 31 bits of an address count, where not all do, without it 24. */
+const PSW_LOW_BA = 0x8000_0000;
 /** CR0 bit 35, in its low word: low-address protection. */
 const CR0_LOW_ADDRESS = Number(CR0.LOW_ADDRESS_PROTECTION);
 /** Low-address protection concerns addresses below this. */
@@ -200,9 +203,15 @@ export class VcpuHandle implements Vcpu {
     return ((first << 8) | second) === CHSC ? fourth >>> 4 : third >>> 4;
   }
 
+  /** The address as the PSW's addressing mode has it; one above 2^53 is rounded, and is as far outside RAM as it was. */
+  #effective(address: bigint): number {
+    if ((this.#pswHigh & PSW_HIGH.EA) !== 0) return Number(address);
+    const mode31 = (this.#memory.dv.getUint32(this.#page + KVM_RUN.offset.psw_mask, true) & PSW_LOW_BA) !== 0;
+    return low32(address) & (mode31 ? 0x7fff_ffff : 0xff_ffff);
+  }
   /** Absolute address of an operand that is one piece, as nearly all are; -1 for others. @throws ProgramInterruption addressing */
   #onePiece(address: bigint, length: number): number {
-    const real = Number(address & pswAddressMask(this.run.psw_mask));
+    const real = this.#effective(address);
     if (length > PREFIX_AREA - (real % PREFIX_AREA)) return -1;
     const absolute = realToAbsolute(real, this.prefix);
     if (absolute + length > this.#ram.size) throw new ProgramInterruption(PGM.ADDRESSING);

@@ -8,6 +8,7 @@ import { KVM_CHECK_EXTENSION, KVM_CREATE_SPAPR_TCE_64 } from '../../../kernel/in
 import { KVM_CAP, kvm_create_spapr_tce_64 } from '../../../kernel/include/uapi/kvm.ts';
 import { PAGE_SIZE } from '../../../kernel/lib/host_memory.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import { heapStorage, mappedStorage, type TceStorage } from './tce_storage.ts';
 
 /** Is told of changes to a table (QEMU's IOMMUNotifier): VFIO keeps the hardware's table in step. */
@@ -36,11 +37,6 @@ export interface SpaprTceOptions extends SpaprTceGeometry {
   readonly kvm?: boolean;
   /** HPA of a VMM address, for the pages of KVM's table. */
   readonly mapped: (va: number) => number;
-}
-
-/** Bits 32-63 of a doubleword, as a number that bits can be taken from: bigints take longer. */
-export function lowWord(value: bigint): number {
-  return Number(BigInt.asUintN(32, value));
 }
 
 export class SpaprTceTable implements SpaprTceGeometry {
@@ -129,7 +125,7 @@ export class SpaprTceTable implements SpaprTceGeometry {
   index(ioba: bigint): number | undefined {
     // A number above 2^53 is rounded, to a multiple of the page size if it is one; its low word is exact.
     const index = (Number(ioba) - this.busOffset) / this.pageSize;
-    return index >= 0 && index < this.nbTable && this.aligned(lowWord(ioba)) ? index : undefined;
+    return index >= 0 && index < this.nbTable && this.aligned(low32(ioba)) ? index : undefined;
   }
   /** Whether an address begins a page. @param low its low word */
   aligned(low: number): boolean {
@@ -148,7 +144,7 @@ export class SpaprTceTable implements SpaprTceGeometry {
     this.#storage.set(index, tce);
     const ioba = this.ioba(index);
     const { notifiers } = this;
-    const live = (lowWord(tce) & TCE_PERMISSION_MASK) !== 0;
+    const live = (low32(tce) & TCE_PERMISSION_MASK) !== 0;
     for (let i = 0; i < notifiers.length; i++) yield* live ? notifiers[i].map(ioba, tce) : notifiers[i].unmap(ioba);
   }
 

@@ -9,8 +9,9 @@ import { HCALL_RETURN, TCE_INDIRECT_MAX } from '../../../kernel/include/arch/ppc
 import { TCE_PERMISSION_MASK, TCE_SIZE } from '../../../kernel/include/arch/ppc/tce.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import type { HcallResult } from './hcall_result.ts';
-import { lowWord, type SpaprTceTable } from './spapr_iommu.ts';
+import type { SpaprTceTable } from './spapr_iommu.ts';
 
 const { H_SUCCESS, H_PARAMETER } = HCALL_RETURN;
 const PERMISSION = BigInt(TCE_PERMISSION_MASK);
@@ -52,7 +53,7 @@ export class SpaprTceHcalls {
   }
   /** An entry the guest may write: no permission, or an address on a page boundary. */
   #valid(table: SpaprTceTable, tce: bigint): boolean {
-    const low = lowWord(tce);
+    const low = low32(tce);
     return (low & TCE_PERMISSION_MASK) === 0 || table.aligned(low & ~TCE_PERMISSION_MASK);
   }
   /** @param last `tce`, `npages` or `list` of the event */

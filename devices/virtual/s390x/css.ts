@@ -5,6 +5,7 @@
 
 import type { DequeuedIo, Machine } from '../../../hypervisor/machine_api.ts';
 import { CRW_ERC, CRW_FLAGS, CRW_RSC } from '../../../kernel/include/arch/s390/crw.ts';
+import type { Orb } from '../../../kernel/include/arch/s390/orb.ts';
 import { PMCW_FLAGS } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW_STCTL_STATUS_PEND } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
@@ -37,6 +38,8 @@ export class ChannelSubsystem {
   readonly events = new EventQueue();
   /** Channel paths by CHPID. */
   readonly paths = new Map<number, ChannelPath>();
+  /** Requests of SSCH that no CPU uses now. */
+  readonly spareOrbs: Orb[] = [];
   /** What SCHM switched on. */
   measurement: MeasurementMode | undefined;
   #maxSsid = 0;

@@ -9,6 +9,7 @@
 import { type DequeuedIo, PGM, ProgramInterruption, type Vcpu } from '../../../hypervisor/machine_api.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import type { ChannelSubsystem } from './css.ts';
 import type { Intercept } from './intercept.ts';
 import * as handlers from './ioinst_handlers.ts';
@@ -46,7 +47,7 @@ export const IO_INSTRUCTIONS: Readonly<Record<number, IoInstruction>> = {
 
 /** The subchannel that general register 1 names, if the instruction takes one: css, set, number. */
 function sid(gr1: bigint): [cssid: number, ssid: number, schid: number] {
-  const word = Number(gr1 & 0xffff_ffffn);
+  const word = low32(gr1);
   return [word >>> 24, (word >>> 17) & 3, word & 0xffff];
 }
 
@@ -65,9 +66,10 @@ export function* ioinst(css: ChannelSubsystem, vcpu: Vcpu, dequeued?: DequeuedIo
     const row = IO_INSTRUCTIONS[opcode];
     if (row === undefined) throw new ProgramInterruption(PGM.OPERATION);
     if (vcpu.problemState) throw new ProgramInterruption(PGM.PRIVILEGED);
-    if (row.length > 0 && operand % BigInt(row.alignment) !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
+    if (row.length > 0 && (low32(operand) & (row.alignment - 1)) !== 0)
+      throw new ProgramInterruption(PGM.SPECIFICATION);
     const cc = yield* row.handler({ css, vcpu, gr1, operand, dequeued });
-    tracer.point(EVENT.s390_ioinst, opcode, Number(gr1 & 0xffffn), cc, Number(operand));
+    if (tracer.on(EVENT.s390_ioinst)) tracer.point(EVENT.s390_ioinst, opcode, low32(gr1) & 0xffff, cc, Number(operand));
     return cc;
   } catch (error) {
     if (dequeued !== undefined) yield* css.putBackInterruption(dequeued);

@@ -7,6 +7,7 @@ import { ORB, type Orb } from '../../../kernel/include/arch/s390/orb.ts';
 import { SCHIB, type Schib } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW_ACTL_DEVICE_ACTIVE, SCSW_ACTL_SUBCH_ACTIVE } from '../../../kernel/include/arch/s390/scsw.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import { chsc as answerChsc, CHSC_REQUEST } from './chsc.ts';
 import { channelReport, crwBytes } from './crw_queue.ts';
 import { VIRTUAL_CSSID } from './css.ts';
@@ -18,7 +19,6 @@ import { interruptionResponse, tschConditionCode, tschUpdate } from './tsch.ts';
 import { orbValid, schibValid } from './validity.ts';
 
 const operandException = () => new ProgramInterruption(PGM.OPERAND);
-const low32 = (value: bigint) => Number(value & 0xffff_ffffn);
 
 /** A copy of a structure the guest gives. */
 function view(bytes: Uint8Array): DataView {
@@ -75,14 +75,22 @@ function* modify(sch: Subchannel, _: Intercept, schib: Schib): Task<number> {
 }
 
 export function* ssch(intercept: Intercept): Task<number> {
-  const { vcpu, operand } = intercept;
-  const orb = ORB.at(view(yield* vcpu.read(operand, ORB.size)));
-  subchannelId(intercept.gr1);
-  if (!orbValid(orb)) throw operandException();
-  return yield* onSubchannel(intercept, start, orb);
+  const { css, vcpu, operand } = intercept;
+  const bytes = yield* vcpu.read(operand, ORB.size);
+  // A request of its own for each CPU that is about to start something; V8 takes long to give a small array a view.
+  const orb = css.spareOrbs.pop() ?? ORB.make();
+  try {
+    for (let i = 0; i < ORB.size; i++) orb.dv.setUint8(i, bytes[i]);
+    subchannelId(intercept.gr1);
+    if (!orbValid(orb)) throw operandException();
+    return yield* onSubchannel(intercept, start, orb);
+  } finally {
+    css.spareOrbs.push(orb);
+  }
 }
 function start(sch: Subchannel, { css, operand }: Intercept, orb: Orb): Task<number> {
-  if (sch.passthrough) css.machine.tracer.point(sch.startEvent, sch.traceId, Number(operand));
+  const { tracer } = css.machine;
+  if (sch.passthrough && tracer.on(sch.startEvent)) tracer.point(sch.startEvent, sch.traceId, Number(operand));
   return css_functions.ssch(css, sch, orb);
 }
 
@@ -107,7 +115,7 @@ function* store(sch: Subchannel, { vcpu, operand }: Intercept): Task<number> {
 export function* tsch(intercept: Intercept): Task<number> {
   const { css, vcpu, gr1, operand } = intercept;
   const id = subchannelId(gr1);
-  if (operand % 4n !== 0n) throw new ProgramInterruption(PGM.SPECIFICATION);
+  if ((low32(operand) & 3) !== 0) throw new ProgramInterruption(PGM.SPECIFICATION);
   if (css.find(id) === undefined) {
     yield* vcpu.checkWrite(operand, IRB.size);
     return CC.NOT_OPERATIONAL;

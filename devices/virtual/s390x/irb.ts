@@ -31,8 +31,6 @@ const ERW_AT = IRB.offset.erw - IRB.offset.esw0;
 /** Concurrent sense and its count. */
 const ERW_SENSE = ERW.CONCURRENT_SENSE | (0x3f << ERW_SENSE_COUNT_SHIFT);
 
-const words = (sch: Subchannel) => new DataView(sch.esw.buffer, sch.esw.byteOffset, sch.esw.length);
-
 /** The subchannel checks whose logout is format 0; everything else is format 1 or, with a connect time, 2. */
 const LOGOUT = CSTAT.DATA_CHECK | CSTAT.CHN_CTRL_CHK | CSTAT.INTF_CTRL_CHK;
 
@@ -44,7 +42,7 @@ export function synthesizeEsw(sch: Subchannel): void {
   scsw.flags &= ~(SCSW_FLAGS.mask.L | SCSW_FLAGS.mask.E);
   if (logout) scsw.flags |= SCSW_FLAGS.mask.L;
   const lpum = pmcw.lpum << LPUM_SHIFT;
-  words(sch).setUint32(0, logout ? ESW0_FORMAT0.CCW_CHECK | ESW0_FORMAT0.LPUM_VALID | lpum : lpum);
+  sch.eswWords.setUint32(0, logout ? ESW0_FORMAT0.CCW_CHECK | ESW0_FORMAT0.LPUM_VALID | lpum : lpum);
 }
 
 /**
@@ -53,7 +51,7 @@ export function synthesizeEsw(sch: Subchannel): void {
  */
 export function filterSense(sch: Subchannel): void {
   const { scsw, pmcw } = sch.schib;
-  const dv = words(sch);
+  const dv = sch.eswWords;
   const erw = dv.getUint32(ERW_AT);
   if ((pmcw.chars & PMCW_CHARS.mask.CSENSE) !== 0 && (erw & ERW.CONCURRENT_SENSE) !== 0) {
     scsw.flags |= SCSW_FLAGS.mask.E;
@@ -71,21 +69,21 @@ export function presentSense(sch: Subchannel, sense: Uint8Array): void {
   const count = Math.min(sense.length, SENSE_SIZE);
   sch.senseData.fill(0);
   sch.senseData.set(sense.subarray(0, count));
-  words(sch).setUint32(ERW_AT, ERW.CONCURRENT_SENSE | (count << ERW_SENSE_COUNT_SHIFT));
+  sch.eswWords.setUint32(ERW_AT, ERW.CONCURRENT_SENSE | (count << ERW_SENSE_COUNT_SHIFT));
   scsw.flags |= SCSW_FLAGS.mask.E;
 }
 
 /** Format 2: the device-connect-time interval, in units of 128 us. Not with a subchannel logout, which has no room for it. */
 export function presentConnectTime(sch: Subchannel, units: number): void {
   if ((sch.schib.scsw.flags & SCSW_FLAGS.mask.L) !== 0) return;
-  const dv = words(sch);
+  const dv = sch.eswWords;
   dv.setUint32(0, (dv.getUint32(0) & ~DCTI_MASK) | Math.min(units, DCTI_MASK));
 }
 
 /** The measurement block could not be updated: a subchannel logout says so with the next status. */
 export function presentMeasurementCheck(sch: Subchannel, check: MeasurementCheck): void {
   const { scsw } = sch.schib;
-  const dv = words(sch);
+  const dv = sch.eswWords;
   const word = dv.getUint32(0);
   const logout = (scsw.flags & SCSW_FLAGS.mask.L) !== 0 ? word : (word & ~DCTI_MASK) | ESW0_FORMAT0.LPUM_VALID;
   dv.setUint32(0, logout | MEASUREMENT_CHECK[check]);

@@ -1,6 +1,7 @@
 /** One virtual subchannel (QEMU's SubchDev): what the guest sees of a device, and what the device must offer. */
 
 import type { IoWatch } from '../../../hypervisor/machine_api.ts';
+import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { ORB } from '../../../kernel/include/arch/s390/orb.ts';
 import { PMCW_FLAGS, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import { Mutex, type Task } from '../../../kernel/lib/task.ts';
@@ -66,7 +67,12 @@ export class Subchannel {
   /** The one before, while it is not known whether the device takes the last. */
   readonly replacedOrb = ORB.make();
   readonly esw = new Uint8Array(ESW_SIZE);
+  /** The same as words. */
+  readonly eswWords = new DataView(this.esw.buffer);
   readonly senseData = new Uint8Array(SENSE_SIZE);
+  /** What TSCH stores: made when it does. */
+  readonly irb = IRB.make();
+  readonly response = IRB.bytes(this.irb);
   /** The interruption that was made pending since status was last cleared: KVM may still have it. */
   interruption: IoWatch | undefined;
   /** When the function that is measured was started, ns. */

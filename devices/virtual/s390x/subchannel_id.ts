@@ -1,6 +1,7 @@
 /** The subsystem-identification word: what GR1 says about the subchannel (SA22-7832 chapter 14; vfio-ccw facts 1.1). */
 import { PGM, ProgramInterruption } from '../../../hypervisor/machine_api.ts';
 import { bitfield } from '../../../kernel/lib/bits.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 
 /** Bits 32-63 of GR1. */
 const SSID_WORD = bitfield('ssid', 32, {
@@ -24,7 +25,7 @@ export interface SubchannelId {
 
 /** Decodes GR1. @throws ProgramInterruption operand: bit 15 not one, bits 8-11 not zero, or a CSSID without m. */
 export function subchannelId(gr1: bigint): SubchannelId {
-  const word = Number(gr1 & 0xffff_ffffn);
+  const word = low32(gr1);
   const m = SSID_WORD.get(word, 'm') === 1;
   const cssid = SSID_WORD.get(word, 'cssid');
   if (SSID_WORD.get(word, 'one') === 0 || SSID_WORD.get(word, 'zero') !== 0 || (!m && cssid !== 0))

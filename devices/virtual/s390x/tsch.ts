@@ -29,14 +29,18 @@ export function tschConditionCode(sch: Subchannel): number {
   return (sch.schib.scsw.ctrl & SCSW_STCTL_STATUS_PEND) !== 0 ? CC.EXPECTED : CC.STATUS_PRESENT;
 }
 
-/** The 64 bytes TSCH stores: status, extended status, and the sense data that E announces (see `irb.ts`). */
+/**
+ * The 64 bytes TSCH stores: status, extended status, and the sense data that E announces (see `irb.ts`). They are the
+ * subchannel's own, until it is asked again.
+ */
 export function interruptionResponse(sch: Subchannel): Uint8Array {
   const { scsw } = sch.schib;
-  const irb = new Uint8Array(IRB.size);
-  irb.set(SCSW.bytes(scsw));
-  irb.set(sch.esw, IRB.offset.esw0);
-  if ((scsw.flags & SCSW_FLAGS.mask.E) !== 0) irb.set(sch.senseData, IRB.offset.ecw);
-  return irb;
+  const { response, esw, senseData } = sch;
+  const sense = (scsw.flags & SCSW_FLAGS.mask.E) !== 0;
+  SCSW.copy(sch.irb.scsw, scsw);
+  for (let i = 0; i < esw.length; i++) response[IRB.offset.esw0 + i] = esw[i];
+  for (let i = 0; i < senseData.length; i++) response[IRB.offset.ecw + i] = sense ? senseData[i] : 0;
+  return response;
 }
 
 /** What TSCH clears of a pending status: bits of SCSW.ctrl, and whether N goes. Pure, so that the rules can be tested as a table. */

@@ -4,6 +4,7 @@
  */
 
 import type { Machine } from '../../../hypervisor/machine_api.ts';
+import { IRB } from '../../../kernel/include/arch/s390/irb.ts';
 import { ORB, ORB_CTRL0 } from '../../../kernel/include/arch/s390/orb.ts';
 import { type PMCW, SCHIB } from '../../../kernel/include/arch/s390/schib.ts';
 import { SCSW, SCSW_ACTL_CLEAR_PEND, SCSW_ACTL_HALT_PEND, SCSW_FLAGS } from '../../../kernel/include/arch/s390/scsw.ts';
@@ -73,6 +74,9 @@ export class VFIOCCWDevice implements SubchannelOperations, PluggedDevice {
   readonly #request = new Uint8Array(ccw_io_region.size);
   readonly #requestOrb = ORB.at(new DataView(this.#request.buffer), ccw_io_region.offset.orb_area);
   readonly #requestScsw = SCSW.at(new DataView(this.#request.buffer), ccw_io_region.offset.scsw_area);
+  /** What was last read of it, and the IRB there. The same. */
+  readonly result = new Uint8Array(ccw_io_region.size);
+  readonly irb = IRB.at(new DataView(this.result.buffer), ccw_io_region.offset.irb_area);
 
   private constructor(css: ChannelSubsystem, host: CcwHost, options: VfioCcwOptions) {
     this.css = css;

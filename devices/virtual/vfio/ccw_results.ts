@@ -16,7 +16,7 @@ import {
   SCSW_STCTL_STATUS_PEND,
 } from '../../../kernel/include/arch/s390/scsw.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
-import { ccw_crw_region, ccw_io_region } from '../../../kernel/include/uapi/vfio.ts';
+import { ccw_crw_region } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import type { ChannelSubsystem } from '../s390x/css.ts';
@@ -35,6 +35,9 @@ interface ResultSource {
   /** -1 once it is unplugged. */
   readonly fd: number;
   readonly regions: CcwRegions;
+  /** What was last read of the I/O region, and the IRB in it. The subchannel's lock is held meanwhile. */
+  readonly result: Uint8Array;
+  readonly irb: Irb;
   /** @see VFIOCCWDevice.hostWorks */
   hostWorks(works: boolean): void;
 }
@@ -69,11 +72,10 @@ export function* ioNotifier(device: ResultSource): Task {
 }
 
 /** The IRB in the region, or the status that stands for one that cannot be read. */
-function* readIrb({ machine, fd, regions, name }: ResultSource): Task<Irb | SyntheticStatus> {
+function* readIrb({ machine, fd, regions, name, result, irb }: ResultSource): Task<Irb | SyntheticStatus> {
   try {
-    const bytes = yield* machine.sys.pread(fd, ccw_io_region.size, regions.io.offset, `${name} irb`);
-    if (bytes.length !== ccw_io_region.size) return resultStatus('short');
-    return IRB.at(dataView(bytes), ccw_io_region.offset.irb_area);
+    const length = yield* machine.sys.preadInto(fd, result, regions.io.offset, `${name} irb`);
+    return length === result.length ? irb : resultStatus('short');
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     machine.log(error.message);
@@ -83,10 +85,11 @@ function* readIrb({ machine, fd, regions, name }: ResultSource): Task<Irb | Synt
 
 /** An IRB of the host's becomes the guest's status. */
 export function takeIrb(sch: Subchannel, irb: Irb): void {
-  const bytes = IRB.bytes(irb);
-  SCSW.bytes(sch.schib.scsw).set(bytes.subarray(0, SCSW.size));
-  sch.esw.set(bytes.subarray(IRB.offset.esw0, IRB.offset.ecw));
-  sch.senseData.set(irb.ecw);
+  const { dv, address } = irb;
+  SCSW.copy(sch.schib.scsw, irb.scsw);
+  // Byte by byte: so few are copied before a view of them is made.
+  for (let i = 0; i < sch.esw.length; i++) sch.esw[i] = dv.getUint8(address + IRB.offset.esw0 + i);
+  for (let i = 0; i < sch.senseData.length; i++) sch.senseData[i] = dv.getUint8(address + IRB.offset.ecw + i);
   filterSense(sch);
 }
 

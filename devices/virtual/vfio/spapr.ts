@@ -40,7 +40,8 @@ import {
 } from '../../../kernel/include/uapi/vfio.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
-import { type IommuNotifier, lowWord, type SpaprTceGeometry, type SpaprTceTable } from '../ppc/spapr_iommu.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
+import type { IommuNotifier, SpaprTceGeometry, SpaprTceTable } from '../ppc/spapr_iommu.ts';
 import { type ContainerListener, VFIOContainer } from './container.ts';
 import { setKvmVfioAttribute, type VFIOGroup } from './group.ts';
 
@@ -185,7 +186,7 @@ function containerNotifier(machine: Machine, fd: number, pageShift: number): Iom
   return {
     unmap,
     *map(iova, tce) {
-      const permission = lowWord(tce) & TCE_PERMISSION_MASK;
+      const permission = low32(tce) & TCE_PERMISSION_MASK;
       const gpa = Number(tce & pageMask);
       // What stood there before must not stay reachable for the device when the new page cannot be mapped.
       if (gpa + size > memory.size) {
