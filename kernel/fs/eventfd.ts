@@ -24,20 +24,28 @@ const FOREVER: Mortal = { exiting: false };
 /** eventfd_ctx: what an interrupt handler signals. */
 export class EventFd {
   #count: bigint;
+  /** Whether it is above 0: asked at every look at the kernel's tasks, where a bigint takes longer. */
+  #signalled: boolean;
   readonly #owner: Mortal;
   /** How often it was signalled, for tests and state inspection. */
   signals = 0;
 
   constructor(initial = 0, owner = FOREVER) {
     this.#count = BigInt(initial >>> 0);
+    this.#signalled = this.#count !== 0n;
     this.#owner = owner;
   }
   get count(): bigint {
     return this.#count;
   }
+  /** The count is not 0. */
+  get signalled(): boolean {
+    return this.#signalled;
+  }
   /** Adds to the counter, which saturates; signals before a read coalesce. */
   signal(value = 1n): void {
     this.#count = value < COUNT_MAX - this.#count ? this.#count + value : COUNT_MAX;
+    this.#signalled ||= value !== 0n;
     this.signals++;
   }
 
@@ -45,6 +53,7 @@ export class EventFd {
   take(): bigint {
     const count = this.#count;
     this.#count = 0n;
+    this.#signalled = false;
     return count;
   }
 
@@ -63,7 +72,7 @@ export class EventFd {
       {
         *read(count) {
           if (count < 8) throw new Errno('EINVAL', 'eventfd read');
-          yield* context.#wait('eventfd', () => context.#count !== 0n);
+          yield* context.#wait('eventfd', () => context.#signalled);
           return countBytes(context.take());
         },
         *write(bytes) {

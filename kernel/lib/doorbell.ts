@@ -1,7 +1,7 @@
 /**
- * The doorbell of one actor: a sequence number that others advance and the actor sleeps on. Layout of its 128-byte
+ * The doorbell of one actor: a sequence number that others advance, and a word that the actor sleeps on. Layout of its 128-byte
  * line (two cache lines, so that neighbours do not share one): word 0 sequence (written by every waker), word 1
- * sleeping (written by the owner only). The ordering argument stands in `wait_strategy.ts`.
+ * sleeping (set by the owner, taken back by it or by the one waker that wakes it). The ordering argument stands in `wait_strategy.ts`.
  */
 import type { HostMemory } from './host_memory.ts';
 
@@ -30,7 +30,9 @@ export class Doorbell {
   /** Tells the owner that something it may wait for has changed. Called after the change was stored. */
   ring(): void {
     Atomics.add(this.#i32, this.#sequence, 1);
-    if (Atomics.load(this.#i32, this.#sleeping) !== 0) Atomics.notify(this.#i32, this.#sequence);
+    // One waker is enough: others would wait in the call for the first one, and for whom it wakes.
+    if (Atomics.load(this.#i32, this.#sleeping) !== 0 && Atomics.exchange(this.#i32, this.#sleeping, 0) !== 0)
+      Atomics.notify(this.#i32, this.#sleeping);
   }
 
   /** The sequence number; read before testing waits, and given to {@link park}. */
@@ -53,7 +55,7 @@ export class Doorbell {
   /** Sleeps until the sequence differs from `seen`, at most `timeoutMs` milliseconds (Infinity: for ever). */
   sleep(seen: number, timeoutMs: number): void {
     Atomics.store(this.#i32, this.#sleeping, 1);
-    Atomics.wait(this.#i32, this.#sequence, seen, timeoutMs);
+    if (Atomics.load(this.#i32, this.#sequence) === seen) Atomics.wait(this.#i32, this.#sleeping, 1, timeoutMs);
     Atomics.store(this.#i32, this.#sleeping, 0);
   }
 

@@ -10,5 +10,8 @@ const ALL = i32.const(-1);
 /** Rings the doorbell at HPA `doorbell`. */
 export function emitRing(b: FunctionBuilder, doorbell: number): void {
   b.drop(mem.atomicAdd32(at0, i32.const(1), doorbell));
-  b.if(mem.atomicLoad32(at0, doorbell + DOORBELL_SLEEPING), () => b.drop(mem.notify(at0, ALL, doorbell)));
+  const sleeping = doorbell + DOORBELL_SLEEPING;
+  b.if(mem.atomicLoad32(at0, sleeping), () =>
+    b.if(mem.exchange32(at0, i32.const(0), sleeping), () => b.drop(mem.notify(at0, ALL, sleeping))),
+  );
 }

@@ -8,7 +8,8 @@
 export interface Wait {
   /** For people: shown when nothing can run ("deadlock") and in traces. */
   readonly what: string;
-  ready(): boolean;
+  /** Called without the wait as its `this`. */
+  readonly ready: () => boolean;
   /** Scheduler time in nanoseconds at which the task goes on even if not ready. */
   readonly deadline?: number;
   /** How the thread waits when this wait is the only news expected: a row of `wait_strategy.ts`. */

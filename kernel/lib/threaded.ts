@@ -7,7 +7,7 @@ import { Doorbell } from './doorbell.ts';
 import type { HostMemory } from './host_memory.ts';
 import { OutputError } from './output_error.ts';
 import { CPUS, SpinBudget } from './spin_budget.ts';
-import { type Actor, type Resumable, WATCH, type Wait, type WaitClass } from './task.ts';
+import { type Actor, type Resumable, WATCH, type Wait } from './task.ts';
 import { spinsOn, WAIT_STRATEGY } from './wait_strategy.ts';
 
 /** An exception that ended a task: what a user is told about the thread that died. */
@@ -18,11 +18,24 @@ export class TaskFailure extends Error {
   }
 }
 
+/**
+ * A task and what it waits for. The wait's parts stand here once more: they are asked for at every look at all tasks,
+ * and waits, made in many places, have many shapes.
+ */
 interface Entry {
   readonly name: string;
   readonly task: Resumable;
   wait: Wait | undefined;
+  ready: () => boolean;
+  /** Infinity without one. */
+  deadline: number;
+  /** Loads of the doorbell before sleeping; -1 when the wait has no say. */
+  spins: number;
+  /** That counts though another task ran last. */
+  always: boolean;
 }
+/** A task that has not begun is ready. */
+const begins = () => true;
 
 /** Turns of one task before all are looked at again. */
 const REPEATS = 64;
@@ -57,7 +70,8 @@ export class ThreadedActor implements Actor {
   }
 
   spawn(name: string, task: Resumable): void {
-    this.#tasks.push({ name, task, wait: undefined });
+    const wait = undefined;
+    this.#tasks.push({ name, task, wait, ready: begins, deadline: Number.POSITIVE_INFINITY, spins: -1, always: false });
   }
 
   choose(): number {
@@ -92,14 +106,13 @@ export class ThreadedActor implements Actor {
     }
     for (let explained = seen, turns = 0; turns < REPEATS && entry !== undefined; turns++) {
       explained = (explained + 1) | 0;
-      if (this.#doorbell.sequence() !== explained || entry.wait?.ready() !== true) return;
+      if (this.#doorbell.sequence() !== explained || !entry.ready()) return;
       if (!this.#resume(entry)) {
         this.#remove(entry);
         return;
       }
-      const wait = entry.wait;
-      if (wait.strategy === undefined) return;
-      this.#doorbell.spin(explained, Math.min(REPEAT_SPINS, this.#spins(wait.strategy)), wait.spinWhile);
+      if (entry.spins < 0) return;
+      this.#doorbell.spin(explained, Math.min(REPEAT_SPINS, entry.spins), entry.wait?.spinWhile);
     }
   }
 
@@ -107,9 +120,9 @@ export class ThreadedActor implements Actor {
   #repeatWatch(entry: Entry, seen: number): void {
     for (let turns = 0; turns < REPEATS; turns++) {
       const { wait } = entry;
-      if (wait?.watch === undefined || wait.strategy === undefined) return;
-      const loads = Math.min(REPEAT_SPINS, this.#spins(wait.strategy));
-      if (loads === 0 || this.#watch(entry, wait.watch, seen, loads) !== WATCH.OWN) return;
+      if (wait?.watch === undefined) return;
+      const loads = Math.min(REPEAT_SPINS, entry.spins);
+      if (loads <= 0 || this.#watch(entry, wait.watch, seen, loads) !== WATCH.OWN) return;
       if (!this.#resume(entry)) {
         this.#remove(entry);
         return;
@@ -134,10 +147,6 @@ export class ThreadedActor implements Actor {
     this.#last = undefined;
   }
 
-  #spins(strategy: WaitClass): number {
-    return spinsOn(CPUS, strategy);
-  }
-
   /**
    * Resumes every ready task once; false when there was none. One that watches goes on for a while: its partner is back
    * before all the others have been asked, and would never be met watching. @param seen as for {@link #repeat}
@@ -146,8 +155,7 @@ export class ThreadedActor implements Actor {
     let progress = false;
     for (let i = 0; i < this.#tasks.length; i++) {
       const entry = this.#tasks[i];
-      const wait = entry.wait;
-      if (wait !== undefined && !wait.ready() && (wait.deadline === undefined || this.now() < wait.deadline)) continue;
+      if (!entry.ready() && (entry.deadline === Number.POSITIVE_INFINITY || this.now() < entry.deadline)) continue;
       progress = true;
       this.#last = entry;
       if (!this.#resume(entry)) this.#remove(entry);
@@ -161,7 +169,7 @@ export class ThreadedActor implements Actor {
     try {
       const result = entry.task.next();
       if (result.done) return false;
-      entry.wait = result.value;
+      waitsFor(entry, result.value);
       return true;
     } catch (cause) {
       throw this.#failure(entry, cause);
@@ -175,17 +183,14 @@ export class ThreadedActor implements Actor {
     let mustSleep = false;
     let deadline = Number.POSITIVE_INFINITY;
     for (const entry of this.#tasks) {
-      const wait = entry.wait as Wait;
-      if (wait.deadline !== undefined && wait.deadline < deadline) deadline = wait.deadline;
-      if (wait.strategy === undefined) continue;
-      const strategy = WAIT_STRATEGY[wait.strategy];
-      if (!strategy.always && entry !== this.#last) continue;
-      const wanted = this.#spins(wait.strategy);
+      if (entry.deadline < deadline) deadline = entry.deadline;
+      const wanted = entry.spins;
+      if (wanted < 0 || (!entry.always && entry !== this.#last)) continue;
       if (wanted === 0) mustSleep = true;
       if (wanted > spins) {
         spins = wanted;
-        ({ spinWhile } = wait);
-        watcher = wait.watch === undefined ? undefined : entry;
+        spinWhile = entry.wait?.spinWhile;
+        watcher = entry.wait?.watch === undefined ? undefined : entry;
       }
     }
     const timeoutMs = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, (deadline - this.now()) / 1e6);
@@ -206,4 +211,13 @@ export class ThreadedActor implements Actor {
     const wait = entry.wait as Wait;
     return this.#watch(entry, wait.watch as NonNullable<Wait['watch']>, seen, loads) !== WATCH.NOTHING || wait.ready();
   }
+}
+
+function waitsFor(entry: Entry, wait: Wait): void {
+  const { strategy } = wait;
+  entry.wait = wait;
+  entry.ready = wait.ready;
+  entry.deadline = wait.deadline ?? Number.POSITIVE_INFINITY;
+  entry.spins = strategy === undefined ? -1 : spinsOn(CPUS, strategy);
+  entry.always = strategy !== undefined && WAIT_STRATEGY[strategy].always;
 }

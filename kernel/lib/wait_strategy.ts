@@ -19,12 +19,17 @@
  * spins. Where spinning turns out vain, because other programs have the CPUs, `spin_budget.ts` shortens it.
  *
  * Ordering argument (lost wake-ups are impossible). A waker first stores the news (an atomic store), then adds 1 to
- * the doorbell's sequence, then loads its `sleeping` flag, and notifies if it is set. A sleeper first reads the
- * sequence S, then tests all its waits; if none is ready it sets `sleeping`, then waits while the sequence equals S.
- * All are sequentially consistent operations, hence in one total order. If the waker's add comes before the sleeper's
- * final comparison, the wait returns at once, because the sequence is no longer S. Otherwise the sleeper's store of
- * `sleeping` precedes the waker's load of it, and the waker notifies. News stored before the sleeper's read of S was
- * seen by the tests; news stored after it is followed by an add that falls under one of the two cases.
+ * the doorbell's sequence, then exchanges its word `sleeping` for 0 (a load that finds 0 will do), and notifies if it
+ * was 1. A sleeper first reads the sequence S, then tests all its waits; if none is ready it stores 1 in `sleeping`,
+ * compares the sequence with S, and if it is the same waits while `sleeping` is 1. All are sequentially consistent
+ * operations, hence in one total order. News stored before the sleeper's read of S was seen by the tests; news stored
+ * after it is followed by an add. If that add comes before the sleeper's comparison, it does not sleep. Otherwise the
+ * sleeper's store of 1 precedes the waker's look at the word. Either it finds the 1 and takes it; or another waker has
+ * taken it since that store. Whoever took it notifies afterwards: a sleeper that has begun to wait is woken, and one that
+ * has not yet finds 0 where it waits for the end of 1.
+ *
+ * Only the waker that took the word notifies. A wake-up takes long, and calls for one thread wait for each other in the
+ * engine: a guest that hurries from its interruption to its next exit would wait for the kernel to have woken the VMM.
  *
  * An actor may serve one task repeatedly without testing the others (`ThreadedActor`): only while the sequence is
  * exactly one more than at the last look for each time that task became ready. Every waker adds once for each piece of

@@ -36,7 +36,7 @@ export class Virqfd {
   *#serve(handler: () => void): Task {
     const ref = this.#ref;
     for (;;) {
-      yield* until('virqfd', () => this.#stopped || ref.eventfd.count !== 0n);
+      yield* until('virqfd', () => this.#stopped || ref.eventfd.signalled);
       if (this.#stopped) break;
       // Somebody else may have read it meanwhile. Nothing waits between the test of `#stopped` and the call.
       if (ref.eventfd.take() !== 0n) handler();
