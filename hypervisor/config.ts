@@ -189,8 +189,18 @@ export interface MarkSeries {
   readonly calls: number;
   /** Nanoseconds per call of each batch. */
   readonly batches: readonly number[];
-  /** What the machine had done when the first batch was reported, and when the last one was. */
-  readonly work?: { readonly first: WorkCounters; readonly last: WorkCounters };
+  readonly work?: SeriesWork;
+}
+
+/** What the machine did for the operations between two reports of a series. */
+export interface SeriesWork {
+  /** What it had done at the first of them, and at the last. */
+  readonly first: WorkCounters;
+  readonly last: WorkCounters;
+  /** Operations in between. */
+  readonly operations: number;
+  /** Reports in between, the last one included: each is an exit of its own. */
+  readonly reports: number;
 }
 
 /** How a run ended, from the VMM. */

@@ -112,11 +112,9 @@ export function subject(
 }
 
 /** Work between the first and the last report of a series, per operation; the reports' own exits are not counted. */
-export function workPerOperation({ calls, batches, work }: MarkSeries): PerOperation | undefined {
-  if (work === undefined || batches.length < 2) return undefined;
-  const { first, last } = work;
-  const reports = batches.length - 1;
-  const operations = (calls / batches.length) * reports;
+export function workPerOperation({ work }: MarkSeries): PerOperation | undefined {
+  if (work === undefined) return undefined;
+  const { first, last, operations, reports } = work;
   // A report is an exit and its answer: one hand-off each way.
   return {
     exits: (last.exits - first.exits - reports) / operations,

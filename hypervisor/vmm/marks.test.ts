@@ -14,7 +14,7 @@ test.each([
   [32, 1, 1],
   [2 ** 64, 1, 1],
   [Number.NaN, 1, 1],
-  [0, 0, 1],
+  [0, 0, 2 ** 32],
   [0, -1, 1],
   [0, 2 ** 32, 1],
   [0, 2 ** 64, 1],
@@ -33,6 +33,7 @@ test('whatever a guest reports, the figures are finite and never below zero', ()
       for (const { calls, batches } of Object.values(marks.result())) {
         expect(Number.isFinite(calls)).toBe(true);
         expect(batches.length).toBeGreaterThan(0);
+        expect(calls).toBeGreaterThan(0);
         expect(batches.every((ns) => Number.isFinite(ns) && ns >= 0)).toBe(true);
       }
     }),
@@ -61,5 +62,28 @@ test('with the first and the last batch goes what the machine had done until the
   let reports = 0;
   const marks = new Marks(() => work(++reports));
   for (let i = 0; i < 4; i++) marks.add(7, 1, 4096);
-  expect(marks.result()[7].work).toEqual({ first: work(1), last: work(4) });
+  expect(marks.result()[7].work).toEqual({ first: work(1), last: work(4), operations: 3, reports: 3 });
+});
+
+test('a guest that reports its batches afterwards says while it measures what is counted', () => {
+  let done = 0;
+  const marks = new Marks(() => ({ exits: done, systemCalls: 0, handOffs: 0, copies: 0, copiedBytes: 0, pins: 0 }));
+  done = 100;
+  expect(marks.add(2, 0, 500)).toBe(true);
+  done = 400;
+  expect(marks.add(2, 0, 600)).toBe(true);
+  expect(marks.result()).toEqual({});
+  done = 1000;
+  for (let i = 0; i < 3; i++) marks.add(2, 10, 4096);
+  const { work } = marks.result()[2];
+  expect([work?.first.exits, work?.last.exits, work?.operations, work?.reports]).toEqual([100, 400, 100, 1]);
+});
+
+test('where no operations lie between the reports nothing is counted', () => {
+  const marks = new Marks(() => ({ exits: 1, systemCalls: 0, handOffs: 0, copies: 0, copiedBytes: 0, pins: 0 }));
+  marks.add(0, 5, 4096);
+  marks.add(1, 0, 9);
+  marks.add(1, 0, 3);
+  marks.add(1, 5, 4096);
+  expect(Object.values(marks.result()).map(({ work }) => work)).toEqual([undefined, undefined]);
 });

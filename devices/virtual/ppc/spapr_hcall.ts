@@ -27,7 +27,10 @@ export interface SpaprHcallOptions {
   readonly cpus?: number;
   /** What RTAS may do to the machine as a whole; without it there are no such calls. */
   readonly platform?: RtasPlatform;
-  /** Takes H_MINIVISOR_MARK: one measured batch of `calls` hypercalls that took `units` of the TOD clock (4096 to a microsecond). */
+  /**
+   * Takes H_MINIVISOR_MARK: one measured batch of `calls` hypercalls that took `units` of the TOD clock (4096 to a
+   * microsecond); of 0 calls, that `units` operations have been done.
+   */
   mark(series: number, calls: number, units: number): void;
 }
 

@@ -20,7 +20,7 @@
 
 /* The machine's own, outside PAPR's range. */
 #define H_MINIVISOR_TIER	0xf0f0	/* tier: who handles the TCE calls from now on */
-#define H_MINIVISOR_MARK	0xf0f4	/* series, calls, TOD units: one measured batch */
+#define H_MINIVISOR_MARK	0xf0f4	/* series, calls, TOD units: one measured batch; of 0 calls: operations so far */
 
 /* Freescale's hypervisor: resets a device and lets its DMA go on (fsl_hcalls.h, fh_dma_enable). */
 #define FH_DMA_ENABLE		0x10009	/* number of the platform device */

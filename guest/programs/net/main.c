@@ -35,9 +35,9 @@ static const unsigned sizes[] = { 1514, 9014 };
 static void run_ends(const struct stream_end *from, const struct stream_end *to, const char *name, enum way way,
 		     unsigned index)
 {
-	struct stream stream = { way_frames(way), sizes[index] };
-	static struct stream_result result;
 	bool pair = from->nic != to->nic;
+	struct stream stream = { way_frames(way), sizes[index], pair ? NO_SERIES : MARK_SERIES + way * 2 + index };
+	static struct stream_result result;
 	uint64_t calls = from->dma->calls + (pair ? to->dma->calls : 0);
 	int64_t failed;
 
@@ -58,7 +58,7 @@ static void run_ends(const struct stream_end *from, const struct stream_end *to,
 	      "%u came, %u wrong, register access %ld, mapping %ld", result.received, result.wrong, failed,
 	      from->dma->failed ? from->dma->failed : to->dma->failed);
 	if (!pair)
-		meter_mark(&result.meter, MARK_SERIES + way * 2 + index);
+		meter_mark(&result.meter, stream.series);
 	calls = from->dma->calls + (pair ? to->dma->calls : 0) - calls;
 	print("%s, %u bytes: %lu MB/s, %lu mapping calls a frame\n", way_names[way], stream.size,
 	      meter_rate(&result.meter, stream.size), result.received ? calls / result.received : 0);

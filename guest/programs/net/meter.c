@@ -31,6 +31,12 @@ uint64_t meter_rate(const struct meter *meter, unsigned size)
 	return units >= TOD_MICROSECOND ? bytes / (units / TOD_MICROSECOND) : 0;
 }
 
+void meter_work(unsigned series, unsigned done)
+{
+	if (series != NO_SERIES)
+		hcall(H_MINIVISOR_MARK, series, 0, done, 0);
+}
+
 void meter_mark(const struct meter *meter, unsigned series)
 {
 	for (unsigned i = 0; i < meter->batches; i++)

@@ -6,6 +6,7 @@
 #include "interruption.h"
 #include "peer_frame.h"
 #include "pool.h"
+#include "rx.h"
 
 /* DATA that may come before the other guest hears of it: the device has more buffers, for what else is said. */
 #define WINDOW		128U
@@ -28,11 +29,12 @@ _Static_assert(WINDOW + CONTROLS <= POOL_TX && WINDOW + BURST < POOL_RX && POOL_
 #define LONGEST_NAP_US	8000UL
 
 /* Which frame's memory a descriptor has. */
-static uint8_t tx_frame_of[E1000_RING], rx_frame_of[E1000_RING];
+static uint8_t tx_frame_of[E1000_RING];
 
 /* What a run works on. */
 struct run {
 	const struct stream_end *end;
+	struct rx rx;
 	const struct peer_stream *stream;
 	struct peer_result *result;
 	uint64_t own;		/* address */
@@ -40,7 +42,6 @@ struct run {
 	uint32_t told;		/* `received` in the last frame sent */
 	uint32_t reclaimed;	/* DATA that the device is done with */
 	uint32_t controls;	/* 1 << n: the memory of control frame n is in use */
-	unsigned to_give;	/* buffers that wait for the next store of the tail */
 	bool heard;		/* something of this stream has come */
 	bool left;		/* something of a later one */
 	bool bye, last_bye;	/* a BYE has come; one with heard = 1 */
@@ -49,13 +50,6 @@ struct run {
 	bool said_heard;	/* and with heard = 1 */
 	uint64_t now, progress, bye_at, repeat_at, pause;
 };
-
-static void give_buffer(struct run *run, unsigned frame)
-{
-	uint64_t bus = dma_map(run->end->dma, rx_frames[frame], run->stream->size, RX_SLOT(frame), TCE_WRITE);
-
-	rx_frame_of[e1000_queue_rx(run->end->nic, bus)] = frame;
-}
 
 /* Whether everything has come and everything sent was acknowledged. */
 static bool complete(const struct run *run)
@@ -277,20 +271,13 @@ static void take(struct run *run, const uint8_t *bytes, const struct e1000_frame
 /* Takes what came, at most a burst; false when nothing did. */
 static bool receive(struct run *run)
 {
-	struct e1000 *nic = run->end->nic;
 	struct e1000_frame frame;
+	const uint8_t *bytes;
 	unsigned came;
 
-	for (came = 0; came < BURST && run->result->end == PEER_DONE && e1000_received(nic, &frame); came++) {
-		unsigned slot = rx_frame_of[frame.index];
-
-		dma_unmap(run->end->dma, rx_frames[slot], run->stream->size, RX_SLOT(slot));
-		take(run, rx_frames[slot], &frame);
-		give_buffer(run, slot);
-		if (++run->to_give == BURST) {
-			e1000_kick_rx(nic);
-			run->to_give = 0;
-		}
+	for (came = 0; came < BURST && run->result->end == PEER_DONE && (bytes = rx_take(&run->rx, &frame)); came++) {
+		take(run, bytes, &frame);
+		rx_give_back(&run->rx, &frame);
 	}
 	return came > 0;
 }
@@ -347,9 +334,7 @@ void peer_stream_run(const struct stream_end *end, const struct peer_stream *str
 
 	*result = (struct peer_result){ .address = stream->address };
 	run.own = e1000_mac(end->nic);
-	for (unsigned i = 0; i < POOL_RX; i++)
-		give_buffer(&run, i);
-	e1000_kick_rx(end->nic);
+	rx_open(&run.rx, end, stream->size);
 	run.now = run.progress = store_clock_fast();
 	run.repeat_at = run.now + run.pause;
 	converse(&run);
@@ -360,6 +345,5 @@ void peer_stream_run(const struct stream_end *end, const struct peer_stream *str
 		reclaim(&run);
 	/* A BYE may still come: not into memory that is no longer mapped. */
 	e1000_close(end->nic);
-	for (unsigned i = 0; i < POOL_RX; i++)
-		dma_unmap(end->dma, rx_frames[i], stream->size, RX_SLOT(i));
+	rx_close(&run.rx);
 }

@@ -5,14 +5,14 @@
 #include "hcall.h"
 #include "interruption.h"
 #include "pool.h"
+#include "rx.h"
 
 /* Frames under way at most. */
 #define WINDOW		POOL_TX
 #define PATIENCE_UNITS	(5000000UL * TOD_MICROSECOND)
 
 /* Which frame's memory a descriptor has. */
-static uint8_t tx_frame_of[E1000_RING], rx_frame_of[E1000_RING];
-_Static_assert(POOL_RX < E1000_RING, "a full ring looks empty");
+static uint8_t tx_frame_of[E1000_RING];
 
 /* Word `i` of frame `number`: every frame and every place in it differs. */
 static inline uint64_t word_of(uint64_t number, unsigned i)
@@ -49,20 +49,12 @@ static bool frame_is(const uint8_t *frame, uint64_t number, unsigned size)
 
 /* What a run works on. */
 struct run {
-	struct stream_end from, to;
+	struct stream_end from;
+	struct rx rx;
 	const struct stream *stream;
 	struct stream_result *result;
 	unsigned sent, reclaimed;
-	unsigned to_give;	/* buffers that wait for the next store of the tail */
 };
-
-/* The device writes no more than a frame: only that much of a buffer is mapped. */
-static void give_buffer(struct run *run, unsigned frame)
-{
-	uint64_t bus = dma_map(run->to.dma, rx_frames[frame], run->stream->size, RX_SLOT(frame), TCE_WRITE);
-
-	rx_frame_of[e1000_queue_rx(run->to.nic, bus)] = frame;
-}
 
 /* Makes and queues a whole burst, or what is left, once there is room for it. */
 static void send(struct run *run)
@@ -103,20 +95,14 @@ static bool receive(struct run *run)
 	struct stream_result *result = run->result;
 	unsigned size = run->stream->size, came = 0;
 	struct e1000_frame frame;
+	const uint8_t *bytes;
 
-	while (came < BURST && e1000_received(run->to.nic, &frame)) {
-		unsigned slot = rx_frame_of[frame.index];
-
-		dma_unmap(run->to.dma, rx_frames[slot], size, RX_SLOT(slot));
-		if (frame.errors || frame.length != size || !frame_is(rx_frames[slot], result->received, size))
+	while (came < BURST && (bytes = rx_take(&run->rx, &frame))) {
+		if (frame.errors || frame.length != size || !frame_is(bytes, result->received, size))
 			result->wrong++;
 		result->received++;
-		give_buffer(run, slot);
+		rx_give_back(&run->rx, &frame);
 		came++;
-		if (++run->to_give == BURST) {
-			e1000_kick_rx(run->to.nic);
-			run->to_give = 0;
-		}
 	}
 	return came > 0;
 }
@@ -124,13 +110,12 @@ static bool receive(struct run *run)
 void stream_run(const struct stream_end *from, const struct stream_end *to, const struct stream *stream,
 		struct stream_result *result)
 {
-	struct run run = { .from = *from, .to = *to, .stream = stream, .result = result };
+	struct run run = { .from = *from, .stream = stream, .result = result };
+	bool counting = false;
 	uint64_t last;
 
 	*result = (struct stream_result){ 0 };
-	for (unsigned i = 0; i < POOL_RX; i++)
-		give_buffer(&run, i);
-	e1000_kick_rx(to->nic);
+	rx_open(&run.rx, to, stream->size);
 	last = store_clock_fast();
 	meter_start(&result->meter, last);
 	while (result->received < stream->frames) {
@@ -141,6 +126,10 @@ void stream_run(const struct stream_end *from, const struct stream_end *to, cons
 		if (receive(&run)) {
 			last = now = store_clock_fast();
 			meter_note(&result->meter, result->received, stream->frames, now);
+			if (!counting && result->received >= stream->frames / 2) {
+				meter_work(stream->series, result->received);
+				counting = true;
+			}
 		} else if (store_clock_fast() - last > PATIENCE_UNITS) {
 			result->stuck = true;
 			break;
@@ -149,6 +138,6 @@ void stream_run(const struct stream_end *from, const struct stream_end *to, cons
 	/* The last frames came before their descriptors were written back. */
 	while (!result->stuck && run.reclaimed < run.sent && store_clock_fast() - last <= PATIENCE_UNITS)
 		reclaim(&run);
-	for (unsigned i = 0; i < POOL_RX; i++)
-		dma_unmap(to->dma, rx_frames[i], stream->size, RX_SLOT(i));
+	meter_work(stream->series, result->received);
+	rx_close(&run.rx);
 }

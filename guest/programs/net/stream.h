@@ -8,6 +8,7 @@
 struct stream {
 	unsigned frames;	/* to send */
 	unsigned size;		/* bytes of each, with the Ethernet header */
+	unsigned series;	/* whose work the machine is to count, or NO_SERIES */
 };
 
 struct stream_result {
