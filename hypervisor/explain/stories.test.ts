@@ -129,48 +129,54 @@ test('the I/O region carries the request down and the IRB up', async () => {
   expect(number(up, 'ret_code')).toBe(0);
 });
 
-describe('halt', () => {
+/** Bits of function control. */
+const [START, HALT, CLEAR] = [4, 2, 1];
+
+describe.each([
+  // A halt is told beside the start it ends, with the device's status; a clear takes the place of all that.
+  { subject: 'halt', instruction: 'hsch', pretended: START | HALT, real: START | HALT, dstat: CHANNEL_END_DEVICE_END },
+  { subject: 'clear', instruction: 'csch', pretended: CLEAR, real: CLEAR, dstat: 0 },
+] as const)('$subject', ({ subject, instruction, pretended, real, dstat }) => {
   let stories: Story[];
   beforeAll(async () => {
-    stories = await storiesOf('halt');
+    stories = await storiesOf(subject);
   });
   const fctl = (story: Story, id: string, name = 'SCSW', at = '') =>
     part(structures(story, id, name)[0], `${at}ctrl`, 'fctl');
-  const [START, HALT] = [4, 2];
 
   test('both sides, every step in order', () => {
     expect(stories.map(ids)).toEqual([
-      'hsch pretend inject cc interruption tsch irb refused status accepted'.split(' '),
-      'hsch pwrite async cc status host-interruption K5 K6 pread Q6 Q7 inject interruption tsch irb accepted'.split(
+      `${instruction} pretend inject cc interruption tsch irb refused status accepted`.split(' '),
+      `${instruction} pwrite async cc status host-interruption K5 K6 pread Q6 Q7 inject interruption tsch irb accepted`.split(
         ' ',
       ),
     ]);
   });
 
-  test('without the command region the guest sees a halt that the host never had, and the read goes on', () => {
+  test('without the command region the guest sees what the host never had, and the read goes on', () => {
     const [story] = stories;
-    expect(fctl(story, 'irb', 'IRB', 'scsw.')).toBe(START | HALT);
-    for (const id of ['hsch', 'pretend', 'refused', 'status']) expect(fctl(story, id)).toBe(START);
+    expect(fctl(story, 'irb', 'IRB', 'scsw.')).toBe(pretended);
+    for (const id of [instruction, 'pretend', 'refused', 'status']) expect(fctl(story, id)).toBe(START);
     expect(number(structures(story, 'status', 'SCSW')[0], 'dstat')).toBe(CHANNEL_END_DEVICE_END);
     expect(story.steps.find(({ id }) => id === 'irb')?.text).toContain('still 0x4, start');
   });
 
-  test('with it the command is halt, and what the guest sees is what the host had', () => {
+  test('with it the command is the function, and what the guest sees is what the host had', () => {
     const [, story] = stories;
     const [command] = structures(story, 'pwrite', 'ccw_cmd_region');
-    expect(field(command, 'command').meaning).toBe('halt');
-    expect(fctl(story, 'hsch')).toBe(START);
-    expect(fctl(story, 'async')).toBe(START | HALT);
-    expect(fctl(story, 'status')).toBe(START | HALT);
+    expect(field(command, 'command').meaning).toBe(subject);
+    expect(fctl(story, instruction)).toBe(START);
+    expect(fctl(story, 'async')).toBe(real);
+    expect(fctl(story, 'status')).toBe(real);
     const [irb] = structures(story, 'irb', 'IRB');
     const [host] = structures(story, 'status', 'SCSW');
     expect(number(irb, 'scsw.ctrl')).toBe(number(host, 'ctrl'));
-    expect(number(irb, 'scsw.dstat')).toBe(number(host, 'dstat'));
+    expect([number(irb, 'scsw.dstat'), number(host, 'dstat')]).toEqual([dstat, dstat]);
   });
 
   test('one side alone', async () => {
-    expect((await storiesOf('halt', { 'ccw-api': 'region' })).map(({ name }) => name)).toEqual([
-      'halt, --ccw-api region',
+    expect((await storiesOf(subject, { 'ccw-api': 'region' })).map(({ name }) => name)).toEqual([
+      `${subject}, --ccw-api region`,
     ]);
   });
 });
@@ -262,6 +268,7 @@ test('as text no line is longer than the page, colours change nothing else, and 
   const stories = [
     ...(await storiesOf('ccw-read', { 'ccw-api': 'region' })),
     ...(await storiesOf('halt')),
+    ...(await storiesOf('clear')),
     ...(await storiesOf('h-put-tce', { tce: 'user' })),
     ...(await storiesOf('pamu-violation')),
   ];

@@ -22,7 +22,7 @@ const CCW_API: OptionRow = {
   kind: 'choice',
   choices: ['region', 'io-region', 'cmd-request'] satisfies readonly CcwApi[],
   value: 'API',
-  help: 'for ccw-read: region, vfio-ccw as it was merged (default), or cmd-request, the blocking ioctl of its RFC of 2016; for halt: region, with its command region, or io-region, before it had one; both one after the other when omitted',
+  help: 'for ccw-read: region, vfio-ccw as it was merged (default), or cmd-request, the blocking ioctl of its RFC of 2016; for halt and clear: region, with its command region, or io-region, before it had one; both one after the other when omitted',
 };
 /** Tiers of a TCE hypercall, in the order of their stories. */
 export const TOLD_TIERS: readonly TceTier[] = ['real', 'virtual', 'user'];
@@ -40,6 +40,13 @@ export const SUBJECTS = [
     name: 'halt',
     aliases: ['hsch', 'halt-clear'],
     summary: 'HSCH of a read on a slow device: by the command region of 2019, and before it, when the VMM pretended',
+    option: CCW_API,
+    told: TOLD_HALTS,
+  },
+  {
+    name: 'clear',
+    aliases: ['csch'],
+    summary: 'CSCH of the same, which throws away what was known of the read: by the command region, and before it',
     option: CCW_API,
     told: TOLD_HALTS,
   },

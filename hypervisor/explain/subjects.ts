@@ -11,7 +11,7 @@ import { type SubjectName, type TOLD_APIS, TOLD_HALTS, TOLD_TIERS } from './subj
 import { CCW_REGION } from './subjects/ccw_region.ts';
 import { CCW_REQUEST } from './subjects/ccw_request.ts';
 import type { ChannelNotes } from './subjects/channel_parts.ts';
-import { HALT_SIDES } from './subjects/halt.ts';
+import { HALT_CLEAR_SIDES } from './subjects/halt_clear.ts';
 import { PAMU_VIOLATION_PLOT } from './subjects/pamu.ts';
 import { TCE_TIERS } from './subjects/tce.ts';
 import { type Times, WHOLE } from './times.ts';
@@ -70,20 +70,24 @@ async function ccwRead(context: ExplainContext, values: Values): Promise<Story[]
   ];
 }
 
-async function halt(context: ExplainContext, values: Values): Promise<Story[]> {
+async function haltOrClear(
+  name: keyof typeof HALT_CLEAR_SIDES,
+  context: ExplainContext,
+  values: Values,
+): Promise<Story[]> {
   const api = values['ccw-api'] as ToldHalt | undefined;
   const file = join(context.folder, 'explain.ckd');
   createToyVolume(file);
   const drive = ['--drive', `file=${file.replaceAll(',', ',,')},readonly=on,service-us=${HALT_SERVICE_US}`];
   const stories: Story[] = [];
   for (const side of api === undefined ? TOLD_HALTS : [api]) {
-    const { title, plot, closing } = HALT_SIDES[side];
-    // The second CPU starts what the first one halts.
+    const { title, plot, closing } = HALT_CLEAR_SIDES[name][side];
+    // The second CPU starts what the first one ends: as many are halted, then as many cleared.
     const words = (halts: number) => [...drive, '--cpus', '2', '--ccw-api', side, '--append', `bench=0 halt=${halts}`];
     const tale = await tell(context, words(1), plot);
     const times = await timeMoments(context, words(HALTS), plot);
     stories.push({
-      name: `halt, --ccw-api ${side}`,
+      name: `${name}, --ccw-api ${side}`,
       title,
       intro: [
         'The disk of the guest, a 3390 DASD, belongs to the host and was given to the guest (passed through). Starting a ' +
@@ -170,7 +174,8 @@ async function pamuViolation(context: ExplainContext): Promise<Story[]> {
 /** The stories of each subject. */
 export const STORIES: Readonly<Record<SubjectName, (context: ExplainContext, values: Values) => Promise<Story[]>>> = {
   'ccw-read': ccwRead,
-  halt,
+  halt: (context, values) => haltOrClear('halt', context, values),
+  clear: (context, values) => haltOrClear('clear', context, values),
   'h-put-tce': putTce,
   'pamu-violation': pamuViolation,
 };

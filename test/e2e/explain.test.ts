@@ -14,7 +14,7 @@ const COMMAND = fileURLToPath(new URL('../../hypervisor/minivisor.js', import.me
 test('without a subject the list; --help and help explain all', async () => {
   const { status, stdout, stderr } = await runCli(folder, ['explain']);
   expect([status, stderr]).toEqual([0, '']);
-  for (const subject of ['ccw-read', 'halt', 'h-put-tce', 'pamu-violation', 'also: ssch'])
+  for (const subject of ['ccw-read', 'halt', 'clear', 'h-put-tce', 'pamu-violation', 'also: ssch'])
     expect(stdout).toContain(subject);
   const [help, word] = [await runCli(folder, ['explain', '--help']), await runCli(folder, ['explain', 'help'])];
   expect(help.stdout).toContain('--ccw-api API');
@@ -22,9 +22,9 @@ test('without a subject the list; --help and help explain all', async () => {
 });
 
 test.each([
-  [['magic'], 'explain magic: unknown subject; give one of ccw-read, halt, h-put-tce, pamu-violation'],
-  [['ssch', 'tce'], 'explain ssch tce: one at a time; give one of ccw-read, halt, h-put-tce, pamu-violation'],
-  [['--no-times'], 'explain: what? give one of ccw-read, halt, h-put-tce, pamu-violation'],
+  [['magic'], 'explain magic: unknown subject; give one of ccw-read, halt, clear, h-put-tce, pamu-violation'],
+  [['ssch', 'tce'], 'explain ssch tce: one at a time; give one of ccw-read, halt, clear, h-put-tce, pamu-violation'],
+  [['--no-times'], 'explain: what? give one of ccw-read, halt, clear, h-put-tce, pamu-violation'],
   [['ssch', '--ccw-api', 'magic'], '--ccw-api magic: unknown value; give one of region, io-region, cmd-request'],
   [
     ['ssch', '--ccw-api', 'io-region'],
