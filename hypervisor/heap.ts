@@ -29,6 +29,7 @@ export class Heap {
 
   /** Address of a block of at least `bytes`. @throws Error when the heap is exhausted: a leak in the VMM */
   alloc(bytes: number): number {
+    if (bytes > this.#size) throw new Error('the VMM heap is exhausted');
     const shift = bytes <= 1 << LEAST_SHIFT ? LEAST_SHIFT : 32 - Math.clz32(bytes - 1);
     const va = this.#free[shift].pop() ?? this.#carve(2 ** shift);
     this.#shifts[(va - this.#va) >>> LEAST_SHIFT] = shift;

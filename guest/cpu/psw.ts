@@ -68,12 +68,11 @@ export interface Mode {
   readonly fixedOverflow: boolean;
 }
 
-/** Mode key: BA|EA<<1 (2 bits), problem state 4, fixed-overflow mask 8, DAT 16, address space 32 and 64. */
-export function modeKey(mask: bigint): number {
-  return modeKeyOf(high32(mask), low32(mask));
-}
-/** The same of the two words of the mask. */
-export function modeKeyOf(high: number, low: number): number {
+/**
+ * Mode key: BA|EA<<1 (2 bits), problem state 4, fixed-overflow mask 8, DAT 16, address space 32 and 64. @param high the
+ * first word of the mask, `low` the second
+ */
+export function modeKey(high: number, low: number): number {
   const amode = (low >>> 31) | ((high & 1) << 1);
   const dat = (high >>> 26) & 1;
   return (
@@ -96,7 +95,7 @@ export function invalidPsw(mask: bigint, address: bigint): boolean {
   const high = high32(mask);
   const low = low32(mask);
   if (((high & UNASSIGNED_HIGH) | (low & UNASSIGNED_LOW)) !== 0) return true;
-  const amode = modeKeyOf(high, low) & 3;
+  const amode = modeKey(high, low) & 3;
   if (amode === AMODE_64) return false;
   return amode === 2 || (address & ~addressMask(amode)) !== 0n;
 }

@@ -6,7 +6,7 @@ import { CR0_ACCESS, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { high32, join64, low32 } from '../../kernel/lib/words64.ts';
 import { CC } from './condition_code.ts';
-import { invalidPsw, modeKeyOf, PSW_CC_SHIFT, PSW_HIGH } from './psw.ts';
+import { invalidPsw, modeKey, PSW_CC_SHIFT, PSW_HIGH } from './psw.ts';
 import { NEXT } from './row.ts';
 import { type CpuState, cpu_state } from './state.ts';
 
@@ -119,7 +119,7 @@ export abstract class Registers {
     const oldHigh = this.dv.getUint32(this.base + OFF.pswMask + 4, true);
     this.dv.setUint32(this.base + OFF.pswMask, low, true);
     this.dv.setUint32(this.base + OFF.pswMask + 4, high & ~PSW_HIGH.CC, true);
-    const key = modeKeyOf(high, low);
+    const key = modeKey(high, low);
     const oldKey = this.dv.getUint32(this.base + OFF.modeKey, true);
     this.dv.setUint32(this.base + OFF.modeKey, key, true);
     // The upper bits of the key tell the address space: its translations are no longer those in force.

@@ -37,6 +37,7 @@ export class GuestRam implements GuestMemory {
   }
   *#copy(gpa: number, bytes: Uint8Array, write: boolean): Task {
     if (!(gpa >= 0 && gpa + bytes.length <= this.size)) throw new ProgramInterruption(PGM.ADDRESSING);
+    if (bytes.length === 0) return;
     if (this.space.tryCopy(this.#start + gpa, bytes, write)) return;
     try {
       yield* this.space.copy(this.#start + gpa, bytes, write);

@@ -128,6 +128,7 @@ class Run {
   *#vcpu(vcpu: VcpuHandle): Task {
     for (;;) {
       if (!vcpu.exit.ready()) yield vcpu.exit;
+      vcpu.take();
       this.#traceExit(vcpu);
       const reason = vcpu.run.exit_reason;
       this.#exitCounts[reason in EXIT_NAMES ? reason : 0]++;

@@ -180,7 +180,7 @@ test('a CPU is at rest when stopped or parked, and no longer once an order to ru
   }
   local.add(LOCAL.STOP);
   expect(vcpu.atRest).toBe(true);
-  vcpu.answer(RUN_ANSWER.NONE);
+  vcpu.take();
   expect(vcpu.atRest).toBe(false);
 });
 

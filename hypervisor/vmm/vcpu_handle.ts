@@ -77,6 +77,11 @@ export class VcpuHandle implements Vcpu {
     this.exit = exitWait(memory, this.#page, address, options.hostBusy);
   }
 
+  /** The VMM takes the exit that {@link exit} waited for: whatever it was told before, the CPU is not parked any more. */
+  take(): void {
+    this.run.parked = 0;
+  }
+
   /** Hands the page back; the vCPU goes on, or with RUN_ANSWER.PARK waits for orders. */
   answer(kind: number, value = 0): void {
     this.run.answer_kind = kind;

@@ -1,4 +1,4 @@
-/** {@link Doorbell.ring} for WebAssembly. */
+/** {@link Doorbell.ring} for WebAssembly: the same operations in the same order, of which the interleavings are tested. */
 import { DOORBELL_SLEEPING } from './doorbell.ts';
 import type { FunctionBuilder } from './wasm/function_builder.ts';
 import { i32, mem } from './wasm/types.ts';

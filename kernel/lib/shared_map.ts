@@ -8,7 +8,7 @@
  * | control.ended | each thread of a process, once it has left its loop (atomic add) | the kernel, which then ends the process: `kernel/exit.ts` |
  * | trace rings | each actor its own: a record, then the count | who reads the trace, at the end or while the actor goes on: counts and record numbers say what was overwritten meanwhile, see `trace.ts` |
  * | trace enable | main before the start, the VMM for the monitor: a byte for each event | every trace point; a change is seen sooner or later |
- * | doorbells | any waker (sequence), the owner (sleeping) | the owner; argument in `wait_strategy.ts` |
+ * | doorbells | any waker (sequence; takes `sleeping` back), the owner (sleeping) | the owner; argument in `wait_strategy.ts` |
  * | syscall slots | VMM: number and arguments, then state POSTED; kernel: result, then state DONE | kernel waits for POSTED, VMM for DONE: the state word carries the data by its atomic store |
  * | vCPU run page | vCPU: exit, then owner VMM; VMM: answer, then owner VCPU | each waits for its own name in the owner word |
  * | vCPU hcall page | vCPU: arguments, then POSTED; kernel: result, then DONE | as for system calls |

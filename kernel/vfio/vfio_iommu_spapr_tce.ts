@@ -133,7 +133,7 @@ export class SpaprTceContainer implements VfioIommu {
 
   #commonRows(): IoctlRow[] {
     return [
-      row(VFIO_CHECK_EXTENSION, (extension) => this.#value(this.driver.checkExtension(extension))),
+      row(VFIO_CHECK_EXTENSION, (extension) => this.driver.checkExtension(extension)),
       row(VFIO_IOMMU_SPAPR_TCE_GET_INFO, (arg, info) => this.#getInfo(arg, info)),
       row(VFIO_IOMMU_MAP_DMA, (_, map) => this.#change(() => this.#map(map))),
       row(VFIO_IOMMU_UNMAP_DMA, (_, unmap) => this.#change(() => this.#unmap(unmap))),
@@ -152,7 +152,7 @@ export class SpaprTceContainer implements VfioIommu {
   #v1Rows(): IoctlRow[] {
     return [
       row(VFIO_IOMMU_ENABLE, () => this.#locked(this.#enableV1())),
-      row(VFIO_IOMMU_DISABLE, () => this.#value(this.#disable())),
+      row(VFIO_IOMMU_DISABLE, () => this.#disable()),
     ];
   }
   #v2Rows(): IoctlRow[] {
@@ -166,9 +166,6 @@ export class SpaprTceContainer implements VfioIommu {
     ];
   }
 
-  *#value(value: number): Task<number> {
-    return value;
-  }
   *#locked<T>(body: Task<T>): Task<T> {
     if (!this.#mutex.tryLock()) yield* this.#mutex.lock();
     try {
@@ -179,11 +176,19 @@ export class SpaprTceContainer implements VfioIommu {
   }
 
   /**
-   * The same for a change of entries, which is done at once as a rule: a task for it would take longer than it does, and
-   * this is in the path of every hypercall that ends in the VMM. @param body gives what cannot be done at once
+   * Changes entries, which is done at once as a rule: a task for it would take longer than it does, and this is in the path
+   * of every hypercall that ends in the VMM. @param body gives what cannot be done at once
    */
   #change(body: () => Task | undefined): number | Task<number> {
-    if (!this.#mutex.tryLock()) return this.#changeLater(body);
+    return this.#mutex.tryLock() ? this.#changeLocked(body) : this.#changeLater(body);
+  }
+  *#changeLater(body: () => Task | undefined): Task<number> {
+    yield* this.#mutex.lock();
+    const answer = this.#changeLocked(body);
+    return typeof answer === 'number' ? answer : yield* answer;
+  }
+  /** Holding the lock, which is released when all is done. */
+  #changeLocked(body: () => Task | undefined): number | Task<number> {
     let rest: Task | undefined;
     try {
       rest = body();
@@ -191,17 +196,6 @@ export class SpaprTceContainer implements VfioIommu {
       if (rest === undefined) this.#mutex.unlock();
     }
     return rest === undefined ? 0 : this.#finishChange(rest);
-  }
-  *#changeLater(body: () => Task | undefined): Task<number> {
-    yield* this.#mutex.lock();
-    let rest: Task | undefined;
-    try {
-      rest = body();
-      if (rest !== undefined) yield* rest;
-    } finally {
-      this.#mutex.unlock();
-    }
-    return 0;
   }
   *#finishChange(rest: Task): Task<number> {
     try {

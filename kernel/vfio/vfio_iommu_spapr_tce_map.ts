@@ -48,7 +48,7 @@ function mapChunk(
   return host.ops.map(table.slot, first + done, user, Math.min(count - done, MAP_CHUNK), permission);
 }
 
-/** Why a user page cannot be mapped; undefined when it can, and only its entry was busy. */
+/** Why a user page cannot be mapped; undefined when it can: its entry was busy, or it is the next chunk's first. */
 function whyNot(
   host: TceContext,
   { table, first }: Pick<TableRange, 'table' | 'first'>,

@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { simulate } from '../../hypervisor/simulate.ts';
 import { runCli, workFolder } from '../support/cli.ts';
 import { guestElf } from '../support/guest_elf.ts';
-import { toyDrive } from '../support/toy.ts';
+import { toyConfig, toyDrive } from '../support/toy.ts';
 
 const { folder, remove } = workFolder();
 afterAll(remove);
@@ -53,6 +54,35 @@ test.each(SCHEDULERS.map((words) => [words]))(
     expect(status).toBe(1);
   },
 );
+
+/**
+ * CPU 0 restarts CPU 1 and waits disabled at X'bad'. CPU 1 counts to 20,000, sends CPU 0 an emergency signal, for which
+ * that one leaves its wait and comes back to it, and stops itself.
+ */
+const CALLED_FROM_ITS_END = [
+  'c05000000024d20f01a05000a7490001ae240006a774fffec01000000020b2b21000a7490000c07100004e20a7770000',
+  'ae240003a7490001ae240005a774fffea7f40000070007000000000180000000000000000001002200020001800000000000000000000bad',
+].join('');
+
+test('a CPU in a disabled wait that leaves it for a signal while the other one stops has crashed all the same: every seed', async () => {
+  writeFileSync(join(folder, 'called.elf'), guestElf(CALLED_FROM_ITS_END));
+  for (let seed = 1; seed <= 60; seed++) {
+    const words = [
+      '--sim',
+      '--cpus',
+      '2',
+      '--memory',
+      '4M',
+      '--seed',
+      `${seed}`,
+      '--kernel',
+      join(folder, 'called.elf'),
+    ];
+    const { result } = await simulate(await toyConfig(`${drive},readonly=on`, words));
+    expect(result.status, `seed ${seed}`).toBe(1);
+    expect(result.reason, `seed ${seed}`).toContain('cpu 0 waits disabled at address 0xbad');
+  }
+});
 
 /** CPU 0 restarts CPU 1; then each gives the other 500 times the order to start, and waits disabled at address 0. */
 const EACH_OTHER = [

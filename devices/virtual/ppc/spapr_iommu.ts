@@ -39,6 +39,9 @@ export interface SpaprTceOptions extends SpaprTceGeometry {
   readonly mapped: (va: number) => number;
 }
 
+/** An entry that lets the device do something. */
+const isLive = (tce: bigint) => (low32(tce) & TCE_PERMISSION_MASK) !== 0;
+
 export class SpaprTceTable implements SpaprTceGeometry {
   readonly liobn: number;
   readonly busOffset: number;
@@ -144,7 +147,7 @@ export class SpaprTceTable implements SpaprTceGeometry {
     this.#storage.set(index, tce);
     const ioba = this.ioba(index);
     const { notifiers } = this;
-    const live = (low32(tce) & TCE_PERMISSION_MASK) !== 0;
+    const live = isLive(tce);
     for (let i = 0; i < notifiers.length; i++) yield* live ? notifiers[i].map(ioba, tce) : notifiers[i].unmap(ioba);
   }
 
@@ -154,7 +157,7 @@ export class SpaprTceTable implements SpaprTceGeometry {
     if (empty) return;
     for (let index = 0; index < this.nbTable; index++) {
       const tce = this.get(index);
-      if ((tce & 3n) !== 0n) yield* notifier.map(this.ioba(index), tce);
+      if (isLive(tce)) yield* notifier.map(this.ioba(index), tce);
     }
   }
   removeNotifier(notifier: IommuNotifier): void {

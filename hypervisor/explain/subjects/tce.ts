@@ -3,7 +3,7 @@
 import { HCALL } from '../../../kernel/include/arch/ppc/hcall.ts';
 import { TCE_PERMISSION_MASK } from '../../../kernel/include/arch/ppc/tce.ts';
 import { VFIO_IOMMU_MAP_DMA } from '../../../kernel/include/uapi/ioctl.ts';
-import { KVM_EXIT, KVM_RUN } from '../../../kernel/include/uapi/kvm_run.ts';
+import { HCALL_TIER, KVM_EXIT, KVM_RUN } from '../../../kernel/include/uapi/kvm_run.ts';
 import { NR } from '../../../kernel/include/uapi/syscall.ts';
 import { vfio_iommu_type1_dma_map } from '../../../kernel/include/uapi/vfio.ts';
 import type { TceTier } from '../../config.ts';
@@ -24,7 +24,6 @@ interface TceNotes {
 type TceScene = Scene<TceNotes>;
 type TceMoment = Moment<TceNotes>;
 
-const TIERS = { REAL: 0, VIRTUAL: 1, VMM: 2 } as const;
 const REGISTERS = hcallRegisters([LIOBN_DOC, IOBA_DOC, GUEST_TCE_DOC]);
 const STT_FIELDS = ['liobn', 'pageShift', 'size', 'view'];
 const TABLE_FIELDS = ['table', 'entries', 'userspace', 'pes', 'levels'];
@@ -93,7 +92,7 @@ function exit(tier: number, text: string): TceMoment {
     show: (scene) => {
       const { bytes, hpa } = generalRegisters(scene.peek, scene.args[0]);
       return [
-        ...(tier === TIERS.REAL ? tables(scene, 'view') : []),
+        ...(tier === HCALL_TIER.REAL ? tables(scene, 'view') : []),
         structure(HCALL_RESULT, bytes, `CPU ${scene.args[0]}, ${hostPlace(hpa)}`, ['gpr2']),
       ];
     },
@@ -120,7 +119,7 @@ const REAL_MODE = plot([
       `must neither wait nor allocate. ${LOOKED_UP}`,
   ),
   exit(
-    TIERS.REAL,
+    HCALL_TIER.REAL,
     "The guest's view of the table, which H_GET_TCE reads, has the TCE as the guest wrote it. No exit, no other " +
       'thread, no system call.',
   ),
@@ -155,12 +154,12 @@ const VIRTUAL_MODE = plot([
     id: 'answered',
     role: 'kernel',
     event: 'hypercall_ret',
-    is: ([token, ret, tier]) => isPut(token) && ret === 0 && tier === TIERS.VIRTUAL,
+    is: ([token, ret, tier]) => isPut(token) && ret === 0 && tier === HCALL_TIER.VIRTUAL,
     title: 'The kernel answers',
     text: "Return code 0 (H_SUCCESS) for the CPU that waits. The guest's view of the table has the TCE as the guest wrote it.",
     show: (scene) => tables(scene, 'view'),
   },
-  exit(TIERS.VIRTUAL, 'Two hand-offs between threads, no exit to the VMM, no system call.'),
+  exit(HCALL_TIER.VIRTUAL, 'Two hand-offs between threads, no exit to the VMM, no system call.'),
 ]);
 
 const USER = plot([
@@ -218,11 +217,11 @@ const USER = plot([
     id: 'answered',
     role: 'vmm',
     event: 'hypercall_ret',
-    is: ([token, , tier]) => isPut(token) && tier === TIERS.VMM,
+    is: ([token, , tier]) => isPut(token) && tier === HCALL_TIER.VMM,
     title: 'The VMM answers',
     text: 'The return code goes into the register of the run page, and the CPU is told to go on.',
   },
-  exit(TIERS.VMM, 'One exit and one system call: four hand-offs between threads.'),
+  exit(HCALL_TIER.VMM, 'One exit and one system call: four hand-offs between threads.'),
 ]);
 
 /** A tier, how `boot` is told of it, and the guest's series of it (guest/programs/toy/bench.c). */

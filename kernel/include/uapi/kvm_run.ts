@@ -94,7 +94,10 @@ export const KVM_RUN = struct(
     cpu_state: u32,
     /** 1 while the CPU waits for interruptions or is stopped: nobody need spin for its next exit. */
     idle: u32,
-    /** 1 from a PARK answer until an order of another CPU makes the CPU run again: such a CPU ends no wait of others. */
+    /**
+     * 1 from a PARK answer until an order of another CPU makes the CPU run again, or it leaves once more for its wait: such
+     * a CPU ends no wait of others.
+     */
     parked: u32,
     reserved0: bytes(36),
     // hypercall words, shared with the kernel in virtual mode
