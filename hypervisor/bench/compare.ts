@@ -1,7 +1,7 @@
 /** Two runs figure by figure: what changed, by how much, and how sure that is. */
 import type { BenchMachine } from './document.ts';
 import { figureKey } from './figure_key.ts';
-import { type Figure, moreIsBetter } from './figures.ts';
+import { type Figure, moreIsBetter, steadyRounds } from './figures.ts';
 import { bestConfidence } from './mann_whitney.ts';
 import { FLOOR_PREFIX } from './series.ts';
 import { shift } from './shift.ts';
@@ -50,8 +50,9 @@ export interface BenchComparison {
 }
 
 /** The values that a figure gives to the comparison, one a round. */
-function valuesOf({ rounds = [] }: Figure, basis: Basis): number[] {
-  return rounds.map(({ p50, floor }) => (basis === 'floors' ? p50 / (floor as number) : p50));
+function valuesOf({ rounds = [], unit }: Figure, basis: Basis): number[] {
+  if (basis === 'floors') return steadyRounds(rounds, unit).map(({ p50, floor }) => p50 / floor);
+  return rounds.map(({ p50 }) => p50);
 }
 
 function basisOf(a: Figure, b: Figure): Basis {

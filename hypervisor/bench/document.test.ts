@@ -69,6 +69,7 @@ test('every property that a document can have is described', () => {
     operations: 1,
     floor: 'floor: f',
     ratio: 1,
+    leftOut: 1,
     part: true,
     parameters: { devices: 1, api: 'region' },
     perOperation,

@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { median, moreIsBetter, overRounds, percentile, quantiles, showNs, showRatio, slope } from './figures.ts';
+import {
+  type Figure,
+  median,
+  moreIsBetter,
+  overRounds,
+  percentile,
+  quantiles,
+  showNs,
+  showRatio,
+  slope,
+  steadyRounds,
+} from './figures.ts';
 
 test('percentiles are nearest rank', () => {
   const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
@@ -66,14 +77,29 @@ test.each([
   expect(showNs(ns)).toBe(text);
 });
 
-test.each([
-  [1, '1.00x'],
-  [2.567, '2.57x'],
-  [0.93, '0.93x (noisy floor)'],
-])('%d times the floor is shown as %s', (ratio, text) => {
-  expect(showRatio(ratio)).toBe(text);
+const figure = (more: Partial<Figure>): Figure => ({
+  scenario: 's',
+  name: 'x',
+  unit: 'ns',
+  p50: 1,
+  samples: 1,
+  operations: 1,
+  ...more,
 });
 
-test('a part of what the floor does may take less', () => {
-  expect(showRatio(0.35, true)).toBe('0.35x');
+test.each([
+  [{ ratio: 1 }, '1.00x'],
+  [{ ratio: 2.567 }, '2.57x'],
+  [{ ratio: 0.93 }, '0.93x'],
+  [{ ratio: 1.2, leftOut: 1, rounds: [{ p50: 1 }, { p50: 2 }] }, '1.20x (without 1 of 2 rounds)'],
+  [{}, ''],
+])('%j as a multiple of the floor is shown as %s', (more, text) => {
+  expect(showRatio(figure(more))).toBe(text);
+});
+
+test('rounds whose floor took more than twice the best one are left out; of rates those with less than half', () => {
+  const rounds = [{ p50: 12, floor: 10 }, { p50: 13, floor: 21 }, { p50: 30, floor: 20 }, { p50: 5 }];
+  expect(steadyRounds(rounds, 'ns')).toEqual([rounds[0], rounds[2]]);
+  expect(steadyRounds(rounds, 'MB/s')).toEqual([rounds[1], rounds[2]]);
+  expect(steadyRounds([{ p50: 1 }], 'ns')).toEqual([]);
 });

@@ -70,12 +70,14 @@ export interface Figure {
    * the floor of the same round, so that a machine whose speed drifts does not decide.
    */
   readonly ratio?: number;
+  /** Rounds that the ratio leaves out, for their floor was disturbed: see {@link steadyRounds}. */
+  readonly leftOut?: number;
   /** True: a part of what the floor does, so that less than the floor is no surprise. */
   readonly part?: boolean;
   /** The case measured, where a scenario goes through several. */
   readonly parameters?: Readonly<Record<string, string | number>>;
   readonly perOperation?: PerOperation;
-  /** What was aimed at, in words, and whether it was reached. */
+  /** What was aimed at, in words, and whether it was reached: not said where most rounds were disturbed. */
   readonly target?: string;
   readonly reached?: boolean;
 }
@@ -156,10 +158,25 @@ export function showNs(ns: number): string {
   return ns < 1e6 ? `${(ns / 1000).toFixed(2)} us` : `${(ns / 1e6).toFixed(2)} ms`;
 }
 
-/**
- * A multiple of the floor. Nothing is faster than the hand-offs it is made of: below 1 the floor was disturbed.
- * @param part of what the floor does: there it may well be less
- */
-export function showRatio(ratio: number, part = false): string {
-  return `${ratio.toFixed(2)}x${ratio < 1 && !part ? ' (noisy floor)' : ''}`;
+/** A figure's multiple of its floor, and how many rounds that leaves out; empty where it has none. */
+export function showRatio({ ratio, leftOut = 0, rounds = [] }: Figure): string {
+  if (ratio === undefined) return '';
+  return `${ratio.toFixed(2)}x${leftOut === 0 ? '' : ` (without ${leftOut} of ${rounds.length} rounds)`}`;
+}
+
+/** What became of a figure's target. */
+export function showReached({ reached }: Figure): string {
+  return reached === undefined ? 'not judged, most floors were disturbed' : reached ? 'reached' : 'missed';
+}
+
+/** A floor this many times slower than that of the best round was disturbed: other programs, or threads that share a CPU. */
+const DISTURBED = 2;
+
+/** The rounds that have a floor which was not disturbed. */
+export function steadyRounds(rounds: readonly Round[], unit: Figure['unit']): Required<Round>[] {
+  const beside = rounds.filter((round): round is Required<Round> => round.floor !== undefined);
+  const rates = moreIsBetter(unit);
+  const floors = beside.map(({ floor }) => floor);
+  const best = rates ? Math.max(...floors) : Math.min(...floors);
+  return beside.filter(({ floor }) => (rates ? floor * DISTURBED >= best : floor <= best * DISTURBED));
 }

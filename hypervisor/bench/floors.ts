@@ -2,6 +2,7 @@
 import { Piscina } from 'piscina';
 import { FLOOR_MEMORY } from '../../kernel/lib/floor.ts';
 import { createMemory } from '../../kernel/lib/host_memory.ts';
+import { quantiles } from './figures.ts';
 
 const POOL_ENTRY = new URL('../../kernel/lib/pool_worker.js', import.meta.url).href;
 const FLOOR = new URL('../../kernel/lib/floor.ts', import.meta.url).href;
@@ -18,8 +19,28 @@ export const FLOORS = {
 } as const;
 export type FloorName = keyof typeof FLOORS;
 
+/** Medians of the floors measured so far, the best of each, ns. */
+const best = new Map<string, number>();
+/** A floor that takes so many times the best one is taken once more, on new threads: some must have shared a CPU. */
+const AGAIN = 1.5;
+/** How often at most. */
+const TRIES = 3;
+
 /** Runs a route; nanoseconds per round trip. @param deviceNs time the I/O processor sleeps before it passes on */
 export async function runFloor(name: FloorName, rounds: number, deviceNs = 0): Promise<Float64Array> {
+  const key = `${name} ${deviceNs}`;
+  let chosen: { readonly times: Float64Array; readonly p50: number } | undefined;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const times = await runOnce(name, rounds, deviceNs);
+    const { p50 } = quantiles(times);
+    if (chosen === undefined || p50 < chosen.p50) chosen = { times, p50 };
+    best.set(key, Math.min(p50, best.get(key) ?? p50));
+    if (chosen.p50 <= AGAIN * (best.get(key) as number)) break;
+  }
+  return (chosen as NonNullable<typeof chosen>).times;
+}
+
+async function runOnce(name: FloorName, rounds: number, deviceNs: number): Promise<Float64Array> {
   const route = FLOORS[name];
   const parties = [...new Set(route.replace(/[()]/g, ''))];
   const pool = new Piscina({

@@ -36,6 +36,7 @@ function observer() {
     scenario: ({ name }: Scenario, index: number) => void seen.push(`${index}: ${name}`),
     round: (number: number, of: number) => void seen.push(`${number} of ${of}`),
     doing: (what: string) => void seen.push(what),
+    measured: (figures: readonly Figure[]) => void seen.push(`${figures.length} measured`),
   };
 }
 
@@ -48,7 +49,7 @@ test('scenarios run one after the other, round by round, in a folder that is gon
     ['b', 2],
   ]);
   const rounds = ['1 of 2', 'waiting', '2 of 2', 'waiting'];
-  expect(at.seen).toEqual(['0: a', ...rounds, '1: b', ...rounds]);
+  expect(at.seen).toEqual(['0: a', ...rounds, '1 measured', '1: b', ...rounds, '1 measured']);
   expect(existsSync(scenarios[0].folder)).toBe(false);
 });
 

@@ -14,6 +14,8 @@ export interface RunObserver {
   round(number: number, of: number): void;
   /** What is being done in it. */
   doing(what: string): void;
+  /** It has ended with these figures. */
+  measured(figures: readonly Figure[]): void;
 }
 
 /** Runs scenarios; their figures, in order. @throws UserError when one fails */
@@ -33,7 +35,9 @@ export async function runScenarios(
         round: (number: number, of: number) => observer.round(number, of),
         progress: (what: string) => observer.doing(what),
       };
-      figures.push(...(await scenario.run(context)));
+      const measured = await scenario.run(context);
+      observer.measured(measured);
+      figures.push(...measured);
     }
     return figures;
   });

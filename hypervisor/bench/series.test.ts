@@ -32,17 +32,34 @@ test('the first half of a series is warm-up: neither a sample nor its operations
 });
 
 test('the ratio is the median of each round’s own, so that a machine that slows down does not decide', () => {
-  const floor = floorFigure('s', 'chain', [[10], [100], [1000]]);
-  // Three floors in every round; the p50 of all is 300, and that of the floors 100, but so it would be by luck alone.
-  const steady = measured({ scenario: 's', name: 'x', rounds: [[30], [300], [3000]], floor });
+  const floor = floorFigure('s', 'chain', [[10], [15], [20]]);
+  // Three floors in every round; the p50 of all is 45, and that of the floors 15, but so it would be by luck alone.
+  const steady = measured({ scenario: 's', name: 'x', rounds: [[30], [45], [60]], floor });
   expect(steady.ratio).toBe(3);
   expect(steady.rounds).toEqual([
     { p50: 30, floor: 10 },
-    { p50: 300, floor: 100 },
-    { p50: 3000, floor: 1000 },
+    { p50: 45, floor: 15 },
+    { p50: 60, floor: 20 },
   ]);
-  // Slow rounds of the subject beside fast ones of the floor: a ratio of medians would say 3.
-  expect(measured({ scenario: 's', name: 'x', rounds: [[300], [200], [8000]], floor }).ratio).toBe(8);
+  // Slow rounds of the subject beside fast ones of the floor: a ratio of medians would say 4.
+  expect(measured({ scenario: 's', name: 'x', rounds: [[60], [45], [160]], floor }).ratio).toBe(6);
+});
+
+test('rounds whose floor was disturbed have no say, and where they are most of them no target is judged', () => {
+  const of = (...floors: number[]) => {
+    const floor = floorFigure(
+      's',
+      'chain',
+      floors.map((ns) => [ns]),
+    );
+    return measured({ scenario: 's', name: 'x', rounds: floors.map(() => [36]), floor, limit: 2 });
+  };
+  // A floor of 950 us would make the path look a hundred times faster than it is.
+  expect(of(12, 950_000, 12)).toMatchObject({ ratio: 3, leftOut: 1, reached: false });
+  expect(of(12, 13, 12).leftOut).toBeUndefined();
+  const hopeless = of(18, 950_000, 60_000);
+  expect(hopeless).toMatchObject({ ratio: 2, leftOut: 2, target: 'p50 at most 2x the floor' });
+  expect(hopeless.reached).toBeUndefined();
 });
 
 test('a rate is compared with the rate of its floor: how many times that is faster', () => {

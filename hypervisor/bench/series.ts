@@ -4,7 +4,16 @@
  */
 import type { MarkSeries } from '../config.ts';
 import { UserError } from '../user_error.ts';
-import { type Figure, median, moreIsBetter, overRounds, type PerOperation, quantiles, type Round } from './figures.ts';
+import {
+  type Figure,
+  median,
+  moreIsBetter,
+  overRounds,
+  type PerOperation,
+  quantiles,
+  type Round,
+  steadyRounds,
+} from './figures.ts';
 import { encodeHistogram, histogramOf } from './histogram.ts';
 
 /** What {@link measured} makes a figure of. */
@@ -48,11 +57,9 @@ export function measured({ rounds, operations, floor, floorAs, limit, unit = 'ns
   };
 }
 
-/** What each round was as a multiple of the floor next to it; empty where there was none. */
+/** What each round was as a multiple of the floor next to it, where that was not disturbed. */
 export function roundRatios(rounds: readonly Round[], unit: Figure['unit']): number[] {
-  return rounds.flatMap(({ p50, floor }) =>
-    floor === undefined ? [] : [moreIsBetter(unit) ? floor / p50 : p50 / floor],
-  );
+  return steadyRounds(rounds, unit).map(({ p50, floor }) => (moreIsBetter(unit) ? floor / p50 : p50 / floor));
 }
 
 /** The median of the rounds' ratios, and whether it keeps to `limit`. */
@@ -62,9 +69,12 @@ function againstFloor(
   floor: string,
   limit: number | undefined,
 ): Partial<Figure> {
-  const ratio = median(roundRatios(rounds, unit));
-  if (limit === undefined) return { floor, ratio };
-  return { floor, ratio, target: `p50 at most ${limit}x the floor`, reached: ratio <= limit };
+  const ratios = roundRatios(rounds, unit);
+  const leftOut = rounds.length - ratios.length;
+  const against = { floor, ratio: median(ratios), ...(leftOut === 0 ? {} : { leftOut }) };
+  if (limit === undefined) return against;
+  const target = `p50 at most ${limit}x the floor`;
+  return 2 * leftOut > rounds.length ? { ...against, target } : { ...against, target, reached: against.ratio <= limit };
 }
 
 /** Times a floor; its figure has no ratio. */

@@ -1,8 +1,9 @@
 /** The default boot as a process of its own: start to first guest instruction, and peak memory. */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { UserError } from '../user_error.ts';
 import type { Figure } from './figures.ts';
 import { type BenchContext, eachRound } from './scenario.ts';
@@ -17,13 +18,17 @@ interface Stats {
   readonly peakRssMiB: number;
 }
 
-function boot(folder: string): Stats {
+/** Not synchronous: the user may end the bench meanwhile. */
+const runFile = promisify(execFile);
+
+async function boot(folder: string): Promise<Stats> {
   const file = join(folder, 'stats.json');
-  const { status, stderr } = spawnSync(process.execPath, [COMMAND, 'boot', '--stats', file], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new UserError(`minivisor boot ended with status ${status}: ${stderr}`);
+  try {
+    await runFile(process.execPath, [COMMAND, 'boot', '--stats', file], { cwd: folder });
+  } catch (error) {
+    const { code, signal, stderr } = error as { code?: unknown; signal?: unknown; stderr?: string };
+    throw new UserError(`minivisor boot ended with status ${code ?? signal}: ${stderr}`);
+  }
   return JSON.parse(readFileSync(file, 'utf8')) as Stats;
 }
 
@@ -37,7 +42,7 @@ export async function start(context: BenchContext): Promise<Figure[]> {
   const boots: Stats[] = [];
   const body = async () => {
     context.progress('boot');
-    boots.push(boot(context.folder));
+    boots.push(await boot(context.folder));
   };
   await eachRound(context, body, 2 * context.rounds + 1);
   const figure = (name: string, unit: Figure['unit'], key: keyof Stats) =>

@@ -4,6 +4,7 @@ import { stopwatch } from '../../kernel/lib/clock.ts';
 import { after, isoTime } from '../../kernel/lib/host_timer.ts';
 import { argumentsText } from '../bench/arguments.ts';
 import { BENCH_SCHEMA, type BenchDocument } from '../bench/document.ts';
+import type { Figure } from '../bench/figures.ts';
 import { histogramLog } from '../bench/histogram_log.ts';
 import { busySigns, showMachine, thisMachine } from '../bench/machine.ts';
 import { Remaining } from '../bench/remaining.ts';
@@ -43,6 +44,12 @@ const OPTIONS: readonly OptionRow[] = [
   },
 ];
 
+/** Files that a run writes at its end. */
+interface Outputs {
+  readonly json?: string;
+  readonly hlog?: string;
+}
+
 const WIDTH = Math.max(...SCENARIOS.map(({ name }) => name.length)) + 2;
 
 const HELP = [
@@ -68,8 +75,15 @@ const HELP = [
   COMPARE_HELP,
 ].join('\n');
 
-/** Runs the scenarios with progress on standard error. */
-async function measure(scenarios: readonly Scenario[], rounds: number): Promise<BenchDocument> {
+/**
+ * Runs the scenarios with progress on standard error.
+ * @param interrupted told of what was measured, and where it was, when the user ends the run
+ */
+async function measure(
+  scenarios: readonly Scenario[],
+  rounds: number,
+  interrupted: (document: BenchDocument, where: string) => void,
+): Promise<BenchDocument> {
   const machine = thisMachine();
   const started = isoTime();
   process.stdout.write(`${showMachine(machine)}\n`);
@@ -84,8 +98,19 @@ async function measure(scenarios: readonly Scenario[], rounds: number): Promise<
   });
   let where = '';
   let round = '';
+  const figures: Figure[] = [];
+  const document = (): BenchDocument => {
+    const seconds = Math.round(elapsed()) / 1000;
+    return { schema: BENCH_SCHEMA, version: version(), started, seconds, rounds, machine, figures };
+  };
+  // Before the one that removes the folder of the run and ends the process.
+  const interrupt = () => {
+    progress.end();
+    interrupted(document(), `${where}${round}`);
+  };
+  process.once('SIGINT', interrupt);
   try {
-    const figures = await runScenarios(scenarios, rounds, {
+    await runScenarios(scenarios, rounds, {
       scenario({ name }, index) {
         remaining.scenario();
         where = scenarios.length === 1 ? name : `${name} (${index + 1} of ${scenarios.length})`;
@@ -100,12 +125,32 @@ async function measure(scenarios: readonly Scenario[], rounds: number): Promise<
       doing(what) {
         progress.show(`${where}${round}: ${what}`);
       },
+      measured(of) {
+        figures.push(...of);
+      },
     });
-    const seconds = Math.round(elapsed()) / 1000;
-    return { schema: BENCH_SCHEMA, version: version(), started, seconds, rounds, machine, figures };
+    return document();
   } finally {
+    process.off('SIGINT', interrupt);
     progress.end();
   }
+}
+
+/** What a run has measured: tables, and the files that are wanted. */
+function tell(document: BenchDocument, { json, hlog }: Outputs): void {
+  process.stdout.write(figuresTable(document.figures));
+  const closing = argumentsText(document.figures);
+  if (closing !== '') process.stdout.write(`\n${closing}`);
+  for (const sign of busySigns(document.machine, document.figures)) process.stdout.write(`${sign}\n`);
+  if (json !== undefined) writeOutput('json', json, document);
+  if (hlog !== undefined) writeText('hlog', hlog, histogramLog(document));
+}
+
+/** The same of a run that the user ends: no reason to lose the scenarios that had come to their end. */
+function tellInterrupted(document: BenchDocument, where: string, outputs: Outputs): void {
+  if (document.figures.length > 0) tell(document, outputs);
+  const kept = document.figures.length === 0 ? 'nothing was measured' : 'above is what had been measured by then';
+  process.stderr.write(`minivisor: bench: interrupted in ${where}; ${kept}\n`);
 }
 
 async function run(words: readonly string[]): Promise<number> {
@@ -115,19 +160,15 @@ async function run(words: readonly string[]): Promise<number> {
     throw new UserError(
       `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}, or compare A.json B.json`,
     );
-  const { json, hlog } = values as { readonly json?: string; readonly hlog?: string };
+  const outputs = values as Outputs;
+  const { json, hlog } = outputs;
   checkOutput('json', json);
   checkOutput('hlog', hlog);
   if (json !== undefined && hlog !== undefined && resolve(json) === resolve(hlog))
     throw new UserError(`--json and --hlog both write ${json}; give each a file of its own`);
   const chosen = SCENARIOS.filter((s) => (rest.length === 0 ? s.long !== true : rest.includes(s.name)));
-  const document = await measure(chosen, values.rounds as number);
-  process.stdout.write(figuresTable(document.figures));
-  const closing = argumentsText(document.figures);
-  if (closing !== '') process.stdout.write(`\n${closing}`);
-  for (const sign of busySigns(document.machine, document.figures)) process.stdout.write(`${sign}\n`);
-  if (json !== undefined) writeOutput('json', json, document);
-  if (hlog !== undefined) writeText('hlog', hlog, histogramLog(document));
+  const rounds = values.rounds as number;
+  tell(await measure(chosen, rounds, (document, where) => tellInterrupted(document, where, outputs)), outputs);
   return 0;
 }
 

@@ -1,5 +1,5 @@
 /** Figures as a table: quantiles, the floor they are compared with, and how far the rounds lie apart. */
-import { type Figure, type PerOperation, showNs, showRatio } from '../bench/figures.ts';
+import { type Figure, type PerOperation, showNs, showRatio, showReached } from '../bench/figures.ts';
 import { roundRatios } from '../bench/series.ts';
 import { sideBySide } from './side_by_side.ts';
 import { table } from './table.ts';
@@ -28,7 +28,7 @@ export function showValue(unit: Figure['unit'], value: number): string {
 export function showSpread({ unit, rounds = [] }: Figure): string {
   if (rounds.length < 2) return '';
   const ratios = roundRatios(rounds, unit);
-  const values = ratios.length === rounds.length ? ratios : rounds.map(({ p50 }) => p50);
+  const values = ratios.length > 0 ? ratios : rounds.map(({ p50 }) => p50);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   if (values === ratios) return `${low.toFixed(2)}..${high.toFixed(2)}x`;
   return low === high ? 'none' : `${bare(unit, low)}..${bare(unit, high)}`;
@@ -55,10 +55,10 @@ function oneByOne(figures: readonly Figure[]): string {
     showValue(f.unit, f.p50),
     ...[f.p90, f.p99, f.p999, f.max].map((value) => bare(f.unit, value)),
     `${f.operations}`,
-    f.ratio === undefined ? '' : showRatio(f.ratio, f.part),
+    showRatio(f),
     showSpread(f),
     ...(counted ? [f.perOperation === undefined ? '' : perOperation(f.perOperation)] : []),
-    f.target === undefined ? '' : `${f.target}: ${f.reached === true ? 'reached' : 'missed'}`,
+    f.target === undefined ? '' : `${f.target}: ${showReached(f)}`,
   ]);
   const quantiles = ['p50', 'p90', 'p99', 'p99.9', 'max'];
   const each = counted ? ['exits, calls, hand-offs each'] : [];

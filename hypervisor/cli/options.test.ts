@@ -42,6 +42,8 @@ test('a doubled comma is a comma, and repeated options add up', () => {
 test.each([
   [['--memmory', '1'], '--memmory: unknown option; did you mean --memory? see minivisor boot --help'],
   [['-m'], '--memory needs a value (SIZE); see minivisor boot --help'],
+  [['-m', '--memory'], '--memory needs a value (SIZE); see minivisor boot --help'],
+  [['-m', '--memory=1M'], '--memory needs a value (SIZE); see minivisor boot --help'],
   [['-m', 'lots'], '--memory lots: not a size; give bytes, or a number with K, M or G'],
   [['-m', '1K'], '--memory 1K: out of range; give 1M to 1024M'],
   [['-m', '1'], '--memory 1: out of range; give 1M to 1024M, with its K, M or G: a bare number counts bytes'],

@@ -104,7 +104,8 @@ export function parseOptions(
       if (text !== undefined) throw new UserError(`--${row.name} takes no value, got '${text}'; leave out '=${text}'`);
     } else if (text === undefined) {
       text = words[++i];
-      if (text === undefined)
+      // The next option is not meant as a value: with '=' it is one.
+      if (text === undefined || (text.startsWith('--') && byName.has(splitOnce(text.slice(2))[0])))
         throw new UserError(`--${row.name} needs a value (${row.value}); see minivisor ${command} --help`);
     }
     const value = convertValue(row, text);

@@ -48,7 +48,7 @@ const QUANTITIES: readonly Quantity[] = [
   {
     what: 'of the bare hand-offs',
     value: ({ ratio }) => ratio,
-    show: (ratio, { part }) => `${times(ratio)}${ratio < 1 && part !== true ? ' (noisy floor)' : ''}`,
+    show: times,
     ranked: 'never',
   },
 ];
@@ -172,7 +172,7 @@ export function targets(edition: Edition): DataTable | undefined {
       .sort((a, b) => Number(a.reached === true) - Number(b.reached === true))
       .map((figure) => [
         figure.name.trim(),
-        figure.reached === true ? REACHED : '✗\u00a0missed',
+        figure.reached === undefined ? '–\u00a0not judged' : figure.reached ? REACHED : '✗\u00a0missed',
         quantity(figure.p50, figure.unit),
         figure.target as string,
         figure.scenario,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { HistogramLogReader } from 'hdr-histogram-js';
 import { afterAll, expect, test } from 'vitest';
 import { readBenchDocument } from '../../hypervisor/bench/read_document.ts';
-import { runCli, workFolder } from '../support/cli.ts';
+import { runCli, startCli, workFolder } from '../support/cli.ts';
 
 const { folder, remove } = workFolder();
 afterAll(remove);
@@ -40,6 +40,20 @@ test('a scenario of times is in the log, and a run compared with another says wh
   const { status, stdout } = await runCli(folder, ['bench', 'compare', 'a.json', 'b.json']);
   expect(status).toBe(0);
   expect(stdout).toMatch(/1 round each can say nothing at 95 % \(0 % at best\); 4 each can/);
+});
+
+test('what was measured before Ctrl-C is told and written', async () => {
+  const { child, ended } = startCli(folder, ['bench', 'mips', 'start', '--rounds', '4', '--json', 'cut.json']);
+  child.stderr?.on('data', (data) => {
+    if (`${data}`.includes('(2 of 2)')) child.kill('SIGINT');
+  });
+  const { status, stdout, stderr } = await ended;
+  expect(stderr).toMatch(
+    /minivisor: bench: interrupted in start \(2 of 2\).*; above is what had been measured by then\n$/,
+  );
+  expect(status).toBe(130);
+  expect(stdout).toMatch(/mips +integer loop/);
+  expect(readBenchDocument(path('cut.json')).figures.map(({ scenario }) => scenario)).toEqual(['mips']);
 });
 
 test.each([

@@ -133,7 +133,7 @@ test('bench wire: each direction of every stream, from what the guest at its end
     seconds: 2,
     run: (context: BenchContext) => wire(context, { frames: 4 * FRAMES, exitFrames: FRAMES }),
   };
-  const figures = await runScenarios([scenario], 1, { scenario() {}, round() {}, doing() {} });
+  const figures = await runScenarios([scenario], 1, { scenario() {}, round() {}, doing() {}, measured() {} });
   const columns = [undefined, 'vm0 to vm1', 'vm1 to vm0'];
   expect(figures.map(({ column }) => column)).toEqual(Array.from({ length: STREAMS }, () => columns).flat());
   for (const { name, p50, unit } of figures) {

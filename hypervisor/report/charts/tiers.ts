@@ -18,7 +18,7 @@ export interface TiersRow {
 
 function segments(figure: Figure, all: readonly Figure[]): Segment[] {
   const floor = all.find(({ name }) => name === figure.floor)?.p50 ?? 0;
-  // A floor that was disturbed may be above its subject: then all of it is hand-offs.
+  // A path whose hand-offs are quicker than the floor's is hand-offs as a whole.
   const handOffs = Math.min(floor, figure.p50);
   return [
     { name: 'hand-offs', what: figure.floor ?? 'none', ...HAND_OFFS, value: handOffs },
@@ -75,9 +75,8 @@ function reading(now: readonly { name: string; figure: Figure; segments: readonl
   const said = now.map(({ name, figure, segments }) => {
     const handOffs = segments.find((segment) => segment.name === 'hand-offs')?.value ?? 0;
     if (handOffs === 0) return `none of ${name}`;
-    // Nothing is faster than what it is made of.
     return handOffs === figure.p50
-      ? `more than all of ${name} (its floor was disturbed)`
+      ? `all of ${name}, which hands over faster than doorbells do`
       : `${share(handOffs, figure.p50)} of ${name}`;
   });
   return `Bare hand-offs are ${said.join(', ')}.`;
