@@ -11,20 +11,26 @@ const LEVEL = 1.05;
 /** Behind the best value of a row. */
 const BEST = ' *';
 
-/** What is counted for an operation, and how one says so. */
+/**
+ * What is counted for an operation, how one says so, and the most nanoseconds that one of it takes on two CPUs (`bench tce`,
+ * `bench ccw-translate`): a futex wake-up for a hand-off.
+ */
 const WORK: readonly {
   readonly key: keyof PerOperation;
   readonly label: string;
   readonly one: string;
   readonly many: string;
+  readonly most: number;
 }[] = [
-  { key: 'exits', label: 'exits to the VMM', one: 'exit', many: 'exits' },
-  { key: 'handOffs', label: 'hand-offs between threads', one: 'hand-off', many: 'hand-offs' },
-  { key: 'systemCalls', label: 'system calls', one: 'system call', many: 'system calls' },
-  { key: 'copies', label: 'copies, user memory and kernel', one: 'copy', many: 'copies' },
-  { key: 'copiedBytes', label: 'bytes copied', one: 'byte copied', many: 'bytes copied' },
-  { key: 'pins', label: 'pages pinned', one: 'page pinned', many: 'pages pinned' },
+  { key: 'exits', label: 'exits to the VMM', one: 'exit', many: 'exits', most: 10_000 },
+  { key: 'handOffs', label: 'hand-offs between threads', one: 'hand-off', many: 'hand-offs', most: 10_000 },
+  { key: 'systemCalls', label: 'system calls', one: 'system call', many: 'system calls', most: 2000 },
+  { key: 'copies', label: 'copies, user memory and kernel', one: 'copy', many: 'copies', most: 500 },
+  { key: 'copiedBytes', label: 'bytes copied', one: 'byte copied', many: 'bytes copied', most: 0.5 },
+  { key: 'pins', label: 'pages pinned', one: 'page pinned', many: 'pages pinned', most: 1000 },
 ];
+/** What takes less than this share of the time between two sides is not why one of them is faster. */
+const TOO_LITTLE = 0.05;
 
 /** One quantity of all sides. */
 interface Row {
@@ -74,7 +80,8 @@ function isMeasured({ main, others }: Measured): boolean {
   return main !== undefined || Object.values(others).some((figure) => figure !== undefined);
 }
 
-function block({ title, operation }: Argument, sides: readonly Measured[]): string {
+function block(argument: Argument, sides: readonly Measured[]): string {
+  const { title, operation } = argument;
   const main = mainRows(sides);
   const work = workRows(sides);
   const others = otherRows(sides);
@@ -84,7 +91,7 @@ function block({ title, operation }: Argument, sides: readonly Measured[]): stri
   });
   const titles = sides.map(({ side }) => side.title);
   const words = [
-    ...mainSentences(sides, work),
+    ...mainSentences(argument, sides, work, others),
     ...others.flatMap((row) => otherSentence(row, titles)),
     ...hints(sides),
   ];
@@ -179,7 +186,12 @@ function factor(a: number, b: number): number {
 const times = (ratio: number) => `${ratio.toFixed(ratio < 10 ? 1 : 0)}x`;
 
 /** The fastest side against each of the others, the slowest first: how much faster, and what it needs less of. */
-function mainSentences(sides: readonly Measured[], work: ReturnType<typeof workRows>): string[] {
+function mainSentences(
+  { outside = [], because = [] }: Argument,
+  sides: readonly Measured[],
+  work: ReturnType<typeof workRows>,
+  others: readonly Row[],
+): string[] {
   const ranked = sides
     .flatMap(({ main, side }, i) => (main === undefined ? [] : [{ i, title: side.title, main }]))
     .sort((a, b) => a.main.p50 - b.main.p50);
@@ -187,32 +199,53 @@ function mainSentences(sides: readonly Measured[], work: ReturnType<typeof workR
   if (first === undefined) return [];
   return slower.reverse().map(({ i, title, main }) => {
     const ratio = factor(main.p50, first.main.p50);
-    const { less, more } = needs(work, first.i, i);
-    const though = more.length === 0 ? '' : `, though ${list(more)}`;
+    const counted = work.filter(({ key }) => !outside.includes(key));
+    const { less, more } = needs(counted, first.i, i);
     if (level(main.p50, first.main.p50, main, first.main)) {
-      const needed = [...less, ...more];
+      const needed = [...less, ...more].map(({ phrase }) => phrase);
       return `${first.title} and ${title} take the same time, as exactly as it was measured${needed.length === 0 ? '' : `: ${first.title} with ${list(needed)}`}.`;
     }
-    const why = less.length > 0 ? list(less) : 'nothing that is counted here is less';
-    return `${first.title} is ${times(ratio)} faster than ${title}: ${why}${though}.`;
+    const though = more.length === 0 ? '' : `, though ${list(more.map(({ phrase }) => phrase))}`;
+    const enough = ({ most }: Need) => most >= TOO_LITTLE * (main.p50 - first.main.p50);
+    const reasons = [
+      ...less.filter(enough).map(({ phrase }) => phrase),
+      ...others.filter(({ label }) => because.includes(label)).flatMap((row) => smaller(row, first.i, i)),
+    ];
+    const faster = `${first.title} is ${times(ratio)} faster than ${title}`;
+    if (reasons.length > 0) return `${faster}: ${list(reasons)}${though}.`;
+    const little = less.length === 0 ? '' : `; ${list(less.map(({ phrase }) => phrase))} would not do it`;
+    return `${faster}, which nothing that is counted here explains${little}${though}.`;
   });
+}
+
+/** A quantity of which one side has less than the other, in words. */
+function smaller({ label, values, show }: Row, side: number, other: number): string[] {
+  const [mine, theirs] = [values[side], values[other]];
+  if (mine === undefined || theirs === undefined || !(mine < theirs)) return [];
+  return [`${label}: ${show(mine)} instead of ${show(theirs)}`];
+}
+
+/** Something that one side needs less or more of, in words, and the most nanoseconds that the difference takes. */
+interface Need {
+  readonly phrase: string;
+  readonly most: number;
 }
 
 const NO_COPY = 'no copy';
 
 /** What one side needs less and more of than another, in words. */
 function needs(rows: ReturnType<typeof workRows>, side: number, other: number) {
-  const less: string[] = [];
-  const more: string[] = [];
+  const less: Need[] = [];
+  const more: Need[] = [];
   for (const { key, values, show } of rows) {
     const [mine, theirs] = [values[side], values[other]];
     if (mine === undefined || theirs === undefined || show(mine) === show(theirs)) continue;
     // No copy has no bytes.
-    if (key === 'copiedBytes' && less.includes(NO_COPY)) continue;
-    const { one, many } = WORK.find((row) => row.key === key) as (typeof WORK)[number];
+    if (key === 'copiedBytes' && less.some(({ phrase }) => phrase === NO_COPY)) continue;
+    const { one, many, most } = WORK.find((row) => row.key === key) as (typeof WORK)[number];
     const noun = show(mine) === '1' ? one : many;
     const phrase = show(mine) === '0' ? `no ${one}` : `${show(mine)} ${noun} instead of ${show(theirs)}`;
-    (mine < theirs ? less : more).push(phrase);
+    (mine < theirs ? less : more).push({ phrase, most: Math.abs(mine - theirs) * most });
   }
   return { less, more };
 }

@@ -3,7 +3,7 @@
  * them. A figure is named by its scenario and name, and by its column where it has one.
  */
 import { TIER_NAMES } from '../cli/report.ts';
-import type { Figure } from './figures.ts';
+import type { Figure, PerOperation } from './figures.ts';
 
 /** Names a figure. */
 export type FigureName = Pick<Figure, 'scenario' | 'name' | 'column'>;
@@ -21,6 +21,10 @@ export interface Argument {
   readonly title: string;
   /** What one operation is. */
   readonly operation: string;
+  /** Counts that the time has no part of. */
+  readonly outside?: readonly (keyof PerOperation)[];
+  /** Labels of other rows that may be why a side is faster. */
+  readonly because?: readonly string[];
   /** Sides in the order of their columns. */
   readonly sides: readonly Side[];
 }
@@ -113,6 +117,7 @@ export const ARGUMENTS: readonly Argument[] = [
   {
     title: 'what a LIOBN binds to (2016)',
     operation: "all ioctls that bind one LIOBN to a container of 16 groups, the kernel's share of the time",
+    outside: ['exits', 'handOffs'],
     sides: [
       binding('group (merged)', 'group'),
       binding('group and LIOBN (RFC)', 'group-liobn'),
@@ -122,6 +127,8 @@ export const ARGUMENTS: readonly Argument[] = [
   {
     title: 'windowed IOMMUs (2013)',
     operation: "set-up of a container: 1 GiB of RAM and three MSI banks, the kernel's share of the time",
+    outside: ['exits', 'handOffs'],
+    because: ['tables of the container'],
     sides: [windowed('type1 4K'), windowed('type1 2M'), windowed('PAMU', true)],
   },
 ];
