@@ -164,6 +164,12 @@ export function showRatio({ ratio, leftOut = 0, rounds = [] }: Figure): string {
   return `${ratio.toFixed(2)}x${leftOut === 0 ? '' : ` (without ${leftOut} of ${rounds.length} rounds)`}`;
 }
 
+/** A figure's name, for where it stands alone: of a part, whose name says no more than what it is, with its case. */
+export function fullName({ name, parameters = {} }: Figure): string {
+  const words = Object.values(parameters).filter((value) => typeof value === 'string');
+  return `${name.trim()}${name.startsWith(' ') && words.length > 0 ? ` (${words.join(', ')})` : ''}`;
+}
+
 /** What became of a figure's target. */
 export function showReached({ reached }: Figure): string {
   return reached === undefined ? 'not judged, most floors were disturbed' : reached ? 'reached' : 'missed';

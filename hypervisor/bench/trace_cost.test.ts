@@ -35,5 +35,5 @@ test('a hypercall’s points are counted for the tier that finished it, other ca
     ['kvm_hcall_enter', 0, 0x1c, 0, 0],
     ['kvm_hcall_exit', 0, 0x1c, 0, 1],
   );
-  expect([0, 1, 2].map((tier) => pointsOfPut(records, tier))).toEqual([3, 4, 0]);
+  expect([0, 1, 2].map((tier) => pointsOfPut(records, tier))).toEqual([3, 5, 0]);
 });

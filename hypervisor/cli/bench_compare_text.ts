@@ -1,7 +1,7 @@
 /** A comparison of two runs in words and tables: what surely changed first, the rest short. */
 import { type BenchComparison, CONFIDENCE, type Comparison, changeSize, fromOrToNone } from '../bench/compare.ts';
 import type { BenchDocument } from '../bench/document.ts';
-import { type Figure, moreIsBetter } from '../bench/figures.ts';
+import { type Figure, fullName, moreIsBetter } from '../bench/figures.ts';
 import { showMachine } from '../bench/machine.ts';
 import { bestConfidence, roundsNeeded } from '../bench/mann_whitney.ts';
 import { showValue } from './bench_table.ts';
@@ -20,8 +20,9 @@ export function percent(share: number): string {
 }
 
 /** `tce: H_PUT_TCE, kernel, real mode`, with its side. */
-export function nameOf({ scenario, name, column }: Figure): string {
-  return `${scenario}: ${name.trim()}${column === undefined ? '' : `, ${column}`}`;
+export function nameOf(figure: Figure): string {
+  const { scenario, column } = figure;
+  return `${scenario}: ${fullName(figure)}${column === undefined ? '' : `, ${column}`}`;
 }
 
 /** Words for better and worse, by unit. */
@@ -58,7 +59,7 @@ function showSure(one: Comparison): string {
 function rowsOf(comparisons: readonly Comparison[]): string {
   const rows = comparisons.map((one) => [
     one.a.scenario,
-    `${one.a.name}${one.a.column === undefined ? '' : `, ${one.a.column}`}${caseOf(one.a)}`,
+    `${one.a.name.startsWith(' ') ? '  ' : ''}${fullName(one.a)}${one.a.column === undefined ? '' : `, ${one.a.column}`}`,
     showSide(one, one.a),
     showSide(one, one.b),
     showChange(one, one.change),
@@ -66,12 +67,6 @@ function rowsOf(comparisons: readonly Comparison[]): string {
     `${verdictWord(one)}${one.sureAmongAll ? ' *' : ''}`,
   ]);
   return table(['scenario', 'what', 'A', 'B', 'B / A', 'how sure', ''], rows, '<<>>><<');
-}
-
-/** Of a part, whose name says no more than what it is: the case it belongs to. */
-function caseOf({ name, parameters = {} }: Figure): string {
-  const words = Object.values(parameters).filter((value) => typeof value === 'string');
-  return name.startsWith(' ') && words.length > 0 ? ` (${words.join(', ')})` : '';
 }
 
 /** One line for each scenario: how many, and between which changes. */
@@ -92,7 +87,7 @@ function byScenario(comparisons: readonly Comparison[]): string {
 function tooFew(comparisons: readonly Comparison[]): string {
   const counts = comparisons.map(({ a, b }) => [a.rounds?.length ?? 0, b.rounds?.length ?? 0] as const);
   const [m, n] = [...counts].sort((x, y) => bestConfidence(...x) - bestConfidence(...y))[0];
-  const rounds = m === n ? `${m} round${m === 1 ? '' : 's'} each` : `${m} rounds against ${n}`;
+  const rounds = `${m} round${m === 1 ? '' : 's'} ${m === n ? 'each' : `against ${n}`}`;
   const needed = roundsNeeded(CONFIDENCE);
   const best = percent(bestConfidence(m, n));
   return `${rounds} can say nothing at ${percent(CONFIDENCE)} (${best} at best); ${needed} each can: minivisor bench --rounds ${needed}`;

@@ -2,7 +2,7 @@
 import type { Argument, FigureName } from '../bench/arguments_table.ts';
 import { type Comparison, changeSize, compareFigures, fromOrToNone, machineDifferences } from '../bench/compare.ts';
 import { figureKey } from '../bench/figure_key.ts';
-import { type Figure, moreIsBetter, type PerOperation } from '../bench/figures.ts';
+import { type Figure, fullName, moreIsBetter, type PerOperation } from '../bench/figures.ts';
 import type { DataTable } from './chart.ts';
 import { current, type Edition, type Editions, spread } from './editions.ts';
 import { html, type Markup } from './markup.ts';
@@ -171,7 +171,7 @@ export function targets(edition: Edition): DataTable | undefined {
     rows: [...aimed]
       .sort((a, b) => Number(a.reached === true) - Number(b.reached === true))
       .map((figure) => [
-        figure.name.trim(),
+        fullName(figure),
         figure.reached === undefined ? '–\u00a0not judged' : figure.reached ? REACHED : '✗\u00a0missed',
         quantity(figure.p50, figure.unit),
         figure.target as string,
@@ -187,7 +187,7 @@ export function allFigures(edition: Edition): DataTable {
     rows: edition.document.figures.map((figure) => {
       const range = spread(figure);
       return [
-        `${figure.name.trim()}${figure.column === undefined ? '' : ` · ${figure.column}`}`,
+        `${fullName(figure)}${figure.column === undefined ? '' : ` · ${figure.column}`}`,
         figure.scenario,
         quantity(figure.p50, figure.unit),
         figure.p99 === undefined ? '–' : quantity(figure.p99, figure.unit),
@@ -217,7 +217,7 @@ function changeRow(one: Comparison): string[] {
   const show = (value: number) => (basis === 'differences' ? quantity(value, a.unit) : times(value));
   const counted = basis === 'counts' || low === undefined || high === undefined;
   return [
-    `${a.name.trim()}${a.column === undefined ? '' : ` · ${a.column}`}`,
+    `${fullName(a)}${a.column === undefined ? '' : ` · ${a.column}`}`,
     change === undefined || fromOrToNone(one) ? `${digits(a.p50)} → ${digits(b.p50)}` : show(change),
     verdict === 'better' ? '▲\u00a0better' : '▼\u00a0worse',
     quantity(a.p50, a.unit),

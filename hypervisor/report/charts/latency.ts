@@ -61,6 +61,9 @@ export function latencyChart(editions: Editions, { id, title, scenario, sides }:
   };
 }
 
+/** Tails that are this near to each other, as multiples of their medians, are alike: they are few samples. */
+const SAME = 1.5;
+
 /** How far each side's 99th percentile is from its median: the steadiest and the least steady one. */
 function reading(
   measured: readonly { side: LatencySide; figure: Figure; points: readonly (readonly [number, number])[] }[],
@@ -77,7 +80,9 @@ function reading(
   const say = ({ name, x, ns, ratio }: (typeof tails)[number]) =>
     `${name} needs ${quantity(ns, 'ns')} at ${percentOf(x)}, ${times(ratio)} its median`;
   const [steady, shaky] = [tails[0], tails[tails.length - 1]];
-  return steady === shaky ? `${capital(say(steady))}.` : `Steadiest: ${say(steady)}. Least steady: ${say(shaky)}.`;
+  if (steady === shaky) return `${capital(say(steady))}.`;
+  if (shaky.ratio < SAME * steady.ratio) return `None is much steadier than another: ${tails.map(say).join('; ')}.`;
+  return `Steadiest: ${say(steady)}. Least steady: ${say(shaky)}.`;
 }
 
 const capital = (text: string) => text[0].toUpperCase() + text.slice(1);

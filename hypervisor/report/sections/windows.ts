@@ -1,4 +1,5 @@
 /** Windowed IOMMUs (2013): type1's arbitrary pages, or PAMU's geometry and windows. */
+import { ARGUMENTS } from '../../bench/arguments_table.ts';
 import type { Figure } from '../../bench/figures.ts';
 import { ends, extreme, type GrowthRow, growthChart } from '../charts/growth.ts';
 import { ofScenario } from '../editions.ts';
@@ -55,11 +56,12 @@ const ACCESS: GrowthRow = {
   reading: (lines) => against(lines, 'ns', 'translates an access in'),
 };
 
-/** The side's set-up with the most RAM. */
-function largest(figures: readonly Figure[], side: string): Figure | undefined {
-  return figures
-    .filter(({ column, parameters }) => column === side && parameters?.what === 'set-up')
-    .sort((a, b) => Number(b.parameters?.ram) - Number(a.parameters?.ram))[0];
+/** The side's set-up with as much RAM as in the table of the argument. */
+function setUp(figures: readonly Figure[], side: string): Figure | undefined {
+  const main = ARGUMENTS.flatMap(({ sides }) => sides).find(
+    ({ main }) => main.scenario === 'pamu' && main.column === side,
+  );
+  return figures.find(({ name, column }) => column === side && name === main?.main.name);
 }
 
 export const WINDOWS_SECTION: SectionRow = {
@@ -71,7 +73,7 @@ export const WINDOWS_SECTION: SectionRow = {
     'The same RAM and three MSI banks are mapped for a device behind type1, in scattered 4K pages and in 2M pages, and behind PAMUs, whose few windows want the geometry first.',
   scenarios: ['pamu'],
   answer(edition) {
-    const [small, large, pamu] = SIDES.map((side) => largest(ofScenario(edition, 'pamu'), side));
+    const [small, large, pamu] = SIDES.map((side) => setUp(ofScenario(edition, 'pamu'), side));
     if (small === undefined || large === undefined || pamu === undefined) return undefined;
     return `${quantity(Number(pamu.parameters?.ram), 'bytes')} of RAM are set up in ${quantity(pamu.p50, 'ns')} behind PAMUs, ${quantity(large.p50, 'ns')} by type1 with 2M pages, ${quantity(small.p50, 'ns')} with 4K pages.`;
   },
