@@ -9,7 +9,7 @@ const read = (value: unknown) => parseBenchDocument('a.json', JSON.stringify(val
 
 test('a file that is not there is told with its errno', () => {
   expect(() => readBenchDocument('nowhere/a.json')).toThrow(
-    new UserError('nowhere/a.json: ENOENT; give a file that minivisor bench --json has written'),
+    new UserError('nowhere/a.json: no such file; give a file that minivisor bench --json has written'),
   );
 });
 

@@ -1,5 +1,6 @@
 /** Bench documents from files: what another version, or another program, has written is refused in one sentence. */
 import { readFileSync } from 'node:fs';
+import { fileProblem } from '../cli/file_problem.ts';
 import { UserError } from '../user_error.ts';
 import { BENCH_SCHEMA, type BenchDocument } from './document.ts';
 import { UNITS } from './figures.ts';
@@ -75,9 +76,7 @@ export function readBenchDocument(file: string): BenchDocument {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError(
-      `${file}: ${(error as NodeJS.ErrnoException).code}; give a file that minivisor bench --json has written`,
-    );
+    throw new UserError(`${file}: ${fileProblem(error)}; give a file that minivisor bench --json has written`);
   }
   return parseBenchDocument(file, text);
 }

@@ -131,7 +131,7 @@ test.each([
   ['three files', [base, slow, short], /bench compare: 3 files given; give two/],
   ['the same file twice', [base, base], /base\.json and .*base\.json are one file; give two runs/],
   ['the same file by a link', [base, path('link.json')], /are one file/],
-  ['a file that is not there', [base, path('nowhere.json')], /nowhere\.json: ENOENT/],
+  ['a file that is not there', [base, path('nowhere.json')], /nowhere\.json: no such file/],
   ['a file of another schema', [base, path('old.json')], /wrote minivisor-bench-1, expected minivisor-bench-2/],
   ['files with nothing in common', [base, path('none.json')], /no figure is in both/],
   ['a percentage that is none', [base, slow, '--fail-above', 'much'], /--fail-above much: not a percentage/],

@@ -37,9 +37,14 @@ function subjectOf(words: readonly string[]): (typeof SUBJECTS)[number] {
 
 /** @throws UserError for an option of another subject, or a side that this one has no story of */
 function checkOptions(subject: Subject, given: Values): void {
-  for (const { name, option } of SUBJECTS)
-    if (option !== undefined && option.name !== subject.option?.name && given[option.name] !== undefined)
-      throw new UserError(`--${option.name}: is for ${name}; leave it out, or give minivisor explain ${name}`);
+  const options = new Set(SUBJECTS.flatMap(({ option }) => option?.name ?? []));
+  for (const option of options) {
+    if (option === subject.option?.name || given[option] === undefined) continue;
+    const takers = SUBJECTS.filter((one: Subject) => one.option?.name === option).map(({ name }) => name);
+    throw new UserError(
+      `--${option}: is for ${takers.join(', ')}; leave it out, or give minivisor explain ${takers[0]}`,
+    );
+  }
   const { name, option, told } = subject;
   if (option === undefined || told === undefined) return;
   const side = given[option.name] as string | undefined;

@@ -31,7 +31,10 @@ test.each([
   ['plug=maybe', /^--nic plug=maybe: not understood; give on or off$/],
   ['wire=pair:0', /^--nic wire=pair:0: is NIC 0 itself; name another NIC, or give wire=loopback$/],
   ['wire=pair:3', /^--nic wire=pair:3: there is no NIC 3, NIC 0 is the only one; give --nic once for each end/],
-  ['pcap=/no such folder/x.pcap', /^--nic pcap=\/no such folder\/x\.pcap: ENOENT; give a place where a file can be/],
+  [
+    'pcap=/no such folder/x.pcap',
+    /^--nic pcap=\/no such folder\/x\.pcap: no such directory; give a place where a file can be/,
+  ],
   ['mac=1:2', /--nic mac=1:2: not an Ethernet address; give six bytes/],
   ['mac=01:00:00:00:00:01', /--nic mac=01:.*: a group address/],
   ['link=sideways', /--nic link=sideways: not understood; give up or down/],

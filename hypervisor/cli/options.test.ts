@@ -64,7 +64,7 @@ test.each([
   [['-drive', 'file=a,file=b'], '--drive: file is given twice; give it once'],
   [['-drive', 'toString=1'], "--drive: unknown key 'toString'; known keys: file, devno, readonly, fault"],
   [['--seed', '-1'], '--seed -1: out of range; give 0 to 4294967295'],
-  [['--seed', 'x'], '--seed x: not a number; give a whole number'],
+  [['--seed', 'x'], '--seed x: not a whole number; give one'],
   [['--timeout', 'soon'], '--timeout soon: not a time; give seconds, or a number with us, ms, s or m'],
   [['--timeout', '1h'], '--timeout 1h: not a time; give seconds, or a number with us, ms, s or m'],
   [['--timeout', '0'], '--timeout 0: out of range; give 1us to 100s'],

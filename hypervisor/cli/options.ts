@@ -135,7 +135,10 @@ export function convertValue(row: OptionRow, text: string | undefined): unknown 
       const { parse, form } = NUMBERS[row.kind];
       const number = parse(value);
       const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
-      if (number === undefined) throw new UserError(`--${row.name} ${value}: not a ${row.kind}; give ${form}`);
+      if (number === undefined)
+        throw new UserError(
+          `--${row.name} ${value}: not ${row.kind === 'number' ? form : `a ${row.kind}`}; give ${row.kind === 'number' ? 'one' : form}`,
+        );
       if (number < min || number > max)
         throw new UserError(
           `--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}${unitHint(row, value)}`,

@@ -2,14 +2,14 @@
 import { accessSync, closeSync, constants, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../user_error.ts';
+import { outputProblem } from './file_problem.ts';
 
 function guard(option: string, file: string, body: () => void): void {
   try {
     body();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     throw new UserError(
-      `--${option}${option.endsWith('=') ? '' : ' '}${file}: ${code}; give a place where a file can be written`,
+      `--${option}${option.endsWith('=') ? '' : ' '}${file}: ${outputProblem(error)}; give a place where a file can be written`,
     );
   }
 }

@@ -104,7 +104,15 @@ async function haltOrClear(
 function together(times: Times): string[] {
   const whole = times.get(WHOLE);
   if (whole === undefined) return [];
-  return [`From the first step to the last it took ${showNs(whole.ns)} (median of ${whole.samples} on threads).`];
+  const steps = [...times].reduce((sum, [id, { ns }]) => (id === WHOLE ? sum : sum + ns), 0);
+  const apart =
+    steps < whole.ns
+      ? ` The medians of the steps make ${showNs(steps)}: each is that of its step alone, and nearly every time some step ` +
+        'or other takes longer, for the threads share CPUs.'
+      : '';
+  return [
+    `From the first step to the last it took ${showNs(whole.ns)} (median of ${whole.samples} on threads).${apart}`,
+  ];
 }
 
 async function putTce(context: ExplainContext, values: Values): Promise<Story[]> {

@@ -35,7 +35,10 @@ test.each([
     '--ccw-api cmd-request: halt has no story of it; give io-region or region, or minivisor explain ccw-read --ccw-api cmd-request',
   ],
   [['pamu', '--tce', 'real'], '--tce: is for h-put-tce; leave it out, or give minivisor explain h-put-tce'],
-  [['tce', '--json', 'no/such/place'], '--json no/such/place: ENOENT; give a place where a file can be written'],
+  [
+    ['tce', '--json', 'no/such/place'],
+    '--json no/such/place: no such directory; give a place where a file can be written',
+  ],
 ])('%j is refused in one sentence', async (words, sentence) => {
   const { status, stdout, stderr } = await runCli(folder, ['explain', ...words]);
   expect([status, stdout, stderr]).toEqual([1, '', `minivisor: ${sentence}\n`]);

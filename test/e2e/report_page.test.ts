@@ -36,7 +36,7 @@ describe('the command', () => {
     [['a.json', 'b.json', 'c.json'], 'report a.json b.json c.json: give one file, or two'],
     [['now.json', './now.json'], 'the same file twice'],
     [['now.json', '-o', 'now.json'], '--output now.json: is the file of measurements'],
-    [['now.json', '-o', 'nowhere/page.html'], '--output nowhere/page.html: ENOENT'],
+    [['now.json', '-o', 'nowhere/page.html'], '--output nowhere/page.html: no such directory'],
     [['nothing.json'], 'nothing.json: '],
     [['text.json'], 'text.json: not JSON'],
     [['old.json'], 'old.json: '],
