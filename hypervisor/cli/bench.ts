@@ -68,9 +68,10 @@ const HELP = [
   '',
   'The table: p50 to p99.9 are medians over the rounds, of samples after warm-up; max is the largest of all; of rates',
   'they are the slow end. "of floor" is the median over the rounds of p50 divided by the p50 of the floor, bare hand-offs',
-  'between as many threads (of wire: frames that need no mapping), taken in the same round; "spread of rounds" is the',
-  'lowest and the highest of these ratios, or of the medians where there is no floor. Sides next to each other have half',
-  'of that, in per cent of the p50, behind ±.',
+  'between as many threads (of wire: frames that need no mapping), taken in the same round; a round whose floor took more',
+  'than twice that of the best one has no say. "spread of rounds" is the lowest and the highest of these ratios, or of the',
+  'medians where there is no floor. Sides next to each other have half of that, in per cent of the p50, behind ±. Ctrl-C',
+  'ends a run with what has been measured until then.',
   '',
   COMPARE_HELP,
 ].join('\n');
