@@ -21,6 +21,8 @@ function guard(option: string, file: string, body: () => void): void {
  */
 export function checkOutput(option: string, file: string | undefined): void {
   if (file === undefined) return;
+  // Elsewhere a dash is standard output: not here, where that has the tables.
+  if (file === '-') throw new UserError(`--${option} -: a file is needed; /dev/stdout is one too, or give ./-`);
   guard(option, file, () => {
     // A path that ends in a slash, or is empty, names a folder.
     const folder = file === '' || file.endsWith('/') || statSync(file, { throwIfNoEntry: false })?.isDirectory();

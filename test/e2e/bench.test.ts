@@ -58,6 +58,7 @@ test('what was measured before Ctrl-C is told and written', async () => {
 
 test.each([
   [['bench', 'mips', '--json', 'x', '--hlog', 'x'], /--json and --hlog both write x; give each a file of its own/],
+  [['bench', 'mips', '--json', '-'], /--json -: a file is needed; \/dev\/stdout is one too, or give \.\/-/],
   [['bench', 'mips', '--hlog', 'nowhere/x.hlog'], /--hlog nowhere\/x\.hlog: no such directory/],
   [['bench', 'compare', 'one.json'], /bench compare: 1 file given; give two/],
   [['bench', 'mips', '--rounds', '0'], /--rounds 0: out of range/],
