@@ -17,6 +17,7 @@ import { benchCompare, COMPARE_HELP } from './bench_compare.ts';
 import { BenchProgress, PROGRESS_MS, REPEAT_MS } from './bench_progress.ts';
 import { figuresTable } from './bench_table.ts';
 import type { Command } from './commands.ts';
+import { didYouMean } from './nearest.ts';
 import { type OptionRow, optionsHelp, parseOptions } from './options.ts';
 import { checkOutput, writeOutput, writeText } from './output_file.ts';
 
@@ -157,10 +158,12 @@ function tellInterrupted(document: BenchDocument, where: string, outputs: Output
 async function run(words: readonly string[]): Promise<number> {
   const { values, rest } = parseOptions('bench', OPTIONS, words);
   const unknown = rest.find((name) => !SCENARIOS.some((s) => s.name === name));
-  if (unknown !== undefined)
+  if (unknown !== undefined) {
+    const names = SCENARIOS.map(({ name }) => name);
     throw new UserError(
-      `bench ${unknown}: unknown scenario; give some of ${SCENARIOS.map((s) => s.name).join(', ')}, or compare A.json B.json`,
+      `bench ${unknown}: unknown scenario; ${didYouMean(unknown, names)}give some of ${names.join(', ')}, or compare A.json B.json`,
     );
+  }
   const outputs = values as Outputs;
   const { json, hlog } = outputs;
   checkOutput('json', json);

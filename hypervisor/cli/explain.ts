@@ -2,6 +2,7 @@
 import { type Subject, type SubjectName, SUBJECTS as TABLE } from '../explain/subject_table.ts';
 import { UserError } from '../user_error.ts';
 import type { Command } from './commands.ts';
+import { didYouMean } from './nearest.ts';
 import { type OptionRow, optionsHelp, parseOptions, type Values } from './options.ts';
 import { checkOutput, writeOutput } from './output_file.ts';
 
@@ -28,10 +29,11 @@ function list(): string {
 function subjectOf(words: readonly string[]): (typeof SUBJECTS)[number] {
   const [word, ...more] = words;
   const found = SUBJECTS.find(({ name, aliases }) => name === word || aliases.includes(word));
-  if (found === undefined || more.length > 0)
-    throw new UserError(
-      `explain ${words.join(' ')}: ${found === undefined ? 'unknown subject' : 'one at a time'}; give one of ${names.join(', ')}`,
-    );
+  if (found === undefined || more.length > 0) {
+    const all = SUBJECTS.flatMap(({ name, aliases }) => [name, ...aliases]);
+    const wrong = found === undefined ? `unknown subject; ${didYouMean(word, all)}` : 'one at a time; ';
+    throw new UserError(`explain ${words.join(' ')}: ${wrong}give one of ${names.join(', ')}`);
+  }
   return found;
 }
 

@@ -3,6 +3,7 @@ import { ThreadDied } from '../launch.ts';
 import { UserError } from '../user_error.ts';
 import { version } from '../version.ts';
 import { COMMANDS } from './commands.ts';
+import { didYouMean } from './nearest.ts';
 import { HelpRequested } from './options.ts';
 
 /** What asks for help, as an option. */
@@ -56,9 +57,10 @@ export async function main(words: readonly string[]): Promise<number> {
     return 0;
   }
   const command = COMMANDS.find((c) => c.name === name);
+  const names = COMMANDS.map((c) => c.name);
   try {
     if (command === undefined)
-      throw new UserError(`${name}: unknown command; give one of ${COMMANDS.map((c) => c.name).join(', ')}`);
+      throw new UserError(`${name}: unknown command; ${didYouMean(name, names)}give one of ${names.join(', ')}`);
     if (rest.some((word) => HELP.includes(word)) || (rest.length === 1 && rest[0] === 'help')) {
       process.stdout.write(command.help());
       return 0;

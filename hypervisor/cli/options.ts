@@ -4,6 +4,7 @@
  */
 import { NS_OF_UNIT, type TimeUnit } from '../time_units.ts';
 import { UserError } from '../user_error.ts';
+import { didYouMean } from './nearest.ts';
 
 /** What an option takes. */
 export type OptionKind = 'flag' | 'text' | 'number' | 'size' | 'time' | 'choice' | 'keys';
@@ -97,7 +98,7 @@ export function parseOptions(
     const row = byName.get(name);
     if (row === undefined)
       throw new UserError(
-        `${word.split('=')[0]}: unknown option; ${nearest(name, [...byName.keys()])}see minivisor ${command} --help`,
+        `${word.split('=')[0]}: unknown option; ${didYouMean(name, [...byName.keys()], '--')}see minivisor ${command} --help`,
       );
     let text = inline;
     if (row.kind === 'flag') {
@@ -207,23 +208,6 @@ function print(row: OptionRow, value: number): string {
   if (row.kind === 'time') return value >= 1 ? `${value}s` : `${value * 1e6}us`;
   if (row.kind !== 'size') return `${value}`;
   return value % 1024 ** 2 === 0 ? `${value / 1024 ** 2}M` : `${value}`;
-}
-
-function nearest(name: string, known: string[]): string {
-  const close = known.map((k) => [distance(name, k), k] as const).sort((a, b) => a[0] - b[0])[0];
-  return close !== undefined && close[0] <= 2 ? `did you mean --${close[1]}? ` : '';
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length];
 }
 
 /** The options part of a help page. */
