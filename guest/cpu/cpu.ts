@@ -344,23 +344,10 @@ export class Cpu extends Registers {
     this.#exit = reason;
     return NEXT.STOP;
   }
-  /** Text of the intercepted instruction. */
-  get exitText(): Uint8Array {
-    const text = this.state.exitText;
-    return text.slice(0, instructionLength(text[0]));
-  }
-  /** Its first two bytes. */
-  get exitOpcode(): number {
-    return this.dv.getUint16(this.base + OFF.exitText);
-  }
-  /** Copies text and operand address, as the state block has them, to two host addresses: for every exit. */
+  /** Copies text and operand address of the intercepted instruction to two host addresses: for every exit. */
   storeExit(text: number, operand: number): void {
     this.memory.move(text, this.base + OFF.exitText, EXIT_TEXT_SIZE);
     this.memory.move(operand, this.base + OFF.exitOperand, 8);
-  }
-  /** Operand address of the intercepted instruction. */
-  get exitOperand(): bigint {
-    return this.state.exitOperand;
   }
   get exitMnemonic(): string {
     return mnemonicOf(this.state.exitText);

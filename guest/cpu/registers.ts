@@ -6,6 +6,7 @@ import { CR0_ACCESS, pswKey } from '../../kernel/include/arch/s390/access.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { high32, join64, low32 } from '../../kernel/lib/words64.ts';
 import { CC } from './condition_code.ts';
+import { instructionLength } from './formats.ts';
 import { invalidPsw, modeKey, PSW_CC_SHIFT, PSW_HIGH } from './psw.ts';
 import { NEXT } from './row.ts';
 import { type CpuState, cpu_state } from './state.ts';
@@ -89,17 +90,20 @@ export abstract class Registers {
   }
   /** The PSW in its 16-byte form. */
   psw(): { mask: bigint; address: bigint } {
-    const { dv, base } = this;
-    const high = dv.getUint32(base + OFF.pswMask + 4, true) | (this.cc << PSW_CC_SHIFT);
-    return { mask: join64(high, dv.getUint32(base + OFF.pswMask, true)), address: this.pswAddress() };
+    const mask = join64(this.#pswHigh(), this.dv.getUint32(this.base + OFF.pswMask, true));
+    return { mask, address: this.pswAddress() };
   }
   /** Stores the doublewords of {@link psw}, native order, at two host addresses: for every exit, without a bigint. */
   storePsw(mask: number, address: number): void {
     const { dv, base } = this;
     dv.setUint32(mask, dv.getUint32(base + OFF.pswMask, true), true);
-    dv.setUint32(mask + 4, dv.getUint32(base + OFF.pswMask + 4, true) | (this.cc << PSW_CC_SHIFT), true);
+    dv.setUint32(mask + 4, this.#pswHigh(), true);
     dv.setUint32(address, dv.getUint32(base + OFF.pswAddress, true), true);
     dv.setUint32(address + 4, dv.getUint32(base + OFF.pswAddress + 4, true), true);
+  }
+  /** The first word of the PSW, condition code and all. */
+  #pswHigh(): number {
+    return this.dv.getUint32(this.base + OFF.pswMask + 4, true) | (this.cc << PSW_CC_SHIFT);
   }
   protected pswAddress(): bigint {
     return this.dv.getBigUint64(this.base + OFF.pswAddress, true);
@@ -184,5 +188,18 @@ export abstract class Registers {
   setPrefix(address: number): void {
     this.state.prefix = (address & 0x7fff_e000) >>> 0;
     this.flushTranslations();
+  }
+  /** Text of the intercepted instruction. */
+  get exitText(): Uint8Array {
+    const text = this.state.exitText;
+    return text.slice(0, instructionLength(text[0]));
+  }
+  /** Its first two bytes. */
+  get exitOpcode(): number {
+    return this.dv.getUint16(this.base + OFF.exitText);
+  }
+  /** Operand address of the intercepted instruction. */
+  get exitOperand(): bigint {
+    return this.state.exitOperand;
   }
 }

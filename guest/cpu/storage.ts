@@ -8,6 +8,7 @@
  * what any key may. Whoever changes a storage key or turns its reference or change bit off drops the entries of every
  * CPU, if the reference bit was on; it is off only when no CPU has an entry for the frame.
  */
+
 import {
   ASCE_REGISTER,
   CR0,
@@ -21,6 +22,7 @@ import {
 import { ASCE, enhancedDat, realToAbsolute, translate } from '../../kernel/lib/dat.ts';
 import type { HostMemory } from '../../kernel/lib/host_memory.ts';
 import { OVERRIDE, StorageKeys } from '../../kernel/lib/storage_keys.ts';
+import { high32, low32 } from '../../kernel/lib/words64.ts';
 import type { CpuConfig } from './config.ts';
 import { PGM, ProgramInterruption, Retry } from './interruption.ts';
 import { addressMask, PSW } from './psw.ts';
@@ -217,7 +219,7 @@ export class Storage {
   }
   #fill(address: bigint, frame: number, writable: boolean): void {
     const logical = address & ~0xfffn;
-    const low = Number(logical & 0xffff_ffffn);
+    const low = low32(logical);
     const at = this.#tlbBase + ((low >>> 7) & 0xffe0);
     const delta = (frame - low) | 0;
     const kept = this.#dv.getBigUint64(at + 8, true) === logical && this.#dv.getInt32(at + 16, true) === delta;
@@ -272,8 +274,8 @@ export class Storage {
   }
   /** HPA of a byte in the PSW's view if translated code could use it as well: what the TLB has; else -1. */
   #hit(address: bigint, write: boolean): number {
-    const low = Number(BigInt.asUintN(32, address));
-    const high = Number(BigInt.asUintN(32, address >> 32n));
+    const low = low32(address);
+    const high = high32(address);
     const at = this.#tlbBase + ((low >>> 7) & 0xffe0);
     const tag = write ? at + 8 : at;
     if (this.#dv.getUint32(tag, true) !== (low & ~0xfff) >>> 0 || this.#dv.getUint32(tag + 4, true) !== high) return -1;
@@ -286,7 +288,7 @@ export class Storage {
   #operand(address: bigint, length: number, write: boolean): number {
     if (length === 0) return -1;
     const at = this.wrap(address);
-    if ((Number(BigInt.asUintN(32, at)) & (PAGE - 1)) + length > PAGE) return -1;
+    if ((low32(at) & (PAGE - 1)) + length > PAGE) return -1;
     const hit = this.#hit(at, write);
     return hit >= 0 ? hit : this.host(at, write, length);
   }

@@ -39,6 +39,7 @@ import { ADDRESSING, GuestPages, RETRY } from './bus.ts';
 import { Timers, TodClock } from './clock.ts';
 import { ExitStatistics } from './exit_statistics.ts';
 import { Hypercalls } from './hypercall.ts';
+import { initialReset } from './initial_reset.ts';
 import { interruptType, REQUESTED } from './interruption_names.ts';
 import { Interrupts } from './interrupts.ts';
 import { Quiesce } from './quiesce.ts';
@@ -71,11 +72,6 @@ const SIMULATED_SLICE = 3_000;
 const MISSING_TOLD = 8;
 /** The two resets, which differ in how much they clear. */
 const RESETS = LOCAL.INITIAL_RESET | LOCAL.CPU_RESET;
-/** Places in the state block that an initial reset leaves alone: general and floating-point registers; access registers. */
-const KEPT_BY_RESET = [
-  { offset: cpu_state.offset.gpr, end: cpu_state.offset.cr },
-  { offset: cpu_state.offset.ar, end: cpu_state.offset.fpc },
-] as const;
 /** Bytes of the general registers, in the state block and in the run page. */
 const GPRS_SIZE = cpu_state.fields.gpr.size;
 /** Bytes of control and access registers, which follow each other in both. */
@@ -307,7 +303,7 @@ export class VcpuThread {
     if (given(RESETS)) {
       // A reset ends what is under way; nothing but resets is accepted meanwhile.
       local.clear(RESETS);
-      if (given(LOCAL.INITIAL_RESET)) this.#initialReset();
+      if (given(LOCAL.INITIAL_RESET)) initialReset(this.cpu);
       yield* this.#enterStopped(RESETS);
     }
     if (given(LOCAL.SET_PREFIX)) {
@@ -327,18 +323,6 @@ export class VcpuThread {
       this.#takeRegisters();
       this.#operate(LOCAL.START);
     }
-  }
-
-  /** Initial CPU reset: general, floating-point and access registers stay (SA22-7832 chapter 4, "Initial CPU Reset"). */
-  #initialReset(): void {
-    const { u8 } = this.#o.memory;
-    const { address } = this.cpu.state;
-    const kept = KEPT_BY_RESET.map((at) => ({
-      at: address + at.offset,
-      bytes: u8.slice(address + at.offset, address + at.end),
-    }));
-    this.cpu.reset();
-    for (const { at, bytes } of kept) u8.set(bytes, at);
   }
 
   /** Enters the operating state by an order. */

@@ -21,8 +21,11 @@ export function percent(share: number): string {
 
 /** `tce: H_PUT_TCE, kernel, real mode`, with its side. */
 export function nameOf(figure: Figure): string {
-  const { scenario, column } = figure;
-  return `${scenario}: ${fullName(figure)}${column === undefined ? '' : `, ${column}`}`;
+  return `${figure.scenario}: ${withSide(figure)}`;
+}
+
+function withSide(figure: Figure): string {
+  return `${fullName(figure)}${figure.column === undefined ? '' : `, ${figure.column}`}`;
 }
 
 /** Words for better and worse, by unit. */
@@ -59,7 +62,7 @@ function showSure(one: Comparison): string {
 function rowsOf(comparisons: readonly Comparison[]): string {
   const rows = comparisons.map((one) => [
     one.a.scenario,
-    `${one.a.name.startsWith(' ') ? '  ' : ''}${fullName(one.a)}${one.a.column === undefined ? '' : `, ${one.a.column}`}`,
+    `${one.a.name.startsWith(' ') ? '  ' : ''}${withSide(one.a)}`,
     showSide(one, one.a),
     showSide(one, one.b),
     showChange(one, one.change),

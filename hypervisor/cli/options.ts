@@ -64,15 +64,19 @@ export function parseTime(text: string): number | undefined {
 
 /** What is a number in an option, and how it is said. */
 const NUMBERS: Readonly<
-  Record<'number' | 'size' | 'time', { readonly parse: (text: string) => number | undefined; readonly form: string }>
+  Record<
+    'number' | 'size' | 'time',
+    { readonly parse: (text: string) => number | undefined; readonly what: string; readonly form: string }
+  >
 > = {
   // A minus sign makes a number, of which it can be said that it is too small.
   number: {
     parse: (text) => (/^(0x[0-9a-f]+|-?\d+)$/i.test(text) ? Number(text) : undefined),
-    form: 'a whole number',
+    what: 'a whole number',
+    form: 'one',
   },
-  size: { parse: parseSize, form: 'bytes, or a number with K, M or G' },
-  time: { parse: parseTime, form: 'seconds, or a number with us, ms, s or m' },
+  size: { parse: parseSize, what: 'a size', form: 'bytes, or a number with K, M or G' },
+  time: { parse: parseTime, what: 'a time', form: 'seconds, or a number with us, ms, s or m' },
 };
 
 /**
@@ -133,13 +137,10 @@ export function convertValue(row: OptionRow, text: string | undefined): unknown 
     case 'number':
     case 'size':
     case 'time': {
-      const { parse, form } = NUMBERS[row.kind];
+      const { parse, what, form } = NUMBERS[row.kind];
       const number = parse(value);
       const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
-      if (number === undefined)
-        throw new UserError(
-          `--${row.name} ${value}: not ${row.kind === 'number' ? form : `a ${row.kind}`}; give ${row.kind === 'number' ? 'one' : form}`,
-        );
+      if (number === undefined) throw new UserError(`--${row.name} ${value}: not ${what}; give ${form}`);
       if (number < min || number > max)
         throw new UserError(
           `--${row.name} ${value}: out of range; give ${print(row, min)} to ${print(row, max)}${unitHint(row, value)}`,

@@ -180,6 +180,10 @@ export function targets(edition: Edition): DataTable | undefined {
   };
 }
 
+function withSide(figure: Figure): string {
+  return `${fullName(figure)}${figure.column === undefined ? '' : ` · ${figure.column}`}`;
+}
+
 /** Every figure of a document. */
 export function allFigures(edition: Edition): DataTable {
   return {
@@ -187,7 +191,7 @@ export function allFigures(edition: Edition): DataTable {
     rows: edition.document.figures.map((figure) => {
       const range = spread(figure);
       return [
-        `${fullName(figure)}${figure.column === undefined ? '' : ` · ${figure.column}`}`,
+        withSide(figure),
         figure.scenario,
         quantity(figure.p50, figure.unit),
         figure.p99 === undefined ? '–' : quantity(figure.p99, figure.unit),
@@ -217,7 +221,7 @@ function changeRow(one: Comparison): string[] {
   const show = (value: number) => (basis === 'differences' ? quantity(value, a.unit) : times(value));
   const counted = basis === 'counts' || low === undefined || high === undefined;
   return [
-    `${fullName(a)}${a.column === undefined ? '' : ` · ${a.column}`}`,
+    withSide(a),
     change === undefined || fromOrToNone(one) ? `${digits(a.p50)} → ${digits(b.p50)}` : show(change),
     verdict === 'better' ? '▲\u00a0better' : '▼\u00a0worse',
     quantity(a.p50, a.unit),

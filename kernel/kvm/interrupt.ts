@@ -1,9 +1,11 @@
 /** KVM_S390_INTERRUPT: making interruptions pending for a virtual machine or one of its CPUs (arch/s390/kvm/interrupt.c). */
+
 import { Errno } from '../include/uapi/errno.ts';
 import { KVM_S390 } from '../include/uapi/kvm.ts';
 import { CPU_STATE, KVM_REQ } from '../include/uapi/kvm_run.ts';
 import type { FloatingInterrupts } from '../lib/floating_interrupts.ts';
 import { LOCAL, type LocalInterrupts, OWN_LOWCORE } from '../lib/local_interrupts.ts';
+import { low32 } from '../lib/words64.ts';
 
 /** struct kvm_s390_interrupt. */
 export interface S390Interrupt {
@@ -29,7 +31,7 @@ export function injectFloating(floating: FloatingInterrupts, interrupt: S390Inte
   if (interrupt.type <= KVM_S390.INT_IO_MAX) {
     // parm: subsystem-identification word; parm64: interruption parameter, then the identification word.
     const intparm = Number(interrupt.parm64 >> 32n);
-    const word = Number(interrupt.parm64 & 0xffff_ffffn);
+    const word = low32(interrupt.parm64);
     // A subclass has one adapter interruption pending or none (the IPM of the guest's interruption state area).
     if ((word & ADAPTER) !== 0 && floating.listIo().some((io) => io.word === word)) return;
     const added = floating.addIo((word >>> ISC_SHIFT) & ISC_MASK, { subsystemId: interrupt.parm, intparm, word });

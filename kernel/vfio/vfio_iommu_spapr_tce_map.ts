@@ -3,6 +3,7 @@ import { Errno } from '../include/uapi/errno.ts';
 import { IOMMU_MEM } from '../kvm/kvm_area.ts';
 import { PAGE_SIZE } from '../lib/host_memory.ts';
 import { preempt, type Task } from '../lib/task.ts';
+import type { IommuTable } from '../ppc/iommu_table.ts';
 import type { TceContext } from '../ppc/tce_context.ts';
 import type { TableRange } from './vfio_iommu_spapr_tce_windows.ts';
 
@@ -25,7 +26,7 @@ export function mapDma(host: TceContext, range: TableRange, page: number, permis
 function* mapRest(host: TceContext, range: TableRange, page: number, permission: number, mapped: number): Task {
   const { table, first, count } = range;
   for (let done = mapped; done < count; ) {
-    const refusal = whyNot(host, { table, first: first + done }, page + (done * table.pageSize) / PAGE_SIZE);
+    const refusal = whyNot(host, { table, first: first + done }, userPage(table, page, done));
     if (refusal !== undefined) {
       yield* table.clear(first, done);
       throw refusal;
@@ -44,8 +45,13 @@ function mapChunk(
   permission: number,
   done: number,
 ): number {
-  const user = page + (done * table.pageSize) / PAGE_SIZE;
-  return host.ops.map(table.slot, first + done, user, Math.min(count - done, MAP_CHUNK), permission);
+  const chunk = Math.min(count - done, MAP_CHUNK);
+  return host.ops.map(table.slot, first + done, userPage(table, page, done), chunk, permission);
+}
+
+/** The user page behind the first `done` entries. */
+function userPage({ pageSize }: IommuTable, page: number, done: number): number {
+  return page + (done * pageSize) / PAGE_SIZE;
 }
 
 /** Why a user page cannot be mapped; undefined when it can: its entry was busy, or it is the next chunk's first. */

@@ -40,7 +40,7 @@ export interface SpaprTceOptions extends SpaprTceGeometry {
 }
 
 /** An entry that lets the device do something. */
-const isLive = (tce: bigint) => (low32(tce) & TCE_PERMISSION_MASK) !== 0;
+export const isLive = (tce: bigint) => (low32(tce) & TCE_PERMISSION_MASK) !== 0;
 
 export class SpaprTceTable implements SpaprTceGeometry {
   readonly liobn: number;

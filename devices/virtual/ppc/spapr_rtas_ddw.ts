@@ -1,8 +1,10 @@
 /** RTAS calls on dynamic DMA windows (QEMU hw/ppc/spapr_rtas_ddw.c; PAPR, "Dynamic DMA Windows"; vfio-tce facts 3.5). */
+
 import type { Machine } from '../../../hypervisor/machine_api.ts';
 import { DMA_WINDOWS } from '../../../kernel/include/arch/ppc/tce.ts';
 import { Errno } from '../../../kernel/include/uapi/errno.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { high32, low32 } from '../../../kernel/lib/words64.ts';
 import type { SpaprPhb } from './spapr_pci.ts';
 import { RTAS, type RtasRow } from './spapr_rtas.ts';
 import type { SpaprPhbs } from './spapr_rtas_pci.ts';
@@ -69,7 +71,7 @@ export function ddwRows(machine: Machine, phbs: SpaprPhbs): RtasRow[] {
         const table = windows.table(free);
         if (table === undefined) return [HW_ERROR];
         const start = BigInt(table.busOffset);
-        return [SUCCESS, table.liobn, Number(start >> 32n), Number(start & 0xffff_ffffn)];
+        return [SUCCESS, table.liobn, high32(start), low32(start)];
       },
     },
     {

@@ -11,10 +11,9 @@ import type { Task } from '../../../kernel/lib/task.ts';
 import { EVENT } from '../../../kernel/lib/trace.ts';
 import { low32 } from '../../../kernel/lib/words64.ts';
 import type { HcallResult } from './hcall_result.ts';
-import type { SpaprTceTable } from './spapr_iommu.ts';
+import { isLive, type SpaprTceTable } from './spapr_iommu.ts';
 
 const { H_SUCCESS, H_PARAMETER } = HCALL_RETURN;
-const PERMISSION = BigInt(TCE_PERMISSION_MASK);
 /** The list of H_PUT_TCE_INDIRECT is a 4K page. */
 const LIST_PAGE = 4096n;
 const MASK_53 = 2 ** 53;
@@ -53,8 +52,7 @@ export class SpaprTceHcalls {
   }
   /** An entry the guest may write: no permission, or an address on a page boundary. */
   #valid(table: SpaprTceTable, tce: bigint): boolean {
-    const low = low32(tce);
-    return (low & TCE_PERMISSION_MASK) === 0 || table.aligned(low & ~TCE_PERMISSION_MASK);
+    return !isLive(tce) || table.aligned(low32(tce) & ~TCE_PERMISSION_MASK);
   }
   /** @param last `tce`, `npages` or `list` of the event */
   #traced(event: number, result: HcallResult, liobn: bigint, ioba: bigint, last: bigint): HcallResult {
@@ -85,7 +83,7 @@ export class SpaprTceHcalls {
   /** H_STUFF_TCE(liobn, ioba, value, count): the same entry, without permission, in a range. */
   *stuffTce([liobn, ioba, value, count]: readonly bigint[]): Task<HcallResult> {
     const range = this.#range(liobn, ioba, Number(count));
-    if (range === undefined || (value & PERMISSION) !== 0n)
+    if (range === undefined || isLive(value))
       return this.#traced(EVENT.spapr_iommu_stuff, parameter, liobn, ioba, count);
     for (let i = 0; i < Number(count); i++) yield* range.table.put(range.first + i, value);
     return this.#traced(EVENT.spapr_iommu_stuff, success, liobn, ioba, count);

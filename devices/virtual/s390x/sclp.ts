@@ -2,8 +2,10 @@
  * SERVICE CALL and the commands of the service-call logical processor (QEMU hw/s390x/sclp.c; s390x facts 12). A command
  * is finished within SERVC; its end is told by external interruption 2401 all the same.
  */
+
 import { type Machine, PGM, ProgramInterruption, type Vcpu } from '../../../hypervisor/machine_api.ts';
 import { Mutex, type Task } from '../../../kernel/lib/task.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import { SCCB_HEADER, SCLP_RC, Sccb } from './sccb.ts';
 import type { SignalQuiesce } from './sclp_console.ts';
 import { EventFacility, type SclpEvent } from './sclp_events.ts';
@@ -64,8 +66,8 @@ export class Sclp {
   /** SERVC. @returns condition code. @throws ProgramInterruption */
   *servc(vcpu: Vcpu): Task<number> {
     if (vcpu.problemState) throw new ProgramInterruption(PGM.PRIVILEGED);
-    const command = Number(vcpu.gpr(vcpu.text[3] >> 4) & 0xffff_ffffn);
-    const address = Number(vcpu.gpr(vcpu.text[3] & 0xf) & 0xffff_ffffn);
+    const command = low32(vcpu.gpr(vcpu.text[3] >> 4));
+    const address = low32(vcpu.gpr(vcpu.text[3] & 0xf));
     if (!this.#lock.tryLock()) return BUSY;
     try {
       const sccb = yield* this.#fetch(address, vcpu.prefix);

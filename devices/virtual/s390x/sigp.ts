@@ -1,8 +1,10 @@
 /** SIGNAL PROCESSOR: orders by code (SA22-7832 chapter 4, "CPU Signaling and Response"; s390x facts 11). */
+
 import { type Machine, PGM, ProgramInterruption, type Vcpu } from '../../../hypervisor/machine_api.ts';
 import { KVM_S390_INTERRUPT } from '../../../kernel/include/uapi/ioctl.ts';
 import { KVM_S390, kvm_s390_interrupt } from '../../../kernel/include/uapi/kvm.ts';
 import type { Task } from '../../../kernel/lib/task.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 
 /** Status bits, placed in bits 32-63 of R1 with condition code 1. */
 export const SIGP_STATUS = {
@@ -157,7 +159,7 @@ export function* sigp(machine: Machine, cpus: Cpus, vcpu: Vcpu): Task<number> {
   const r1 = vcpu.text[1] >> 4;
   const to = Number(vcpu.gpr(vcpu.text[1] & 0xf) & 0xffffn);
   const code = Number(vcpu.operand & 0xffn);
-  const parameter = Number(vcpu.gpr(r1 | 1) & 0xffff_ffffn);
+  const parameter = low32(vcpu.gpr(r1 | 1));
   let status: number;
   if (code === SET_ARCHITECTURE) status = setArchitecture(cpus, vcpu.address);
   else if (to >= cpus.count) return SIGP_CC.NOT_OPERATIONAL;

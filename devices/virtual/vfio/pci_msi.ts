@@ -3,6 +3,7 @@
  * writes into the capability and the table stays here; the kernel gives the device messages of its own, which come as
  * eventfds.
  */
+
 import {
   littleEndian,
   PCI_MSI,
@@ -11,6 +12,7 @@ import {
   PCI_MSIX_ENTRY_CTRL_MASKBIT,
   PCI_MSIX_FLAGS,
 } from '../../../kernel/include/uapi/pci_regs.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 
 /** A message as the guest's bus carries it. */
 export interface MsiMessage {
@@ -56,7 +58,7 @@ export class MsiCapability {
   /** What firmware writes for the guest (msi_set_message). */
   setMessage({ address, data }: MsiMessage): void {
     const dv = new DataView(this.#config.buffer, this.#config.byteOffset);
-    dv.setUint32(this.at + PCI_MSI.ADDRESS_LO, Number(address & 0xffff_ffffn), true);
+    dv.setUint32(this.at + PCI_MSI.ADDRESS_LO, low32(address), true);
     if (this.#wide) dv.setUint32(this.at + PCI_MSI.ADDRESS_HI, Number(address >> 32n), true);
     dv.setUint16(this.#data, data & 0xffff, true);
   }
@@ -111,7 +113,7 @@ export class MsixTable {
   /** What firmware writes for the guest (msix_set_message): the vector is unmasked. */
   setMessage(vector: number, { address, data }: MsiMessage): void {
     const at = vector * PCI_MSIX_ENTRY.SIZE;
-    this.#dv.setUint32(at + PCI_MSIX_ENTRY.LOWER_ADDR, Number(address & 0xffff_ffffn), true);
+    this.#dv.setUint32(at + PCI_MSIX_ENTRY.LOWER_ADDR, low32(address), true);
     this.#dv.setUint32(at + PCI_MSIX_ENTRY.UPPER_ADDR, Number(address >> 32n), true);
     this.#dv.setUint32(at + PCI_MSIX_ENTRY.DATA, data, true);
     this.#dv.setUint32(at + PCI_MSIX_ENTRY.VECTOR_CTRL, 0, true);

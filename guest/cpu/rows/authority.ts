@@ -1,5 +1,7 @@
 /** What semiprivileged instructions ask for in the problem state (SA22-7832 chapter 5, "Authorization Mechanisms"). */
+
 import { CR0 } from '../../../kernel/include/arch/s390/access.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import type { Cpu } from '../cpu.ts';
 import { PGM, ProgramInterruption } from '../interruption.ts';
 
@@ -8,8 +10,7 @@ const KEY_MASK_FIRST = 0x8000_0000;
 
 /** The PSW-key mask must allow an access key. @throws ProgramInterruption privileged operation */
 export function requireKey(cpu: Cpu, key: number): void {
-  if (cpu.problem && (Number(cpu.cr(3) & 0xffff_ffffn) & (KEY_MASK_FIRST >>> key)) === 0)
-    throw new ProgramInterruption(PGM.PRIVILEGED);
+  if (cpu.problem && (low32(cpu.cr(3)) & (KEY_MASK_FIRST >>> key)) === 0) throw new ProgramInterruption(PGM.PRIVILEGED);
 }
 
 /** Keys may be looked at. @throws ProgramInterruption privileged operation */

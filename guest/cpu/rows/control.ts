@@ -2,6 +2,7 @@
 
 import { CR0, pswKey } from '../../../kernel/include/arch/s390/access.ts';
 import { i32, i64 } from '../../../kernel/lib/wasm/types.ts';
+import { low32 } from '../../../kernel/lib/words64.ts';
 import type { Cpu } from '../cpu.ts';
 import type { FormatName } from '../formats.ts';
 import { LOWCORE, PGM, ProgramInterruption, Retry } from '../interruption.ts';
@@ -183,7 +184,7 @@ function storeControl(cpu: Cpu, i: Instruction, wide: boolean): void {
   for (let n = 0; n < count; n++) {
     const value = cpu.cr(nth(i, n));
     if (wide) CONTROL_IMAGE.setBigUint64(n * 8, value);
-    else CONTROL_IMAGE.setUint32(n * 4, Number(value & 0xffff_ffffn));
+    else CONTROL_IMAGE.setUint32(n * 4, low32(value));
   }
   cpu.storage.write(at, CONTROL_BYTES.subarray(0, count * size));
 }

@@ -1,4 +1,5 @@
 /** Decimal conversions, PACK and UNPACK. */
+import { low32 } from '../../../kernel/lib/words64.ts';
 import type { Cpu } from '../cpu.ts';
 import type { FormatName } from '../formats.ts';
 import { PGM, ProgramInterruption } from '../interruption.ts';
@@ -32,7 +33,7 @@ function packed(value: bigint, size: number): Uint8Array {
 
 function toBinary32(cpu: Cpu, i: Instruction): void {
   const value = packedValue(cpu.storage.read(cpu.operand2, 8));
-  cpu.setGprLow(i.r1, Number(BigInt.asUintN(32, value)));
+  cpu.setGprLow(i.r1, low32(value));
   // The low bits are loaded even when the value does not fit.
   if (value !== BigInt.asIntN(32, value)) throw new ProgramInterruption(PGM.FIXED_DIVIDE);
 }
